@@ -1,0 +1,11 @@
+//! The local API of a Warren device: requests, replies, events and errors; one service trait; a typed client; and the
+//! server that puts any service on a socket. Knows nothing of the rest of the house.
+
+mod error;
+mod host;
+mod service;
+pub mod types;
+
+pub use error::{ApiError, ApiResult, ErrorCode};
+pub use host::{Host, Init, Up};
+pub use service::{CALLS, EventStream, Reply, Request, Service};

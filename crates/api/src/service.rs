@@ -1,0 +1,169 @@
+//! The one service trait that every front end speaks, in process or through the socket.
+
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures_util::Stream;
+use serde::{Deserialize, Serialize};
+
+use crate::types::*;
+use crate::{ApiError, ApiResult, ErrorCode};
+
+/// Events as they happen.
+pub type EventStream = Pin<Box<dyn Stream<Item = Event> + std::marker::Send>>;
+
+/// A device, wherever it runs. Implemented by the device itself, by the socket client and by test doubles.
+#[async_trait]
+pub trait Service: std::marker::Send + Sync {
+    /// Does one request.
+    async fn call(&self, request: Request) -> ApiResult<Reply>;
+
+    /// Events from now on.
+    async fn events(&self) -> ApiResult<EventStream>;
+}
+
+/// Declares every call once: its name on the wire, its request and its reply. Makes the request and reply enums and the
+/// typed methods.
+macro_rules! calls {
+    ($( $(#[doc = $doc:literal])+ $name:ident / $variant:ident ( $request:ty ) -> $reply:ty; )+) => {
+        /// A request: one variant per call.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(tag = "call", content = "with", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Request { $( $(#[doc = $doc])+ $variant($request), )+ }
+
+        /// A reply: one variant per call.
+        #[derive(Debug, Clone, Serialize, Deserialize)]
+        #[serde(tag = "call", content = "with", rename_all = "snake_case")]
+        #[non_exhaustive]
+        pub enum Reply { $( $(#[doc = $doc])+ $variant($reply), )+ }
+
+        impl Request {
+            /// Name of the call, also the last part of its path: `POST /v1/NAME`.
+            pub fn name(&self) -> &'static str {
+                match self { $( Self::$variant(_) => stringify!($name), )+ }
+            }
+
+            /// The request's fields as JSON.
+            pub fn body(&self) -> serde_json::Result<Vec<u8>> {
+                match self { $( Self::$variant(with) => serde_json::to_vec(with), )+ }
+            }
+
+            /// Reads a request of the given name; `None` for an unknown name.
+            pub fn read(name: &str, body: &[u8]) -> Option<serde_json::Result<Self>> {
+                let body = if body.is_empty() { b"{}" } else { body };
+                match name {
+                    $( stringify!($name) => Some(serde_json::from_slice(body).map(Self::$variant)), )+
+                    _ => None,
+                }
+            }
+        }
+
+        impl Reply {
+            /// The reply's fields as JSON.
+            pub fn body(&self) -> serde_json::Result<Vec<u8>> {
+                match self { $( Self::$variant(with) => serde_json::to_vec(with), )+ }
+            }
+
+            /// Reads the reply to the call of the given name; `None` for an unknown name.
+            pub fn read(name: &str, body: &[u8]) -> Option<serde_json::Result<Self>> {
+                match name {
+                    $( stringify!($name) => Some(serde_json::from_slice(body).map(Self::$variant)), )+
+                    _ => None,
+                }
+            }
+        }
+
+        /// Names of all calls.
+        pub const CALLS: &[&str] = &[ $( stringify!($name), )+ ];
+
+        impl dyn Service + '_ {
+            $(
+                $(#[doc = $doc])+
+                pub async fn $name(&self, request: $request) -> ApiResult<$reply> {
+                    match self.call(Request::$variant(request)).await? {
+                        Reply::$variant(reply) => Ok(reply),
+                        _ => Err(ApiError::new(ErrorCode::Internal, concat!("the device gave another reply than one to ", stringify!($name)))),
+                    }
+                }
+            )+
+        }
+    };
+}
+
+calls! {
+    /// What the device says of itself; works while locked.
+    status / Status(Nothing) -> Status;
+    /// Drops all keys and connections until `unlock`.
+    lock / Lock(Nothing) -> Nothing;
+    /// Opens the keystore; works while locked.
+    unlock / Unlock(Unlock) -> Nothing;
+    /// Changes the passphrase of the keystore.
+    change_passphrase / ChangePassphrase(ChangePassphrase) -> Nothing;
+    /// Stops the device in good order; works while locked.
+    shutdown / Shutdown(Nothing) -> Nothing;
+    /// Lists the settings.
+    settings / Settings(Nothing) -> Settings;
+    /// Changes one setting.
+    set_setting / SetSetting(SetSetting) -> Settings;
+
+    /// Makes an invitation (admins).
+    invite / Invite(Invite) -> Invitation;
+    /// Lists invitations.
+    invitations / Invitations(Nothing) -> Vec<InvitationInfo>;
+    /// Ends an invitation.
+    revoke_invitation / RevokeInvitation(ById) -> InvitationInfo;
+    /// Joins a circle with a device that has none.
+    join / Join(Join) -> Joined;
+
+    /// Lists the devices of the circle except this one.
+    peers / Peers(Nothing) -> Vec<Peer>;
+    /// Connects to an address by hand.
+    add_peer / AddPeer(AddPeer) -> Peer;
+    /// Marks a member as verified after the safety words were compared.
+    verify_peer / VerifyPeer(Verify) -> Peer;
+    /// Refuses everything from a member, on this device.
+    block_peer / BlockPeer(ByName) -> Peer;
+    /// Ends a block.
+    unblock_peer / UnblockPeer(ByName) -> Peer;
+    /// Removes a member or device from the circle (admins; own devices: their member).
+    remove_peer / RemovePeer(Remove) -> Nothing;
+    /// Gives a member a pet name.
+    rename_peer / RenamePeer(Rename) -> Peer;
+    /// Sets what happens to offers of a member.
+    accept_rule / AcceptRule(AcceptRule) -> Peer;
+
+    /// Shows certificates.
+    certificates / Certificates(CertQuery) -> CertChain;
+    /// Checks a chain against this device's circle, now.
+    verify_certificate / VerifyCertificate(CertVerify) -> CertChain;
+
+    /// Sends files, folders, a text.
+    send / Send(Send) -> Sent;
+    /// Lists transfers.
+    transfers / Transfers(TransferQuery) -> Vec<Transfer>;
+    /// Pauses a transfer.
+    pause_transfer / PauseTransfer(ById) -> Transfer;
+    /// Lets a paused transfer go on.
+    resume_transfer / ResumeTransfer(ById) -> Transfer;
+    /// Ends a transfer for good.
+    cancel_transfer / CancelTransfer(ById) -> Transfer;
+    /// Limits the rate of one transfer or of all.
+    limit_transfer / LimitTransfer(Limit) -> Nothing;
+    /// Accepts an offer.
+    accept_offer / AcceptOffer(Accept) -> Transfer;
+    /// Rejects an offer.
+    reject_offer / RejectOffer(ById) -> Transfer;
+    /// Sends by a one-time code; the reply has the code, progress comes as events.
+    code_send / CodeSend(CodeSend) -> CodeOffer;
+    /// Receives by a one-time code; progress comes as events.
+    code_receive / CodeReceive(CodeReceive) -> Transfer;
+
+    /// Seals a file to members or under a passphrase.
+    encrypt / Encrypt(Encrypt) -> Sealed;
+    /// Opens a sealed file.
+    decrypt / Decrypt(Decrypt) -> Sealed;
+
+    /// Lists the activity log.
+    log / Log(LogQuery) -> Vec<LogEntry>;
+}

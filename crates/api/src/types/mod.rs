@@ -1,0 +1,13 @@
+//! What requests and replies are made of. Field names are stable: scripts read them through `--json`.
+
+mod circle;
+mod device;
+mod event;
+mod seal;
+mod transfer;
+
+pub use circle::*;
+pub use device::*;
+pub use event::*;
+pub use seal::*;
+pub use transfer::*;

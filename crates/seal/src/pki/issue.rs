@@ -183,7 +183,7 @@ pub fn issue_crl(issuer: &Issuer<'_>, request: &CrlRequest<'_>) -> Result<Crl, I
 }
 
 /// A member's certificate, whether or not the issuer may make it.
-fn member_certificate(
+pub(crate) fn member_certificate(
     issuer: &Issuer<'_>,
     request: &MemberRequest<'_>,
     validity: Validity,
@@ -210,12 +210,21 @@ fn member_certificate(
 }
 
 /// A device's certificate, whether or not the issuer may make it.
-fn device_certificate(
+pub(crate) fn device_certificate(
     issuer: &Issuer<'_>,
     device: DeviceId,
     name: &str,
     validity: Validity,
 ) -> Result<Certificate, IssueError> {
+    sign(issuer, &device_params(issuer, device, name, validity)?, device.as_bytes())
+}
+
+fn device_params(
+    issuer: &Issuer<'_>,
+    device: DeviceId,
+    name: &str,
+    validity: Validity,
+) -> Result<CertificateParams, IssueError> {
     let key = device.as_bytes();
     let mut params = base(&issuer.certificate.facts().circle, Kind::Device, name, key, validity)?;
     params.is_ca = IsCa::ExplicitNoCa;
@@ -223,7 +232,7 @@ fn device_certificate(
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
     params.subject_alt_names = vec![dns(&subdomain(key, &issuer.domain()))];
-    sign(issuer, &params, key)
+    Ok(params)
 }
 
 fn base(
@@ -362,11 +371,23 @@ impl SigningKey for Signing<'_> {
 /// What no honest authority makes: for the tests of verification.
 #[cfg(test)]
 pub(crate) mod unchecked {
-    use super::{Certificate, Issuer, MemberKey, Signer};
+    use super::{Certificate, DeviceId, Issuer, MemberKey, Signer, Validity, device_params, dns, sign, subdomain};
     pub(crate) use super::{device_certificate, member_certificate};
 
     /// An authority whose certificate does not make it one.
     pub(crate) fn issuer<'a>(key: &'a MemberKey, certificate: &'a Certificate) -> Issuer<'a> {
         Issuer { certificate, key: Signer::Member(key) }
+    }
+
+    /// A device that `issuer` certifies under the names of `victim`.
+    pub(crate) fn device_outside(
+        issuer: &Issuer<'_>,
+        victim: &Issuer<'_>,
+        device: DeviceId,
+        validity: Validity,
+    ) -> Certificate {
+        let mut params = device_params(issuer, device, "phone", validity).unwrap();
+        params.subject_alt_names = vec![dns(&subdomain(device.as_bytes(), &victim.domain()))];
+        sign(issuer, &params, device.as_bytes()).unwrap()
     }
 }

@@ -1,1 +1,3 @@
-//! 
+//! net
+#[allow(dead_code)]
+pub mod tls;

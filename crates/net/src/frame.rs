@@ -44,21 +44,29 @@ where
     M: DeserializeOwned,
     R: AsyncRead + Unpin + ?Sized,
 {
+    match read_body(stream, limit).await? {
+        Some(body) => Ok(Some(decode(&body)?)),
+        None => Ok(None),
+    }
+}
+
+/// The body of the next frame, for engines that decode themselves.
+///
+/// # Errors
+/// See [`FrameError`].
+pub async fn read_body<R>(stream: &mut R, limit: FrameLimit) -> Result<Option<Vec<u8>>, FrameError>
+where
+    R: AsyncRead + Unpin + ?Sized,
+{
     let mut prefix = [0; FRAME_PREFIX];
     if stream.read(&mut prefix[..1]).await? == 0 {
         return Ok(None);
     }
-    let body = timeout(FRAME_DEADLINE, async {
-        read_exact(stream, &mut prefix[1..]).await?;
-        let mut body = vec![0; body_len(prefix, limit)?];
-        let extra = Duration::from_secs((body.len() / SLOWEST_RATE) as u64);
-        timeout(FRAME_DEADLINE + extra, read_exact(stream, &mut body))
-            .await
-            .map_err(|_| Misbehaved::FrameTooSlow)??;
-        Ok::<_, FrameError>(body)
-    });
-    let body = body.await.map_err(|_| Misbehaved::FrameTooSlow)??;
-    Ok(Some(decode(&body)?))
+    in_time(FRAME_DEADLINE, read_exact(stream, &mut prefix[1..])).await?;
+    let mut body = vec![0; body_len(prefix, limit)?];
+    let extra = Duration::from_secs((body.len() / SLOWEST_RATE) as u64);
+    in_time(FRAME_DEADLINE + extra, read_exact(stream, &mut body)).await?;
+    Ok(Some(body))
 }
 
 /// The next message, where the end of the stream is as bad as half a frame.
@@ -88,9 +96,18 @@ where
     M: Serialize,
     W: AsyncWrite + Unpin + ?Sized,
 {
-    stream.write_all(&encode(message, limit)?).await?;
+    stream.write_all(encode(message, limit)?.as_bytes()).await?;
     stream.flush().await?;
     Ok(())
+}
+
+async fn in_time(
+    limit: Duration,
+    read: impl Future<Output = Result<(), FrameError>>,
+) -> Result<(), FrameError> {
+    timeout(limit, read)
+        .await
+        .map_err(|_| Misbehaved::FrameTooSlow)?
 }
 
 async fn read_exact<R: AsyncRead + Unpin + ?Sized>(
@@ -99,6 +116,7 @@ async fn read_exact<R: AsyncRead + Unpin + ?Sized>(
 ) -> Result<(), FrameError> {
     match stream.read_exact(buf).await {
         Ok(_) => Ok(()),
+        // On TCP the cut itself is this error; either way half a frame is here.
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
             Err(Misbehaved::FrameTruncated.into())
         }

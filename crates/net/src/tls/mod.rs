@@ -18,5 +18,5 @@ pub(crate) mod record;
 pub(crate) mod stream;
 
 pub(crate) use config::{LaneTls, provider};
-pub(crate) use handshake::{HandshakeError, Secured};
+pub(crate) use handshake::HandshakeError;
 pub(crate) use stream::{TlsReader, TlsWriter};

@@ -189,11 +189,8 @@ fn read_error(status: StatusCode, body: &[u8]) -> ApiError {
 
 /// No device runs in this home.
 fn not_running() -> ApiError {
-    ApiError::new(
-        ErrorCode::NotRunning,
-        "no device is running in this home",
-    )
-    .hint("start it with `warren up` (or `warren up --detach`)")
+    ApiError::new(ErrorCode::NotRunning, "no device is running in this home")
+        .hint("start it with `warren up` (or `warren up --detach`)")
 }
 
 /// The connection broke before the reply was there.

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Path, State};
-use axum::http::{StatusCode, header};
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::sse::{KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -41,7 +40,6 @@ pub fn router(service: Arc<dyn Service>) -> Router {
         .route("/v1/{name}", post(call))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(DefaultBodyLimit::max(MAX_BODY))
         .with_state(service)
 }
 
@@ -49,11 +47,17 @@ pub fn router(service: Arc<dyn Service>) -> Router {
 async fn call(
     State(service): State<Arc<dyn Service>>,
     Path(name): Path<String>,
-    body: Result<Bytes, BytesRejection>,
+    headers: HeaderMap,
+    body: Body,
 ) -> Response {
-    let body = match body {
-        Ok(body) => body,
-        Err(rejection) => return unreadable(&rejection),
+    let announced = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    if announced.is_some_and(|length: usize| length > MAX_BODY) {
+        return too_large();
+    }
+    let Ok(body) = axum::body::to_bytes(body, MAX_BODY).await else {
+        return too_large();
     };
     let request = match Request::read(&name, &body) {
         Some(Ok(request)) => request,
@@ -119,15 +123,11 @@ async fn wrong_method() -> Response {
     error_response(StatusCode::METHOD_NOT_ALLOWED, &error)
 }
 
-/// Says why a body could not be read, in the status that HTTP has for it.
-fn unreadable(rejection: &BytesRejection) -> Response {
-    let status = rejection.status();
-    let message = if status == StatusCode::PAYLOAD_TOO_LARGE {
-        format!("the request is larger than {MAX_BODY} bytes")
-    } else {
-        rejection.body_text()
-    };
-    error_response(status, &ApiError::new(ErrorCode::BadRequest, message))
+/// Says that a body is larger than any request, or broke off.
+fn too_large() -> Response {
+    let message = format!("the request is larger than {MAX_BODY} bytes, or broke off");
+    let error = ApiError::new(ErrorCode::BadRequest, message);
+    error_response(StatusCode::PAYLOAD_TOO_LARGE, &error)
 }
 
 /// An error in the HTTP status that fits its kind.

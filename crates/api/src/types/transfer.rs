@@ -92,7 +92,6 @@ pub struct Transfer {
     pub receipt: Option<String>,
 }
 
-
 /// Where a transfer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,7 +121,10 @@ pub enum TransferState {
 impl TransferState {
     /// True when nothing more will happen.
     pub fn is_final(self) -> bool {
-        matches!(self, Self::Done | Self::Rejected | Self::Cancelled | Self::Failed)
+        matches!(
+            self,
+            Self::Done | Self::Rejected | Self::Cancelled | Self::Failed
+        )
     }
 }
 
@@ -197,4 +199,3 @@ pub struct CodeOffer {
     /// The transfer that will run.
     pub transfer: Transfer,
 }
-

@@ -25,7 +25,7 @@ pub use pem::{BadPem, Bundle};
 pub use verify::{CertifiedDevice, CertifiedMember, MAX_CHAIN, PkiFault, verify_device, verify_member, verify_root};
 
 #[cfg(test)]
-pub(crate) use issue::unchecked;
+pub(crate) use {issue::unchecked, verify::second_opinion};
 
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};

@@ -414,7 +414,7 @@ fn ask_webpki(
     second_opinion(root, leaf, authorities, crls, now).map_err(|_| PkiFault::RefusedByStandard)
 }
 
-fn second_opinion(
+pub(crate) fn second_opinion(
     root: &Certificate,
     leaf: &Certificate,
     authorities: &[Certificate],

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`id`], [`time`] | names of devices, members, circles; moments |
 //! | [`keys`], [`keyring`] | signing keys, the age identity, and the set of them that a device owns |
-//! | [`vault`] | the key file under a passphrase |
+//! | [`vault`] | the keystore under a passphrase |
 //! | [`record`] | values of the local database |
 //! | [`pki`] | X.509: issue, verify, revoke |
 //! | [`pake`], [`words`] | pairing by a short spoken code |

@@ -1,4 +1,4 @@
-//! What lies on disk or flies over the LAN: key file, records, beacons.
+//! What lies on disk or flies over the LAN: keystore, records, beacons.
 
 use crate::beacon::{self, BeaconError, BeaconKey};
 use crate::record::RecordError;
@@ -13,7 +13,7 @@ fn open(file: &[u8], passphrase: &str) -> Result<Vec<u8>, VaultError> {
 }
 
 #[test]
-fn key_file_opens_under_its_passphrase_only() {
+fn keystore_opens_under_its_passphrase_only() {
     let file = lock(b"secrets", &"correct horse".into(), WEAK).unwrap();
     assert_eq!(open(&file, "correct horse"), Ok(b"secrets".to_vec()));
     assert_eq!(open(&file, "correct hors"), Err(VaultError::WrongPassphrase));
@@ -59,7 +59,7 @@ fn forge(file: &[u8], change: impl FnOnce(&mut [u8])) -> Vec<u8> {
 }
 
 #[test]
-fn key_file_that_demands_the_machine_is_refused_before_any_work() {
+fn keystore_that_demands_the_machine_is_refused_before_any_work() {
     let file = lock(b"secrets", &"p".into(), WEAK).unwrap();
     for field in [8, 12, 16] {
         let forged = forge(&file, |body| body[field..field + 4].fill(0xff));
@@ -76,7 +76,7 @@ fn forged_costs_of_zero_do_not_panic() {
 }
 
 #[test]
-fn every_changed_byte_of_a_key_file_is_noticed() {
+fn every_changed_byte_of_a_keystore_is_noticed() {
     let file = lock(b"secrets", &"p".into(), WEAK).unwrap();
     for position in 0..file.len() {
         let mut changed = file.clone();
@@ -93,7 +93,7 @@ fn every_changed_byte_of_a_key_file_is_noticed() {
 }
 
 #[test]
-fn key_file_of_a_later_version_says_so() {
+fn keystore_of_a_later_version_says_so() {
     let mut file = lock(b"secrets", &"p".into(), WEAK).unwrap();
     file[7] = 2;
     assert_eq!(open(&file, "p"), Err(VaultError::TooNew));

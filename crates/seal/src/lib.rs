@@ -14,7 +14,7 @@
 //! | [`pki`] | X.509: issue, verify, revoke |
 //! | [`pake`], [`words`] | pairing by a short spoken code |
 //! | [`beacon`] | announcements that strangers cannot read |
-//! | [`file`] | age files |
+//! | [`mod@file`] | age files |
 
 pub mod beacon;
 pub mod file;

@@ -3,7 +3,7 @@
 use crate::file::{FileError, OpenWith, SealTo, decrypt, encrypt};
 use crate::{Passphrase, SealIdentity, SealRecipient};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::process::{Command, Stdio};
 
 fn sealed(plain: &[u8], to: &[SealRecipient], armor: bool) -> Vec<u8> {
@@ -68,6 +68,24 @@ fn file_cut_anywhere_or_changed_does_not_open() {
     let mut longer = file;
     longer.push(0);
     assert!(matches!(opened(&longer, &identity), Err(FileError::Damaged)));
+}
+
+#[test]
+fn header_without_end_is_given_up() {
+    struct Endless(u64);
+    impl Read for Endless {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            self.0 += buffer.len() as u64;
+            assert!(self.0 < 3 << 20, "reads on and on");
+            buffer.fill(b'A');
+            Ok(buffer.len())
+        }
+    }
+    for beginning in ["age-encryption.org/v1\n-> X25519 ", "-----BEGIN AGE ENCRYPTED FILE-----\n", "-> "] {
+        let input = beginning.as_bytes().chain(Endless(0));
+        let result = decrypt(input, Vec::new(), OpenWith::Identities(&[SealIdentity::generate()]));
+        assert!(matches!(result, Err(FileError::NotAge)), "{result:?}");
+    }
 }
 
 #[test]

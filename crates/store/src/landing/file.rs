@@ -76,7 +76,7 @@ impl LandingFile {
         {
             return Ok(());
         }
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut at = offset;
         while at < end {
             let piece = (end - at).min(ZEROS.len() as u64) as usize;

@@ -195,7 +195,7 @@ impl Source {
             (RootAt::Dir(tree), Some(inner)) => {
                 SourceFile::open(&*tree.parent(&inner)?, inner.name())
             }
-            (RootAt::File(dir, name), None) => SourceFile::open(&**dir, name),
+            (RootAt::File(dir, name), None) => SourceFile::open(dir, name),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -29,9 +29,7 @@ const BLOCK: usize = 1 << 20;
 fn main() -> Outcome<()> {
     let mut arguments = std::env::args_os().skip(1);
     let folder = PathBuf::from(arguments.next().ok_or("which folder?")?);
-    let rounds: usize = arguments
-        .next()
-        .map_or(Ok(5), |n| n.to_string_lossy().parse())?;
+    let rounds: usize = arguments.next().map_or(Ok(5), |n| n.to_string_lossy().parse())?;
     fs::create_dir_all(&folder)?;
     let work = folder.join("landing_speed");
     let (large, small) = (work.join("large"), work.join("small"));
@@ -93,12 +91,7 @@ fn copy_by_us(from: &Path, to: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn copy_file(
-    source: &Source,
-    building: &Building,
-    path: &warren_store::RelPath,
-    buffer: &mut [u8],
-) -> Outcome<()> {
+fn copy_file(source: &Source, building: &Building, path: &warren_store::RelPath, buffer: &mut [u8]) -> Outcome<()> {
     let file = source.open(path)?;
     let first = file.read_at(0, buffer)?;
     if first as u64 == file.len() {
@@ -158,10 +151,7 @@ fn make_small(folder: &Path) -> Outcome<()> {
         fs::create_dir_all(&dir)?;
         let exponent = 9.0 + 7.0 * (noise.next() % 1000) as f64 / 1000.0;
         let size = exponent.exp2() as usize;
-        let bytes: Vec<u8> = std::iter::repeat_with(|| noise.next().to_le_bytes())
-            .flatten()
-            .take(size)
-            .collect();
+        let bytes: Vec<u8> = std::iter::repeat_with(|| noise.next().to_le_bytes()).flatten().take(size).collect();
         fs::write(dir.join(format!("file-{number}")), bytes)?;
     }
     Ok(())

@@ -60,7 +60,15 @@ pub struct Home {
 /// Held by the one process that runs the device of a home; the system releases it when the process ends, however.
 #[derive(Debug)]
 pub struct HomeLock {
-    _file: File,
+    file: File,
+}
+
+impl Drop for HomeLock {
+    /// Closing the handle would release the lock as well, but not while a process that is just being started still
+    /// holds a copy of it.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
+    }
 }
 
 /// Where the home is when nobody names one: `named` (the value of [`HOME_VARIABLE`]) if it is set and not empty, else
@@ -68,19 +76,14 @@ pub struct HomeLock {
 pub fn default_path(named: Option<OsString>) -> Result<PathBuf, HomeError> {
     match named {
         Some(path) if !path.is_empty() => Ok(path.into()),
-        _ => Ok(etcetera::choose_base_strategy()
-            .map_err(|_| HomeError::Nowhere)?
-            .data_dir()
-            .join("warren")),
+        _ => Ok(etcetera::choose_base_strategy().map_err(|_| HomeError::Nowhere)?.data_dir().join("warren")),
     }
 }
 
 impl Home {
     /// Makes a home for a new device. The folder may exist, but not hold a keystore.
     pub fn create(path: &Path) -> Result<Self, HomeError> {
-        let home = Self {
-            path: absolute(path)?,
-        };
+        let home = Self { path: absolute(path)? };
         if home.has_device() {
             return Err(HomeError::AlreadyInitialised(home.path));
         }
@@ -90,9 +93,7 @@ impl Home {
 
     /// The home of an existing device.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
-        let home = Self {
-            path: absolute(path)?,
-        };
+        let home = Self { path: absolute(path)? };
         if !home.has_device() {
             return Err(HomeError::NotInitialised(home.path));
         }
@@ -150,20 +151,14 @@ impl Home {
             Err(Errno::WOULDBLOCK) => {
                 let mut text = String::new();
                 let _ = file.take(32).read_to_string(&mut text);
-                return Err(HomeError::AlreadyRunning {
-                    path: self.path.clone(),
-                    pid: text.trim().parse().ok(),
-                });
+                return Err(HomeError::AlreadyRunning { path: self.path.clone(), pid: text.trim().parse().ok() });
             }
             locked => locked.map_err(|e| io_at(&path)(e.into()))?,
         }
-        let write = |file: &mut File| {
-            file.set_len(0)
-                .and_then(|()| writeln!(file, "{}", std::process::id()))
-        };
+        let write = |file: &mut File| file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         write(&mut file).map_err(io_at(&path))?;
         durable::sweep(&self.path).map_err(io_at(&self.path))?;
-        Ok(HomeLock { _file: file })
+        Ok(HomeLock { file })
     }
 
     fn has_device(&self) -> bool {
@@ -173,19 +168,14 @@ impl Home {
     /// Makes the folders that are missing and closes the home to others.
     fn prepare(&self) -> Result<(), HomeError> {
         for dir in [self.path.clone(), self.run_dir(), self.spool_dir()] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(&dir)
-                .map_err(io_at(&dir))?;
+            DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io_at(&dir))?;
         }
         let found = self.path.metadata().map_err(io_at(&self.path))?;
         if found.uid() != rustix::process::geteuid().as_raw() {
             return Err(HomeError::NotOurs(self.path.clone()));
         }
         if found.mode() & 0o077 != 0 {
-            std::fs::set_permissions(&self.path, Permissions::from_mode(0o700))
-                .map_err(io_at(&self.path))?;
+            std::fs::set_permissions(&self.path, Permissions::from_mode(0o700)).map_err(io_at(&self.path))?;
         }
         Ok(())
     }
@@ -209,18 +199,12 @@ mod tests {
     fn a_home_is_closed_to_others_and_created_once() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deep/home");
-        assert!(matches!(
-            Home::open(&path),
-            Err(HomeError::NotInitialised(_))
-        ));
+        assert!(matches!(Home::open(&path), Err(HomeError::NotInitialised(_))));
         assert!(!path.exists(), "asking for a home must not make one");
         let home = Home::create(&path).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
         std::fs::write(home.keystore(), "keys").unwrap();
-        assert!(matches!(
-            Home::create(&path),
-            Err(HomeError::AlreadyInitialised(_))
-        ));
+        assert!(matches!(Home::create(&path), Err(HomeError::AlreadyInitialised(_))));
 
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         Home::open(&path).unwrap();
@@ -232,9 +216,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(dir.path()).unwrap();
         let held = home.lock().unwrap();
-        let Err(HomeError::AlreadyRunning { pid, .. }) = home.lock() else {
-            panic!("locked twice")
-        };
+        let Err(HomeError::AlreadyRunning { pid, .. }) = home.lock() else { panic!("locked twice") };
         assert_eq!(pid, Some(std::process::id()));
         drop(held);
         home.lock().unwrap();

@@ -57,10 +57,7 @@ impl Attempts {
     /// Records a wrong passphrase.
     pub fn fail(home: &Home, now: Timestamp) -> io::Result<Self> {
         let failures = Self::load(home)?.failures.saturating_add(1);
-        let attempts = Self {
-            failures,
-            not_before: now.plus(delay(failures)),
-        };
+        let attempts = Self { failures, not_before: now.plus(delay(failures)) };
         let bytes = postcard::to_extend(&attempts, vec![VERSION]).map_err(io::Error::other)?;
         durable::write(&home.attempts(), &bytes, Existing::Replace)?;
         Ok(attempts)
@@ -112,15 +109,8 @@ mod tests {
         }
         let attempts = Attempts::load(&home).unwrap();
         assert_eq!(attempts.wait(now), Duration::from_secs(2));
-        assert_eq!(
-            attempts.wait(now.plus(Duration::from_secs(3))),
-            Duration::ZERO
-        );
-        assert_eq!(
-            attempts.wait(Timestamp(0)),
-            Duration::from_secs(2),
-            "the clock was set back"
-        );
+        assert_eq!(attempts.wait(now.plus(Duration::from_secs(3))), Duration::ZERO);
+        assert_eq!(attempts.wait(Timestamp(0)), Duration::from_secs(2), "the clock was set back");
         Attempts::succeed(&home).unwrap();
         assert_eq!(Attempts::load(&home).unwrap(), Attempts::default());
 
@@ -133,10 +123,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(dir.path()).unwrap();
         create(&home, b"first").unwrap();
-        assert_eq!(
-            create(&home, b"second").unwrap_err().kind(),
-            io::ErrorKind::AlreadyExists
-        );
+        assert_eq!(create(&home, b"second").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
         replace(&home, b"third").unwrap();
         assert_eq!(load(&home).unwrap(), b"third");
     }

@@ -51,10 +51,7 @@ pub struct SpoolFile {
 impl Spool {
     /// The spool of `home`, sealed under `key`.
     pub fn new(home: &Home, key: RecordKey) -> Self {
-        Self {
-            dir: home.spool_dir(),
-            key,
-        }
+        Self { dir: home.spool_dir(), key }
     }
 
     /// Stores everything that `content` yields as item `id`, durably; returns its length. Fails with `AlreadyExists`
@@ -76,15 +73,8 @@ impl Spool {
         let file = File::open(self.path(id))?;
         let stored = file.metadata()?.len();
         let pieces = stored.div_ceil(STORED_PIECE);
-        let len = stored
-            .checked_sub(pieces * SEALING as u64)
-            .ok_or_else(damaged)?;
-        let opened = SpoolFile {
-            file,
-            id: *id,
-            key: self.key.clone(),
-            len,
-        };
+        let len = stored.checked_sub(pieces * SEALING as u64).ok_or_else(damaged)?;
+        let opened = SpoolFile { file, id: *id, key: self.key.clone(), len };
         // Only the right last piece opens as the last one: the item has not been cut off.
         opened.piece(pieces.checked_sub(1).ok_or_else(damaged)?)?;
         Ok(opened)
@@ -120,12 +110,7 @@ impl Spool {
 
     fn write(&self, id: &SpoolId, path: &PathBuf, content: &mut dyn Read) -> io::Result<u64> {
         use std::os::unix::fs::OpenOptionsExt;
-        let mut file = File::options()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(path)?;
+        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
         let (mut piece, mut next) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
         let mut len = 0;
         fill(content, &mut piece)?;
@@ -179,16 +164,9 @@ impl SpoolFile {
         let last = (number + 1).saturating_mul(PIECE as u64) >= self.len;
         let mut stored = vec![0; STORED_PIECE as usize];
         let read = read_full_at(&self.file, number * STORED_PIECE, &mut stored)?;
-        let piece = self
-            .key
-            .open(TABLE, &place(&self.id, number, last), &stored[..read])
-            .map_err(|_| damaged())?;
+        let piece = self.key.open(TABLE, &place(&self.id, number, last), &stored[..read]).map_err(|_| damaged())?;
         let expected = (self.len - number * PIECE as u64).min(PIECE as u64);
-        if piece.len() as u64 == expected {
-            Ok(piece)
-        } else {
-            Err(damaged())
-        }
+        if piece.len() as u64 == expected { Ok(piece) } else { Err(damaged()) }
     }
 }
 
@@ -224,10 +202,7 @@ mod tests {
     fn what_goes_in_comes_out_at_every_offset() {
         let dir = tempfile::tempdir().unwrap();
         let spool = spool(&dir);
-        for (n, len) in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE]
-            .into_iter()
-            .enumerate()
-        {
+        for (n, len) in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE].into_iter().enumerate() {
             let id = [n as u8; 16];
             assert_eq!(spool.put(&id, &mut &content(len)[..]).unwrap(), len as u64);
             let file = spool.open(&id).unwrap();
@@ -243,15 +218,9 @@ mod tests {
         }
         assert_eq!(spool.list().unwrap().len(), 6);
         assert!(spool.put(&[0; 16], &mut &b"again"[..]).is_err());
-        assert!(
-            spool.open(&[0; 16]).unwrap().is_empty(),
-            "the first one stays"
-        );
+        assert!(spool.open(&[0; 16]).unwrap().is_empty(), "the first one stays");
         spool.remove(&[0; 16]).unwrap();
-        assert_eq!(
-            spool.open(&[0; 16]).unwrap_err().kind(),
-            io::ErrorKind::NotFound
-        );
+        assert_eq!(spool.open(&[0; 16]).unwrap_err().kind(), io::ErrorKind::NotFound);
     }
 
     #[test]
@@ -266,19 +235,11 @@ mod tests {
         exchanged.rotate_left(piece);
         let mut changed = good.clone();
         changed[piece / 2] ^= 1;
-        let cut: [&[u8]; 6] = [
-            &[],
-            &good[..1],
-            &good[..piece],
-            &good[..2 * piece],
-            &good[..2 * piece + 60],
-            &good[..3 * piece - 1],
-        ];
+        let cut: [&[u8]; 6] =
+            [&[], &good[..1], &good[..piece], &good[..2 * piece], &good[..2 * piece + 60], &good[..3 * piece - 1]];
         for bytes in cut.into_iter().chain([&exchanged[..], &changed[..]]) {
             fs::write(&path, bytes).unwrap();
-            let read = spool
-                .open(&id)
-                .and_then(|file| file.read_at(0, &mut vec![0; 3 * PIECE]));
+            let read = spool.open(&id).and_then(|file| file.read_at(0, &mut vec![0; 3 * PIECE]));
             assert_eq!(read.unwrap_err().kind(), io::ErrorKind::InvalidData);
         }
         fs::write(spool.path(&[8; 16]), &good).unwrap();

@@ -26,10 +26,7 @@ impl<T> Clone for EventLog<T> {
 
 impl<T> EventLog<T> {
     pub(super) fn new(database: Database) -> Self {
-        Self {
-            database,
-            holds: PhantomData,
-        }
+        Self { database, holds: PhantomData }
     }
 
     /// Removes the oldest events so that at most `keep` stay; tells how many went.
@@ -57,9 +54,7 @@ impl<T: Serialize + DeserializeOwned> EventLog<T> {
         for event in events {
             seq += 1;
             let body = sealing::seal(self.database.key(), TABLE, &row_id(seq), event)?;
-            transaction
-                .prepare_cached("INSERT INTO events (seq, body) VALUES (?, ?)")?
-                .execute(params![seq, body])?;
+            transaction.prepare_cached("INSERT INTO events (seq, body) VALUES (?, ?)")?.execute(params![seq, body])?;
         }
         transaction.commit()?;
         Ok(seq.unsigned_abs())
@@ -68,20 +63,12 @@ impl<T: Serialize + DeserializeOwned> EventLog<T> {
     /// At most `limit` events after number `seq`, oldest first.
     pub fn after(&self, seq: u64, limit: usize) -> Result<Vec<(u64, T)>, DatabaseError> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
-        self.read(
-            "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?",
-            seq,
-            limit,
-        )
+        self.read("SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
     }
 
     /// The newest `limit` events, oldest first.
     pub fn newest(&self, limit: usize) -> Result<Vec<(u64, T)>, DatabaseError> {
-        let mut events = self.read(
-            "SELECT seq, body FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?",
-            0,
-            limit,
-        )?;
+        let mut events = self.read("SELECT seq, body FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?", 0, limit)?;
         events.reverse();
         Ok(events)
     }
@@ -95,10 +82,7 @@ impl<T: Serialize + DeserializeOwned> EventLog<T> {
             .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
         let open = |(seq, body): (i64, Vec<u8>)| {
-            Ok((
-                seq.unsigned_abs(),
-                sealing::open(self.database.key(), TABLE, &row_id(seq), &body)?,
-            ))
+            Ok((seq.unsigned_abs(), sealing::open(self.database.key(), TABLE, &row_id(seq), &body)?))
         };
         rows.into_iter().map(open).collect()
     }

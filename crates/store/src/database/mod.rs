@@ -39,9 +39,7 @@ pub enum DatabaseError {
     #[error("the database is damaged: {0}")]
     Damaged(String),
     /// A later version of Warren wrote it.
-    #[error(
-        "the database was written by a newer version of Warren (format {found}, this one knows {known})"
-    )]
+    #[error("the database was written by a newer version of Warren (format {found}, this one knows {known})")]
     TooNew {
         /// Format of the file.
         found: u32,
@@ -71,9 +69,7 @@ impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
-            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-                Self::Damaged(error.to_string())
-            }
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Sqlite(error),
         }
     }
@@ -100,10 +96,7 @@ impl Database {
             .truncate(false)
             .mode(0o600)
             .open(path)
-            .map_err(|source| DatabaseError::Io {
-                path: path.to_owned(),
-                source,
-            })?;
+            .map_err(|source| DatabaseError::Io { path: path.to_owned(), source })?;
         let mut connection = Connection::open(path)?;
         connection.busy_timeout(BUSY)?;
         connection.execute_batch(
@@ -114,12 +107,7 @@ impl Database {
             schema::KeyCheck::Wrong => DatabaseError::WrongKey(path.to_owned()),
             schema::KeyCheck::Sqlite(e) => e.into(),
         })?;
-        Ok(Self {
-            shared: Arc::new(Shared {
-                connection: Mutex::new(connection),
-                key,
-            }),
-        })
+        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), key }) })
     }
 
     /// The table called `name`, of values of one type. The name is never stored.
@@ -138,10 +126,7 @@ impl Database {
 
     /// The connection; a thread that panicked while it held the lock has had its transaction rolled back.
     fn connection(&self) -> MutexGuard<'_, Connection> {
-        self.shared
-            .connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -47,17 +47,11 @@ pub(super) fn check_key(connection: &Connection, key: &RecordKey) -> Result<(), 
         .optional()
         .map_err(KeyCheck::Sqlite)?;
     match stored {
-        Some(body) => key
-            .open(KEY_CHECK, &[], &body)
-            .map(|_| ())
-            .map_err(|_| KeyCheck::Wrong),
+        Some(body) => key.open(KEY_CHECK, &[], &body).map(|_| ()).map_err(|_| KeyCheck::Wrong),
         None => {
             let body = key.seal(KEY_CHECK, &[], &[]);
             connection
-                .execute(
-                    "INSERT INTO key_check (only, body) VALUES (1, ?)",
-                    params![body],
-                )
+                .execute("INSERT INTO key_check (only, body) VALUES (1, ?)", params![body])
                 .map(|_| ())
                 .map_err(KeyCheck::Sqlite)
         }

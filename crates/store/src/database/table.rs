@@ -24,24 +24,14 @@ pub struct Table<T> {
 // By hand: a derive would demand `T: Clone`.
 impl<T> Clone for Table<T> {
     fn clone(&self) -> Self {
-        Self {
-            database: self.database.clone(),
-            name: self.name,
-            kind: self.kind,
-            holds: PhantomData,
-        }
+        Self { database: self.database.clone(), name: self.name, kind: self.kind, holds: PhantomData }
     }
 }
 
 impl<T> Table<T> {
     pub(super) fn new(database: Database, name: &'static str) -> Self {
         let kind = database.key().blind(KINDS, name.as_bytes());
-        Self {
-            database,
-            name,
-            kind,
-            holds: PhantomData,
-        }
+        Self { database, name, kind, holds: PhantomData }
     }
 
     fn blind(&self, key: &[u8]) -> [u8; 16] {
@@ -93,27 +83,20 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     }
 
     /// Stores all of these, or none when one fails.
-    pub fn put_many<'a>(
-        &self,
-        items: impl IntoIterator<Item = (&'a [u8], &'a T)>,
-    ) -> Result<(), DatabaseError>
+    pub fn put_many<'a>(&self, items: impl IntoIterator<Item = (&'a [u8], &'a T)>) -> Result<(), DatabaseError>
     where
         T: 'a,
     {
         let mut sealed = Vec::new();
         for (key, value) in items {
             let id = self.blind(key);
-            sealed.push((
-                id,
-                sealing::seal(self.database.key(), self.name, &id, &(key, value))?,
-            ));
+            sealed.push((id, sealing::seal(self.database.key(), self.name, &id, &(key, value))?));
         }
         let mut connection = self.database.connection();
         let transaction = connection.transaction()?;
         {
-            let mut insert = transaction.prepare_cached(
-                "INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)",
-            )?;
+            let mut insert =
+                transaction.prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?;
             for (id, body) in &sealed {
                 insert.execute(params![self.kind, id, body])?;
             }
@@ -129,10 +112,7 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
             .prepare_cached("SELECT id, body FROM records WHERE kind = ?")?
             .query_map(params![self.kind], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<Result<_, _>>()?;
-        let mut items = rows
-            .iter()
-            .map(|(id, body)| self.open(id, body))
-            .collect::<Result<Vec<_>, _>>()?;
+        let mut items = rows.iter().map(|(id, body)| self.open(id, body)).collect::<Result<Vec<_>, _>>()?;
         items.sort_by(|(a, _), (b, _)| a.cmp(b));
         Ok(items)
     }

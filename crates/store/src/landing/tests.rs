@@ -14,13 +14,7 @@ fn rel(path: &str) -> RelPath {
 }
 
 fn meta(executable: bool) -> FileMeta {
-    FileMeta {
-        modified: FileTime {
-            seconds: 1_000_000_000,
-            nanos: 123_456_789,
-        },
-        executable,
-    }
+    FileMeta { modified: FileTime { seconds: 1_000_000_000, nanos: 123_456_789 }, executable }
 }
 
 struct Received {
@@ -50,9 +44,7 @@ impl Received {
     /// Sends one file called `name` and returns under which name it landed.
     fn land(&self, name: &OsStr) -> OsString {
         let building = self.begin();
-        building
-            .put_file(&RelPath::new([name]).unwrap(), b"new", &meta(false))
-            .unwrap();
+        building.put_file(&RelPath::new([name]).unwrap(), b"new", &meta(false)).unwrap();
         let paths = building.finish().unwrap().settle().unwrap();
         assert_eq!(std::fs::read(&paths[0]).unwrap(), b"new");
         paths[0].file_name().unwrap().to_owned()
@@ -66,12 +58,8 @@ fn a_tree_lands_whole_with_times_bits_links_and_holes() {
     assert!(!building.is_resumed());
     building.create_dir(&rel("top")).unwrap();
     building.create_dir(&rel("top/empty")).unwrap();
-    building
-        .put_file(&rel("top/run"), b"#!/bin/sh\n", &meta(true))
-        .unwrap();
-    building
-        .put_file(&rel("top/zero"), b"", &meta(false))
-        .unwrap();
+    building.put_file(&rel("top/run"), b"#!/bin/sh\n", &meta(true)).unwrap();
+    building.put_file(&rel("top/zero"), b"", &meta(false)).unwrap();
     let sparse = building.create_file(&rel("top/sparse"), false).unwrap();
     sparse.write_at(8 << 20, b"data").unwrap();
     sparse.set_len(16 << 20).unwrap();
@@ -79,41 +67,24 @@ fn a_tree_lands_whole_with_times_bits_links_and_holes() {
     let late = building.create_file(&rel("top/late"), false).unwrap();
     late.write_at(0, b"x").unwrap();
     late.close(&meta(true)).unwrap();
-    building
-        .symlink(&rel("top/link"), OsStr::new("../../../etc/passwd"))
-        .unwrap();
-    building
-        .set_modified(&rel("top/empty"), meta(false).modified)
-        .unwrap();
-    building
-        .set_modified(&rel("top/link"), meta(false).modified)
-        .unwrap();
-    assert_eq!(
-        std::fs::read_dir(received.path("")).unwrap().count(),
-        1,
-        "nothing shows before the end"
-    );
+    building.symlink(&rel("top/link"), OsStr::new("../../../etc/passwd")).unwrap();
+    building.set_modified(&rel("top/empty"), meta(false).modified).unwrap();
+    building.set_modified(&rel("top/link"), meta(false).modified).unwrap();
+    assert_eq!(std::fs::read_dir(received.path("")).unwrap().count(), 1, "nothing shows before the end");
     let landed = building.finish().unwrap();
     assert_eq!(landed.paths(), [received.path("top")]);
     landed.settle().unwrap();
 
     let stat = |name: &str| received.path("top").join(name).symlink_metadata().unwrap();
     for name in ["empty", "run", "zero", "sparse", "late", "link"] {
-        assert_eq!(
-            (stat(name).mtime(), stat(name).mtime_nsec()),
-            (1_000_000_000, 123_456_789),
-            "{name}"
-        );
+        assert_eq!((stat(name).mtime(), stat(name).mtime_nsec()), (1_000_000_000, 123_456_789), "{name}");
     }
     assert_eq!(stat("run").mode() & 0o100, 0o100);
     assert_eq!(stat("late").mode() & 0o100, 0o100);
     assert_eq!(stat("zero").mode() & 0o111, 0);
     assert_eq!(stat("sparse").len(), 16 << 20);
     assert!(stat("sparse").blocks() * 512 < 1 << 20, "holes stay holes");
-    assert_eq!(
-        std::fs::read_link(received.path("top/link")).unwrap(),
-        Path::new("../../../etc/passwd")
-    );
+    assert_eq!(std::fs::read_link(received.path("top/link")).unwrap(), Path::new("../../../etc/passwd"));
     assert!(!received.path(PARTIAL_DIR).exists());
     assert_eq!(received.landing.unfinished().unwrap(), [] as [LandingId; 0]);
 }
@@ -130,23 +101,15 @@ fn a_link_planted_in_the_tree_leads_nowhere() {
     building.symlink(&rel("own"), outside.as_os_str()).unwrap();
     std::fs::hard_link(outside.join("precious"), received.tree().join("hard")).unwrap();
 
-    let refused = |result: Result<(), LandingError>| {
-        assert!(
-            matches!(result, Err(LandingError::InTheWay { .. })),
-            "{result:?}"
-        )
-    };
+    let refused =
+        |result: Result<(), LandingError>| assert!(matches!(result, Err(LandingError::InTheWay { .. })), "{result:?}");
     for dir in ["dir", "own"] {
         refused(building.put_file(&rel(&format!("{dir}/new")), b"x", &meta(false)));
         refused(building.put_file(&rel(&format!("{dir}/precious")), b"x", &meta(false)));
         refused(building.create_dir(&rel(&format!("{dir}/new"))));
         refused(building.symlink(&rel(&format!("{dir}/new")), OsStr::new("x")));
         refused(building.create_dir(&rel(dir)));
-        refused(
-            building
-                .resume_file(&rel(&format!("{dir}/precious")))
-                .map(drop),
-        );
+        refused(building.resume_file(&rel(&format!("{dir}/precious"))).map(drop));
         refused(building.set_modified(&rel(&format!("{dir}/precious")), meta(false).modified));
     }
     refused(building.remove(&rel("dir/precious")));
@@ -155,10 +118,7 @@ fn a_link_planted_in_the_tree_leads_nowhere() {
     refused(building.resume_file(&rel("hard")).map(drop));
     building.remove(&rel("dir")).unwrap();
     building.abandon().unwrap();
-    assert_eq!(
-        std::fs::read(outside.join("precious")).unwrap(),
-        b"precious"
-    );
+    assert_eq!(std::fs::read(outside.join("precious")).unwrap(), b"precious");
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 1);
 }
 
@@ -168,10 +128,7 @@ fn a_planted_partial_folder_that_is_a_link_is_refused() {
     let outside = received.dir.path().join("outside");
     std::fs::create_dir(&outside).unwrap();
     symlink(&outside, received.path(PARTIAL_DIR)).unwrap();
-    assert!(matches!(
-        received.landing.begin(&ID),
-        Err(LandingError::InTheWay { .. })
-    ));
+    assert!(matches!(received.landing.begin(&ID), Err(LandingError::InTheWay { .. })));
     assert_eq!(std::fs::read_dir(&outside).unwrap().count(), 0);
 }
 
@@ -181,10 +138,7 @@ fn a_pipe_in_place_of_a_file_does_not_block() {
     let building = received.begin();
     let dir = disk::open_dir(&received.tree()).unwrap();
     rustix::fs::mkfifoat(&dir, "pipe", Mode::RUSR | Mode::WUSR).unwrap();
-    assert!(matches!(
-        building.resume_file(&rel("pipe")),
-        Err(LandingError::InTheWay { .. })
-    ));
+    assert!(matches!(building.resume_file(&rel("pipe")), Err(LandingError::InTheWay { .. })));
 }
 
 #[test]
@@ -202,10 +156,7 @@ fn names_that_are_taken_get_numbers_and_nothing_is_overwritten() {
     assert_eq!(received.land(odd).as_bytes(), b"\xff\xfe;\n'\" (2).bin");
     let long = "n".repeat(255);
     assert_eq!(received.land(OsStr::new(&long)), *long);
-    assert_eq!(
-        received.land(OsStr::new(&long)).as_bytes(),
-        format!("{} (2)", &long[4..]).as_bytes()
-    );
+    assert_eq!(received.land(OsStr::new(&long)).as_bytes(), format!("{} (2)", &long[4..]).as_bytes());
 }
 
 #[test]
@@ -214,9 +165,7 @@ fn an_item_that_is_itself_called_number_two_keeps_its_name_apart() {
     std::fs::write(received.path("x"), "old").unwrap();
     let building = received.begin();
     for name in ["x", "x (2)"] {
-        building
-            .put_file(&rel(name), name.as_bytes(), &meta(false))
-            .unwrap();
+        building.put_file(&rel(name), name.as_bytes(), &meta(false)).unwrap();
     }
     let paths = building.finish().unwrap().settle().unwrap();
     assert_eq!(paths, [received.path("x (2)"), received.path("x (2) (2)")]);
@@ -231,10 +180,7 @@ fn an_interrupted_transfer_is_found_again_and_read_back() {
     building.create_dir(&rel("d")).unwrap();
     let file = building.create_file(&rel("d/f"), false).unwrap();
     file.write_at(0, b"0123456789").unwrap();
-    assert!(matches!(
-        received.landing.begin(&ID),
-        Err(LandingError::InUse)
-    ));
+    assert!(matches!(received.landing.begin(&ID), Err(LandingError::InUse)));
     drop((file, building));
     assert_eq!(received.landing.unfinished().unwrap(), [ID]);
 
@@ -252,10 +198,7 @@ fn an_interrupted_transfer_is_found_again_and_read_back() {
     assert_eq!(file.len().unwrap(), 12);
     file.close(&meta(false)).unwrap();
     building.finish().unwrap().settle().unwrap();
-    assert_eq!(
-        std::fs::read(received.path("d/f")).unwrap(),
-        b"01\0\0\0\0678\0\0\0"
-    );
+    assert_eq!(std::fs::read(received.path("d/f")).unwrap(), b"01\0\0\0\0678\0\0\0");
 }
 
 /// Kills the landing after every number of moves, also with a plan that was changed because a name was taken.
@@ -267,9 +210,7 @@ fn a_crash_while_moving_loses_nothing_and_lands_nothing_twice() {
         std::fs::write(received.path("b"), "old").unwrap();
         let building = received.begin();
         for name in names {
-            building
-                .put_file(&rel(name), name.as_bytes(), &meta(false))
-                .unwrap();
+            building.put_file(&rel(name), name.as_bytes(), &meta(false)).unwrap();
         }
         let landed = building.finish().unwrap();
         let expected = landed.paths().to_vec();
@@ -293,10 +234,7 @@ fn a_crash_while_moving_loses_nothing_and_lands_nothing_twice() {
         for (name, path) in names.iter().zip(&paths) {
             assert_eq!(std::fs::read_to_string(path).unwrap(), *name);
         }
-        assert_eq!(
-            std::fs::read_dir(received.path("")).unwrap().count(),
-            5 + usize::from(taken)
-        );
+        assert_eq!(std::fs::read_dir(received.path("")).unwrap().count(), 5 + usize::from(taken));
         assert_eq!(std::fs::read(received.path("b")).unwrap(), b"old");
     }
 }
@@ -319,17 +257,10 @@ fn a_damaged_plan_leads_nowhere() {
     let received = received();
     drop(received.begin());
     let plan = received.tree().with_file_name("plan");
-    let hostile = postcard::to_extend(
-        &vec![(b"f".to_vec(), b"../../escaped".to_vec(), 1u32)],
-        vec![1u8],
-    )
-    .unwrap();
+    let hostile = postcard::to_extend(&vec![(b"f".to_vec(), b"../../escaped".to_vec(), 1u32)], vec![1u8]).unwrap();
     for bytes in [&b""[..], b"\x02\x00", b"\x01\xff\xff\xff\xff\x0f", &hostile] {
         std::fs::write(&plan, bytes).unwrap();
-        assert!(
-            matches!(received.landing.begin(&ID), Err(LandingError::DamagedPlan)),
-            "{bytes:?}"
-        );
+        assert!(matches!(received.landing.begin(&ID), Err(LandingError::DamagedPlan)), "{bytes:?}");
     }
 }
 
@@ -345,9 +276,7 @@ fn more_items_than_are_flushed_one_by_one() {
                 for n in 0..200 {
                     let dir = format!("t{thread}/{n}");
                     building.create_dir(&rel(&dir)).unwrap();
-                    building
-                        .put_file(&rel(&format!("{dir}/f")), dir.as_bytes(), &meta(false))
-                        .unwrap();
+                    building.put_file(&rel(&format!("{dir}/f")), dir.as_bytes(), &meta(false)).unwrap();
                 }
             });
         }
@@ -377,12 +306,7 @@ fn one_file_is_written_from_several_threads() {
     building.finish().unwrap().settle().unwrap();
     let bytes = std::fs::read(received.path("f")).unwrap();
     assert_eq!(bytes.len(), 16 << 20);
-    assert!(
-        bytes
-            .chunks(1 << 20)
-            .enumerate()
-            .all(|(n, block)| block.iter().all(|b| usize::from(*b) == n % 4 + 1))
-    );
+    assert!(bytes.chunks(1 << 20).enumerate().all(|(n, block)| block.iter().all(|b| usize::from(*b) == n % 4 + 1)));
 }
 
 #[test]
@@ -390,18 +314,9 @@ fn a_name_that_appears_twice_or_as_two_kinds_is_refused() {
     let received = received();
     let building = received.begin();
     building.put_file(&rel("f"), b"1", &meta(false)).unwrap();
-    assert!(matches!(
-        building.put_file(&rel("f"), b"2", &meta(false)),
-        Err(LandingError::InTheWay { .. })
-    ));
-    assert!(matches!(
-        building.create_dir(&rel("f")),
-        Err(LandingError::InTheWay { .. })
-    ));
-    assert!(matches!(
-        building.put_file(&rel("f/g"), b"2", &meta(false)),
-        Err(LandingError::InTheWay { .. })
-    ));
+    assert!(matches!(building.put_file(&rel("f"), b"2", &meta(false)), Err(LandingError::InTheWay { .. })));
+    assert!(matches!(building.create_dir(&rel("f")), Err(LandingError::InTheWay { .. })));
+    assert!(matches!(building.put_file(&rel("f/g"), b"2", &meta(false)), Err(LandingError::InTheWay { .. })));
     building.remove(&rel("f")).unwrap();
     building.create_dir(&rel("f")).unwrap();
     building.put_file(&rel("f/g"), b"2", &meta(false)).unwrap();
@@ -415,27 +330,15 @@ fn a_name_that_appears_twice_or_as_two_kinds_is_refused() {
 fn a_received_folder_that_cannot_be_written_is_told_by_name() {
     let dir = tempfile::tempdir().unwrap();
     std::fs::write(dir.path().join("file"), "").unwrap();
-    assert!(matches!(
-        Landing::open(&dir.path().join("file/received")),
-        Err(LandingError::InTheWay { .. })
-    ));
+    assert!(matches!(Landing::open(&dir.path().join("file/received")), Err(LandingError::InTheWay { .. })));
     if rustix::process::geteuid().is_root() {
         // Root may write everywhere but in places like this.
         let denied = Landing::open(Path::new("/proc/self/warren")).unwrap_err();
-        assert!(
-            matches!(
-                denied,
-                LandingError::Denied { .. } | LandingError::Io { .. }
-            ),
-            "{denied}"
-        );
+        assert!(matches!(denied, LandingError::Denied { .. } | LandingError::Io { .. }), "{denied}");
         return;
     }
     let received = dir.path().join("received");
     let landing = Landing::open(&received).unwrap();
     std::fs::set_permissions(&received, PermissionsExt::from_mode(0o500)).unwrap();
-    assert!(matches!(
-        landing.begin(&ID),
-        Err(LandingError::Denied { .. })
-    ));
+    assert!(matches!(landing.begin(&ID), Err(LandingError::Denied { .. })));
 }

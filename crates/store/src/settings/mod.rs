@@ -156,21 +156,14 @@ impl Settings {
         match std::fs::read_to_string(path) {
             Ok(text) => Self::parse(path, &text),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(SettingsError::Io {
-                path: path.to_owned(),
-                source,
-            }),
+            Err(source) => Err(SettingsError::Io { path: path.to_owned(), source }),
         }
     }
 
     /// Writes the settings to `path` durably.
     pub fn save(&self, path: &Path) -> Result<(), SettingsError> {
-        durable::write(path, self.render().as_bytes(), Existing::Replace).map_err(|source| {
-            SettingsError::Io {
-                path: path.to_owned(),
-                source,
-            }
-        })
+        durable::write(path, self.render().as_bytes(), Existing::Replace)
+            .map_err(|source| SettingsError::Io { path: path.to_owned(), source })
     }
 
     /// The present value of the setting `key`.
@@ -178,17 +171,12 @@ impl Settings {
         let found = self.list().into_iter().find(|setting| setting.key == key);
         found
             .map(|setting| setting.value)
-            .ok_or_else(|| SettingsError::UnknownKey {
-                key: key.to_owned(),
-                similar: similar(key),
-            })
+            .ok_or_else(|| SettingsError::UnknownKey { key: key.to_owned(), similar: similar(key) })
     }
 
     fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
-        let table: toml::Table = text.parse().map_err(|source| SettingsError::Syntax {
-            path: path.to_owned(),
-            source: Box::new(source),
-        })?;
+        let table: toml::Table =
+            text.parse().map_err(|source| SettingsError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
         let mut settings = Self::default();
         for (key, value) in table {
             settings.set(&key, &value::text_of(&value))?;
@@ -198,24 +186,12 @@ impl Settings {
 
     /// The file: every setting with its help, those with their default value commented out.
     fn render(&self) -> String {
-        let mut text = String::from(
-            "# Settings of Warren. This file is written anew when a setting is changed by command.\n",
-        );
+        let mut text =
+            String::from("# Settings of Warren. This file is written anew when a setting is changed by command.\n");
         for setting in self.list() {
-            let value = self
-                .to_toml(setting.key)
-                .map(|v| v.to_string())
-                .unwrap_or_default();
-            let mark = if setting.value == setting.default {
-                "# "
-            } else {
-                ""
-            };
-            let _ = write!(
-                text,
-                "\n# {} Takes {}.\n{mark}{} = {value}\n",
-                setting.help, setting.takes, setting.key
-            );
+            let value = self.to_toml(setting.key).map(|v| v.to_string()).unwrap_or_default();
+            let mark = if setting.value == setting.default { "# " } else { "" };
+            let _ = write!(text, "\n# {} Takes {}.\n{mark}{} = {value}\n", setting.help, setting.takes, setting.key);
         }
         text
     }
@@ -224,10 +200,7 @@ impl Settings {
 /// The known key that is most like `key`, if at most a third of it would have to change.
 fn similar(key: &str) -> Option<&'static str> {
     let key = key.replace('-', "_").to_lowercase();
-    let (distance, nearest) = KEYS
-        .iter()
-        .map(|known| (edit_distance(&key, known), *known))
-        .min()?;
+    let (distance, nearest) = KEYS.iter().map(|known| (edit_distance(&key, known), *known)).min()?;
     (distance <= nearest.len() / 3).then_some(nearest)
 }
 
@@ -300,10 +273,7 @@ mod tests {
             refusal(settings.set("Lan-Prot", "1").unwrap_err()),
             "there is no setting \"Lan-Prot\"; did you mean \"lan_port\"?"
         );
-        assert_eq!(
-            refusal(settings.get("colour").unwrap_err()),
-            "there is no setting \"colour\""
-        );
+        assert_eq!(refusal(settings.get("colour").unwrap_err()), "there is no setting \"colour\"");
         for (key, value) in [
             ("port", "65536"),
             ("port", "-1"),
@@ -316,23 +286,11 @@ mod tests {
             ("bind", "localhost"),
             ("received_dir", ""),
         ] {
-            assert!(
-                matches!(
-                    settings.set(key, value),
-                    Err(SettingsError::BadValue { .. })
-                ),
-                "{key} = {value}"
-            );
+            assert!(matches!(settings.set(key, value), Err(SettingsError::BadValue { .. })), "{key} = {value}");
         }
         assert_eq!(settings, Settings::default());
         let path = Path::new("settings.toml");
-        for text in [
-            "prot = 1",
-            "port = [1",
-            "port = {a = 1}",
-            "[port]\nx = 1",
-            "lan = 1979-05-27",
-        ] {
+        for text in ["prot = 1", "port = [1", "port = {a = 1}", "[port]\nx = 1", "lan = 1979-05-27"] {
             assert!(Settings::parse(path, text).is_err(), "{text}");
         }
     }

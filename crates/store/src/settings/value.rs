@@ -77,9 +77,7 @@ impl Value for u64 {
     const TAKES: &'static str = "a whole number";
 
     fn parse(text: &str) -> Option<Self> {
-        text.parse()
-            .ok()
-            .filter(|number| i64::try_from(*number).is_ok())
+        text.parse().ok().filter(|number| i64::try_from(*number).is_ok())
     }
 
     fn show(&self) -> String {
@@ -108,9 +106,7 @@ impl Value for Size {
 
     fn parse(text: &str) -> Option<Self> {
         let text = text.to_lowercase();
-        let digits = text
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(text.len());
+        let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
         let (number, unit) = text.split_at(digits);
         let factor: u64 = match unit.trim() {
             "" | "b" => 1,
@@ -142,15 +138,12 @@ impl Value for Rate {
     fn parse(text: &str) -> Option<Self> {
         match text.to_lowercase().as_str() {
             "none" => Some(Self(None)),
-            text => Size::parse(text.strip_suffix("/s").unwrap_or(text))
-                .filter(|s| s.0 > 0)
-                .map(|s| Self(Some(s.0))),
+            text => Size::parse(text.strip_suffix("/s").unwrap_or(text)).filter(|s| s.0 > 0).map(|s| Self(Some(s.0))),
         }
     }
 
     fn show(&self) -> String {
-        self.0
-            .map_or_else(|| "none".to_owned(), |bytes| bytes.to_string())
+        self.0.map_or_else(|| "none".to_owned(), |bytes| bytes.to_string())
     }
 }
 
@@ -162,17 +155,11 @@ impl Value for Vec<IpAddr> {
     }
 
     fn show(&self) -> String {
-        self.iter()
-            .map(IpAddr::to_string)
-            .collect::<Vec<_>>()
-            .join(",")
+        self.iter().map(IpAddr::to_string).collect::<Vec<_>>().join(",")
     }
 
     fn to_toml(&self) -> toml::Value {
-        self.iter()
-            .map(IpAddr::to_string)
-            .collect::<Vec<_>>()
-            .into()
+        self.iter().map(IpAddr::to_string).collect::<Vec<_>>().into()
     }
 }
 
@@ -180,14 +167,8 @@ impl Value for Vec<String> {
     const TAKES: &'static str = "URLs that begin with https:// or http://, separated by commas";
 
     fn parse(text: &str) -> Option<Self> {
-        let is_url = |item: &str| {
-            ["https://", "http://"]
-                .iter()
-                .any(|s| item.len() > s.len() && item.starts_with(s))
-        };
-        items(text)
-            .map(|item| is_url(item).then(|| item.to_owned()))
-            .collect()
+        let is_url = |item: &str| ["https://", "http://"].iter().any(|s| item.len() > s.len() && item.starts_with(s));
+        items(text).map(|item| is_url(item).then(|| item.to_owned())).collect()
     }
 
     fn show(&self) -> String {
@@ -200,7 +181,5 @@ impl Value for Vec<String> {
 }
 
 fn items(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|item| !item.is_empty())
+    text.split(',').map(str::trim).filter(|item| !item.is_empty())
 }

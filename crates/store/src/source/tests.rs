@@ -11,8 +11,7 @@ fn rel(path: &str) -> RelPath {
 }
 
 fn listed(walk: Walk<'_>) -> Vec<PathBuf> {
-    walk.map(|entry| entry.unwrap().path.as_path().to_owned())
-        .collect()
+    walk.map(|entry| entry.unwrap().path.as_path().to_owned()).collect()
 }
 
 #[test]
@@ -47,19 +46,9 @@ fn everything_is_listed_once_in_byte_order_directories_first() {
     .collect();
     assert_eq!(listed(source.walk()), expected);
     for names in [1, 2, 3] {
-        assert_eq!(
-            listed(source.walk().with_names_at_once(names)),
-            expected,
-            "{names} names at once"
-        );
+        assert_eq!(listed(source.walk().with_names_at_once(names)), expected, "{names} names at once");
     }
-    assert_eq!(
-        source
-            .open(&RelPath::new(["top".as_ref(), OsStr::from_bytes(b"\xff;\n")]).unwrap())
-            .unwrap()
-            .len(),
-        3
-    );
+    assert_eq!(source.open(&RelPath::new(["top".as_ref(), OsStr::from_bytes(b"\xff;\n")]).unwrap()).unwrap().len(), 3);
 }
 
 #[test]
@@ -73,57 +62,30 @@ fn kinds_times_bits_and_sizes_are_told() {
     std::os::unix::fs::FileExt::write_all_at(&sparse, b"data", 4 << 20).unwrap();
     sparse.set_len(8 << 20).unwrap();
     symlink("/etc", path("link")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, path("pipe"), rustix::fs::Mode::RUSR).unwrap();
+    fs::mkfifoat(fs::CWD, path("pipe"), fs::Mode::RUSR).unwrap();
     std::fs::create_dir(path(crate::landing::PARTIAL_DIR)).unwrap();
     std::fs::write(path(crate::landing::PARTIAL_DIR).join("x"), "").unwrap();
 
     let source = Source::new([dir.path().join("t")]).unwrap();
     let (entries, skipped): (Vec<_>, Vec<_>) = source.walk().partition(|entry| entry.is_ok());
-    let kinds: Vec<EntryKind> = entries
-        .into_iter()
-        .map(|entry| entry.unwrap().kind)
-        .collect();
+    let kinds: Vec<EntryKind> = entries.into_iter().map(|entry| entry.unwrap().kind).collect();
     assert_eq!(
         kinds,
         [
             EntryKind::Directory,
-            EntryKind::Symlink {
-                target: "/etc".into()
-            },
-            EntryKind::File {
-                size: 5,
-                executable: true,
-                sparse: false
-            },
-            EntryKind::File {
-                size: 8 << 20,
-                executable: false,
-                sparse: true
-            },
+            EntryKind::Symlink { target: "/etc".into() },
+            EntryKind::File { size: 5, executable: true, sparse: false },
+            EntryKind::File { size: 8 << 20, executable: false, sparse: true },
         ]
     );
-    let skipped: Vec<Skipped> = skipped
-        .into_iter()
-        .map(|entry| entry.unwrap_err())
-        .collect();
-    assert!(matches!(
-        &skipped[0],
-        Skipped {
-            why: SkipReason::PartialDir,
-            ..
-        }
-    ));
-    assert!(
-        matches!(&skipped[1], Skipped { path: at, why: SkipReason::Special } if at.ends_with("t/pipe"))
-    );
+    let skipped: Vec<Skipped> = skipped.into_iter().map(|entry| entry.unwrap_err()).collect();
+    assert!(matches!(&skipped[0], Skipped { why: SkipReason::PartialDir, .. }));
+    assert!(matches!(&skipped[1], Skipped { path: at, why: SkipReason::Special } if at.ends_with("t/pipe")));
     assert_eq!(skipped.len(), 2);
 
     let file = source.open(&rel("t/sparse")).unwrap();
     let data = file.next_data(0).unwrap().unwrap();
-    assert!(
-        data.start <= 4 << 20 && data.end >= (4 << 20) + 4 && data.end - data.start < 1 << 20,
-        "{data:?}"
-    );
+    assert!(data.start <= 4 << 20 && data.end >= (4 << 20) + 4 && data.end - data.start < 1 << 20, "{data:?}");
     assert_eq!(file.next_data(data.end).unwrap(), None);
     assert_eq!(file.next_data(u64::MAX).unwrap(), None);
 }
@@ -137,53 +99,28 @@ fn named_paths_get_top_level_names_of_their_own() {
     std::fs::write(dir.path().join("f.txt"), "1").unwrap();
     std::fs::write(dir.path().join("a/f.txt"), "22").unwrap();
     symlink("f.txt", dir.path().join("alias")).unwrap();
-    let named = [
-        "a/x", "b/x", "b/x/../x", "f.txt", "a/f.txt", "a/x/..", "alias",
-    ]
-    .map(|name| dir.path().join(name));
+    let named = ["a/x", "b/x", "b/x/../x", "f.txt", "a/f.txt", "a/x/..", "alias"].map(|name| dir.path().join(name));
     let source = Source::new(&named).unwrap();
     // The alias is the file that was named before.
-    assert_eq!(
-        source.names().collect::<Vec<_>>(),
-        ["x", "x (2)", "f.txt", "f (2).txt", "a"]
-    );
+    assert_eq!(source.names().collect::<Vec<_>>(), ["x", "x (2)", "f.txt", "f (2).txt", "a"]);
     assert_eq!(source.open(&rel("f (2).txt")).unwrap().len(), 2);
-    assert_eq!(
-        source.locate(&rel("x (2)/y")).unwrap(),
-        dir.path().canonicalize().unwrap().join("b/x/y")
-    );
+    assert_eq!(source.locate(&rel("x (2)/y")).unwrap(), dir.path().canonicalize().unwrap().join("b/x/y"));
     assert_eq!(source.locate(&rel("nobody")), None);
 
     let alias = Source::new([dir.path().join("alias")]).unwrap();
     assert_eq!(listed(alias.walk()), [Path::new("alias")]);
-    assert_eq!(
-        alias.open(&rel("alias")).unwrap().len(),
-        1,
-        "a link that the user names is followed"
-    );
+    assert_eq!(alias.open(&rel("alias")).unwrap().len(), 1, "a link that the user names is followed");
 }
 
 #[test]
 fn what_cannot_be_sent_is_told_by_name() {
     let dir = tempfile::tempdir().unwrap();
     symlink("nowhere", dir.path().join("dangling")).unwrap();
-    assert!(matches!(
-        Source::new([] as [&Path; 0]),
-        Err(SourceError::Nothing)
-    ));
+    assert!(matches!(Source::new([] as [&Path; 0]), Err(SourceError::Nothing)));
     for name in ["missing", "dangling"] {
-        assert!(
-            matches!(
-                Source::new([dir.path().join(name)]),
-                Err(SourceError::Missing { .. })
-            ),
-            "{name}"
-        );
+        assert!(matches!(Source::new([dir.path().join(name)]), Err(SourceError::Missing { .. })), "{name}");
     }
-    assert!(matches!(
-        Source::new(["/dev/null"]),
-        Err(SourceError::Special { .. })
-    ));
+    assert!(matches!(Source::new(["/dev/null"]), Err(SourceError::Special { .. })));
 }
 
 #[test]
@@ -270,11 +207,5 @@ fn what_lies_too_deep_is_left_out_and_told() {
     let source = Source::new([dir.path().join("t")]).unwrap();
     let (entries, skipped): (Vec<_>, Vec<_>) = source.walk().partition(|entry| entry.is_ok());
     assert_eq!(entries.len(), crate::relpath::MAX_DEPTH);
-    assert!(matches!(
-        &skipped[..],
-        [Err(Skipped {
-            why: SkipReason::TooDeep,
-            ..
-        })]
-    ));
+    assert!(matches!(&skipped[..], [Err(Skipped { why: SkipReason::TooDeep, .. })]));
 }

@@ -33,10 +33,7 @@ pub fn block_value(size: u64, block: u32, bytes: &[u8]) -> Value {
     if block_count(size) <= 1 {
         return blake3::hash(bytes).into();
     }
-    blake3::Hasher::new()
-        .set_input_offset(u64::from(block) * BLOCK)
-        .update(bytes)
-        .finalize_non_root()
+    blake3::Hasher::new().set_input_offset(u64::from(block) * BLOCK).update(bytes).finalize_non_root()
 }
 
 /// True if all bytes are zero; finds the opposite within a few bytes of ordinary content.

@@ -139,7 +139,9 @@ mod tests {
     #[test]
     fn pieces_come_back_as_they_were_packed() {
         let mut parcel = Vec::new();
-        for (kind, len) in [(PieceKind::Data, 3), (PieceKind::Zero, 9), (PieceKind::Same, 1 << 20), (PieceKind::Data, 1)] {
+        for (kind, len) in
+            [(PieceKind::Data, 3), (PieceKind::Zero, 9), (PieceKind::Same, 1 << 20), (PieceKind::Data, 1)]
+        {
             parcel.extend(piece(kind, len).encode());
             parcel.extend(vec![5; piece(kind, len).carried()]);
         }

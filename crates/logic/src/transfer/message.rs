@@ -9,42 +9,9 @@ use super::listing::{Entry, Mtime};
 use super::path::check_name;
 use super::receipt::SignedReceipt;
 use crate::Misbehaved;
+pub use crate::wire::TransferId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-use std::fmt;
-use std::str::FromStr;
-
-/// Name of a transfer: random, made by the sender, the same in every run.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct TransferId(pub [u8; 16]);
-
-impl fmt::Display for TransferId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::BASE32_NOPAD.encode(&self.0).to_ascii_lowercase())
-    }
-}
-
-impl fmt::Debug for TransferId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.to_string()[..8])
-    }
-}
-
-/// Text that is no transfer id.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("not a transfer id: 26 letters and digits are expected")]
-pub struct NoTransferId;
-
-impl FromStr for TransferId {
-    type Err = NoTransferId;
-
-    fn from_str(text: &str) -> Result<Self, NoTransferId> {
-        let bytes = data_encoding::BASE32_NOPAD
-            .decode(text.to_ascii_uppercase().as_bytes())
-            .map_err(|_| NoTransferId)?;
-        bytes.try_into().map(Self).map_err(|_| NoTransferId)
-    }
-}
 
 /// What a lane must show: random, made by the receiver for one run.
 pub type Token = [u8; 16];
@@ -298,13 +265,6 @@ mod tests {
         // A count of 2^32 entries in a short frame must not allocate for them.
         let lying = [2, 0, 0xff, 0xff, 0xff, 0xff, 0x0f];
         assert_eq!(decode::<FromSender>(&lying), Err(Misbehaved::FrameGarbled));
-    }
-
-    #[test]
-    fn ids_are_read_as_printed() {
-        let id = TransferId(*b"0123456789abcdef");
-        assert_eq!(id.to_string().parse(), Ok(id));
-        assert_eq!("../etc".parse::<TransferId>(), Err(NoTransferId));
     }
 
     proptest! {

@@ -24,8 +24,6 @@ pub mod receipt;
 mod receiver;
 mod sender;
 
-
-
 pub use message::{FromReceiver, FromSender, Offer, Reason, Token, Totals, TransferId};
 pub use receiver::{Admit, Effect, Receiver, ReceiverAction, Target};
 pub use sender::{Job, ReadState, Sender, SenderAction, Work};

@@ -203,7 +203,9 @@ mod tests {
 
     #[test]
     fn windows_refuses_by_name_what_it_cannot_hold() {
-        for name in ["C:", "C:x", "a\\b", "nul", "NUL.txt", "com1", "LPT9.log", "COM¹", "a.", "a ", "a:b", "x*", "con .txt"] {
+        for name in
+            ["C:", "C:x", "a\\b", "nul", "NUL.txt", "com1", "LPT9.log", "COM¹", "a.", "a ", "a:b", "x*", "con .txt"]
+        {
             assert!(Naming::Windows.objection(name.as_bytes()).is_some(), "{name}");
             assert!(Naming::Unix.objection(name.as_bytes()).is_none(), "{name}");
         }

@@ -99,6 +99,7 @@ offences! {
     RosterUnanchored: "sent an entry without the certificate that it stands on",
     SealedMessageInvalid: "sent a message that does not open under the agreed key",
     TimeInvalid: "sent an impossible time",
+    TransferForeign: "spoke about a transfer that belongs to somebody else",
     UnknownEntry: "spoke about a file that was never listed",
     VersionDowngraded: "chose an older version than both sides speak",
     VersionUnoffered: "chose a version that we did not offer",

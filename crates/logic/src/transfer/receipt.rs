@@ -2,8 +2,8 @@
 
 use super::hash::Value;
 use super::message::{Totals, TransferId};
+use seal::{DeviceId, Purpose, Signature};
 use serde::{Deserialize, Serialize};
-use serde_bytes::ByteBuf;
 
 /// What a receiver confirms. The signature is over its postcard encoding, by the receiver's device key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,6 +32,13 @@ impl Receipt {
 pub struct SignedReceipt {
     /// What is confirmed.
     pub receipt: Receipt,
-    /// Ed25519 signature, 64 bytes; checked by who knows the receiver's key.
-    pub signature: ByteBuf,
+    /// Ed25519, by the receiver's device key.
+    pub signature: Signature,
+}
+
+impl SignedReceipt {
+    /// True if `receiver` signed it.
+    pub fn is_from(&self, receiver: &DeviceId) -> bool {
+        receiver.verify(Purpose::TransferReceipt, &self.receipt.to_bytes(), &self.signature).is_ok()
+    }
 }

@@ -191,9 +191,9 @@ pub struct Sender {
 }
 
 impl Sender {
-    /// A run of the transfer that `offer` describes; `me` is this device's id, which the receipt must name.
+    /// A run of the transfer that `offer` describes (its totals are filled in from the scan); `me` is this device's id,
+    /// which the receipt must name.
     pub fn new(offer: Offer, me: Value) -> Self {
-        let first = SenderAction::Send(FromSender::Offer(offer.clone()));
         Self {
             me,
             phase: Phase::Offered,
@@ -220,7 +220,7 @@ impl Sender {
             limit_here: None,
             limit_there: None,
             bucket: Bucket::default(),
-            actions: VecDeque::from([first]),
+            actions: VecDeque::new(),
             offer,
         }
     }
@@ -247,6 +247,13 @@ impl Sender {
     /// True while the scan may go on; else wait until the receiver has confirmed something.
     pub fn has_room(&self) -> bool {
         self.backlog.len() < BACKLOG
+    }
+
+    /// Sends the offer, with what the scan found so far. To be called once, after the scan has begun.
+    pub fn make_offer(&mut self) {
+        (self.offer.found, self.offer.complete) = self.found();
+        self.found_sent = self.found();
+        self.send(FromSender::Offer(self.offer.clone()));
     }
 
     /// The scan found everything.
@@ -467,12 +474,14 @@ impl Sender {
         true
     }
 
-    /// The file is not any more what it was when this reading began: it is read again, a few times.
-    pub fn changed(&mut self, entry: u32, generation: u8, size: u64, mtime: Mtime) {
-        let Some(file) = self.files.get_mut(&entry).filter(|file| file.generation == generation) else { return };
+    /// The file is not any more what it was when this reading began: it is read again, a few times. True if a new
+    /// reading begins.
+    pub fn changed(&mut self, entry: u32, generation: u8, size: u64, mtime: Mtime) -> bool {
+        let Some(file) = self.files.get_mut(&entry).filter(|file| file.generation == generation) else { return false };
         let next = generation + 1;
         if next >= GENERATIONS {
-            return self.unreadable(entry, Reason::Other("the file keeps changing".into()));
+            self.unreadable(entry, Reason::Other("the file keeps changing".into()));
+            return false;
         }
         *file = Outgoing { generation: next, held: Some(TheirHeld::default()), ..Outgoing::new(size) };
         if size == 0 {
@@ -480,6 +489,7 @@ impl Sender {
         }
         self.again.push_back(entry);
         self.send(FromSender::Changed { entry, generation: next, size, mtime });
+        true
     }
 
     /// The file cannot be sent.
@@ -503,6 +513,11 @@ impl Sender {
     pub fn cancel(&mut self, reason: Reason) {
         self.phase = Phase::Ended;
         self.send(FromSender::Cancel(reason));
+    }
+
+    /// Ends the run without a word: whatever comes now is refused.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Ended;
     }
 
     /// Limits the speed by this side's wish, in bytes per second.

@@ -19,7 +19,7 @@ use super::listing::{Entry, Kind, Listing, Mtime};
 use super::message::{FromReceiver, FromSender, Held, Offer, Reason, Token, Totals, TransferId};
 use super::outcome::{Outcome, Outcomes};
 use super::path::{Naming, RelPath};
-use super::receipt::{Receipt, SignedReceipt};
+use super::receipt::Receipt;
 use crate::Misbehaved;
 use file::{Incoming, Then};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -624,12 +624,6 @@ impl Receiver {
         Receipt { id: self.id, sender, root, done: self.done, at }
     }
 
-    /// Sends the signed receipt; the run is over.
-    pub fn sign_off(&mut self, receipt: SignedReceipt) {
-        self.phase = Phase::Ended;
-        self.send(FromReceiver::Receipt(receipt));
-    }
-
     /// The next thing to do.
     pub fn poll(&mut self, now: Duration) -> Option<ReceiverAction> {
         self.flush_held();
@@ -673,6 +667,11 @@ impl Receiver {
     /// Bytes of content that came over the wire in this run.
     pub fn wire(&self) -> u64 {
         self.wire
+    }
+
+    /// Ends the run: whatever comes now is refused.
+    pub fn stop(&mut self) {
+        self.phase = Phase::Ended;
     }
 
     /// True while content may come.

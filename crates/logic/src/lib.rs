@@ -16,6 +16,7 @@ mod misbehaved;
 //WAIT pub mod pair;
 pub mod presence;
 //WAIT pub mod roster;
+pub mod transfer;
 pub mod wire;
 
 pub use misbehaved::Misbehaved;

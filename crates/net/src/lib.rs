@@ -18,6 +18,7 @@ mod core;
 pub mod frame;
 mod gate;
 mod guest;
+pub mod lan;
 mod lane;
 mod network;
 mod stream;

@@ -48,3 +48,6 @@ fn exporter(conn: &iroh::endpoint::Connection, label: &[u8]) -> io::Result<[u8; 
         .map_err(|_| io::Error::other("no exporter"))?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

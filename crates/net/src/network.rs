@@ -108,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) incoming: mpsc::Sender<Incoming>,
     pub(crate) guests: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
+    #[cfg(test)]
+    pub(crate) deaf: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -152,6 +154,8 @@ impl Network {
             incoming: sender,
             guests: Arc::new(Semaphore::new(limits.guests)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            #[cfg(test)]
+            deaf: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             endpoint: bound.endpoint,
@@ -216,6 +220,18 @@ impl Network {
         self.shared.endpoint.close().await;
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// The machine's firewall starts to refuse TCP: calls are dropped, and others are told a port
+    /// where nobody listens.
+    #[cfg(test)]
+    pub(crate) fn stop_listening(&self) {
+        self.shared.deaf.cancel();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn issue_ticket(&self, device: DeviceId) -> crate::lane::tickets::Ticket {
+        self.shared.tickets.issue(*device.as_bytes(), None)
     }
 
     async fn dial(

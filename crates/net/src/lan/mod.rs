@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 use self::{
     beacon::{Content, Newest},
     nameplate::{Answer, Question},
-    socket::{DATAGRAM, Sockets},
+    socket::{Buffer, DATAGRAM, Sockets},
 };
 use crate::gate::{Gate, Verdict};
 
@@ -170,7 +170,7 @@ pub async fn ask(port: u16, nameplate: u16, patience: Duration) -> io::Result<Ve
         let again = end.min(Moment::now() + ASK_AGAIN);
         // The gap between two questions is spent listening.
         let _ = timeout(again - Moment::now(), async {
-            let mut buf = [0; DATAGRAM];
+            let mut buf: Buffer = [0; DATAGRAM + 1];
             while hints.len() < MAX_HINTS {
                 let (len, from) = sockets.recv(&mut buf).await;
                 if let Some(answer) = Answer::decode(&buf[..len], &question) {
@@ -218,7 +218,7 @@ struct Station {
 
 impl Station {
     async fn run(mut self) {
-        let mut buf = [0; DATAGRAM];
+        let mut buf: Buffer = [0; DATAGRAM + 1];
         loop {
             tokio::select! {
                 () = sleep_until(self.next) => self.announce().await,

@@ -17,6 +17,8 @@ use tokio::net::UdpSocket;
 
 /// Length of every datagram.
 pub(super) const DATAGRAM: usize = seal::beacon::SIZE;
+/// What a datagram is received into: a longer one shows by filling it.
+pub(super) type Buffer = [u8; DATAGRAM + 1];
 
 /// Link-local, transient group (RFC 4291 section 2.7): "Warren" in ASCII.
 const GROUP: Ipv6Addr = Ipv6Addr::new(0xff12, 0, 0, 0, 0, 0x5761, 0x7272, 0x656e);
@@ -89,9 +91,9 @@ impl Sockets {
         }
     }
 
-    /// The next datagram; longer ones are cut and thus of the wrong length.
-    pub(super) async fn recv(&mut self, buf: &mut [u8; DATAGRAM]) -> (usize, SocketAddr) {
-        let mut other = [0; DATAGRAM];
+    /// The next datagram.
+    pub(super) async fn recv(&self, buf: &mut Buffer) -> (usize, SocketAddr) {
+        let mut other = [0; DATAGRAM + 1];
         loop {
             let received = tokio::select! {
                 received = self.v4.recv_from(buf) => received,
@@ -111,7 +113,7 @@ impl Sockets {
 
 async fn recv_or_never(
     socket: Option<&UdpSocket>,
-    buf: &mut [u8; DATAGRAM],
+    buf: &mut Buffer,
 ) -> io::Result<(usize, SocketAddr)> {
     match socket {
         Some(socket) => socket.recv_from(buf).await,

@@ -34,6 +34,7 @@ macro_rules! offences {
 
 // Alphabetical, one line each.
 offences! {
+    AddressRecordInvalid: "sent an address record with an address that cannot be one",
     AddressRecordRolledBack: "answered with an older address record than the one we said we have",
     AddressRecordTooLong: "sent an address record with too many addresses",
     BeaconKeyUnauthorized: "sent a beacon key that no admin of the circle signed",
@@ -55,7 +56,7 @@ offences! {
     CrlStale: "showed a revocation list that is past its time",
     CrlTooBig: "sent a revocation list above the size limit",
     CrlWrongIssuer: "sent a revocation list of somebody who may not issue certificates here",
-    DeviceKeyMismatch: "asked for, or made, a certificate for another device key than the one it is connected with",
+    DeviceKeyMismatch: "certified another device key than the one it is connected with",
     FrameGarbled: "sent a frame whose content is not a message",
     FrameOutOfTurn: "sent a message that does not belong to this step",
     FrameTooLong: "announced a frame above the size limit",
@@ -75,7 +76,7 @@ offences! {
     InvitationUnknown: "tried an invitation that does not exist here",
     InvitationUsed: "tried an invitation that was used already",
     InviterUnexpected: "welcomed us into another circle than the one of the invitation",
-    JoinNameInvalid: "asked for a name that no member may have",
+    JoinNameInvalid: "asked for a name that no member or device may have",
     JoinProofInvalid: "asked to join with a key that it did not prove to hold",
     LaneKeyMismatch: "used the token of a lane that was given to another device",
     LaneTokenUnknown: "opened a lane with a token that was never given or was used before",
@@ -87,6 +88,7 @@ offences! {
     SealedMessageInvalid: "sent a message that does not open under the agreed key",
     VersionDowngraded: "chose an older version than both sides speak",
     VersionUnoffered: "chose a version that we did not offer",
+    WelcomeInvalid: "welcomed us with certificates that do not hold or are not for us",
     WrongCode: "guessed a code wrongly",
 }
 
@@ -106,9 +108,13 @@ impl From<PkiFault> for Misbehaved {
             PkiFault::Revoked => Self::CertificateRevoked,
             PkiFault::NoCrl => Self::CrlMissing,
             PkiFault::StaleCrl | PkiFault::CrlNotYetValid => Self::CrlStale,
-            PkiFault::WrongIssuer | PkiFault::WrongCircle | PkiFault::NotARoot => Self::CertificateForeign,
+            PkiFault::WrongIssuer | PkiFault::WrongCircle | PkiFault::NotARoot => {
+                Self::CertificateForeign
+            }
             PkiFault::PathTooLong => Self::ChainTooLong,
-            PkiFault::IssuerNotAdmin | PkiFault::IssuerNotAuthority => Self::CertificateUnauthorized,
+            PkiFault::IssuerNotAdmin | PkiFault::IssuerNotAuthority => {
+                Self::CertificateUnauthorized
+            }
             PkiFault::BadSignature
             | PkiFault::NotADevice
             | PkiFault::NotAMember

@@ -44,12 +44,24 @@ pub struct Conditions {
 impl Conditions {
     /// A stream of messages: delayed, complete, in order.
     pub const fn stream() -> Self {
-        Self { delay_min: Duration::from_millis(1), delay_max: Duration::from_millis(80), loss: 0, duplicates: 0, ordered: true }
+        Self {
+            delay_min: Duration::from_millis(1),
+            delay_max: Duration::from_millis(80),
+            loss: 0,
+            duplicates: 0,
+            ordered: true,
+        }
     }
 
     /// Datagrams over a bad network: a fifth is lost, a tenth arrives twice, any order.
     pub const fn hostile() -> Self {
-        Self { delay_min: Duration::from_millis(1), delay_max: Duration::from_millis(900), loss: 200, duplicates: 100, ordered: false }
+        Self {
+            delay_min: Duration::from_millis(1),
+            delay_max: Duration::from_millis(900),
+            loss: 200,
+            duplicates: 100,
+            ordered: false,
+        }
     }
 }
 
@@ -80,7 +92,12 @@ pub struct Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Network(at {:?}, {} on the way)", self.now, self.queue.len())
+        write!(
+            f,
+            "Network(at {:?}, {} on the way)",
+            self.now,
+            self.queue.len()
+        )
     }
 }
 
@@ -130,11 +147,15 @@ impl Network {
     }
 
     fn carry(&mut self, packet: Packet) {
-        if self.cut.contains(&(packet.from, packet.to)) || self.dice.permille(self.conditions.loss) {
+        if self.cut.contains(&(packet.from, packet.to)) || self.dice.permille(self.conditions.loss)
+        {
             return;
         }
         let pair = (packet.from, packet.to);
-        let mut at = self.now.plus(self.dice.duration(self.conditions.delay_min, self.conditions.delay_max));
+        let mut at = self.now.plus(
+            self.dice
+                .duration(self.conditions.delay_min, self.conditions.delay_max),
+        );
         if self.conditions.ordered {
             at = at.max(self.last_arrival.get(&pair).copied().unwrap_or(at));
             self.last_arrival.insert(pair, at);
@@ -174,7 +195,11 @@ impl Network {
 
     /// Like [`Self::step`], but nothing after `end`; then the clock shows `end`.
     pub fn step_until(&mut self, end: Timestamp) -> Option<Happening> {
-        if self.queue.first_key_value().is_some_and(|((at, _), _)| *at <= end) {
+        if self
+            .queue
+            .first_key_value()
+            .is_some_and(|((at, _), _)| *at <= end)
+        {
             return self.step();
         }
         self.now = self.now.max(end);
@@ -211,7 +236,10 @@ mod tests {
 
     #[test]
     fn a_stream_is_complete_and_in_order() {
-        assert_eq!(contents(&run(5, Conditions::stream())), (0..50).collect::<Vec<_>>());
+        assert_eq!(
+            contents(&run(5, Conditions::stream())),
+            (0..50).collect::<Vec<_>>()
+        );
     }
 
     #[test]

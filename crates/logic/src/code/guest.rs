@@ -13,7 +13,9 @@ use crate::wire::Frame;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GuestFault {
     /// The host said no: the code is wrong, over, used, or not made there.
-    #[error("the other side does not accept this code: it may be mistyped, used, expired or ended by a wrong try")]
+    #[error(
+        "the other side does not accept this code: it may be mistyped, used, expired or ended by a wrong try"
+    )]
     Refused,
     /// The host broke the rules, or is not who made the code.
     #[error(transparent)]
@@ -33,10 +35,29 @@ impl Guest {
     /// Begins. The frame goes to the host.
     pub fn knock(channel: Channel, purpose: Purpose, ticket: &Ticket) -> (Self, Frame) {
         let reference = ticket.reference();
-        let context = context(purpose, reference, channel.local, channel.remote, &channel.exporter);
+        let context = context(
+            purpose,
+            reference,
+            channel.local,
+            channel.remote,
+            &channel.exporter,
+        );
         let (pake, mine) = Pake::joiner(&ticket.secret(), &context);
-        let knock = Message::Knock { version: VERSION, purpose, reference, pake: mine };
-        (Self { channel, purpose, reference, pake }, knock.frame())
+        let knock = Message::Knock {
+            version: VERSION,
+            purpose,
+            reference,
+            pake: mine,
+        };
+        (
+            Self {
+                channel,
+                purpose,
+                reference,
+                pake,
+            },
+            knock.frame(),
+        )
     }
 
     /// Takes the host's answer and proves the code. The frame goes to the host.
@@ -47,11 +68,24 @@ impl Guest {
         let theirs = match Message::read(answer)? {
             Message::Answer { pake } => pake,
             Message::Refused => return Err(GuestFault::Refused),
-            Message::Knock { .. } | Message::Confirm(_) => return Err(Misbehaved::FrameOutOfTurn.into()),
+            Message::Knock { .. } | Message::Confirm(_) => {
+                return Err(Misbehaved::FrameOutOfTurn.into());
+            }
         };
-        let keys = self.pake.finish(&theirs).map_err(|_| Misbehaved::FrameGarbled)?;
+        let keys = self
+            .pake
+            .finish(&theirs)
+            .map_err(|_| Misbehaved::FrameGarbled)?;
         let frame = Message::Confirm(keys.confirm()).frame();
-        Ok((Confirming { channel: self.channel, purpose: self.purpose, reference: self.reference, keys }, frame))
+        Ok((
+            Confirming {
+                channel: self.channel,
+                purpose: self.purpose,
+                reference: self.reference,
+                keys,
+            },
+            frame,
+        ))
     }
 }
 
@@ -74,9 +108,20 @@ impl Confirming {
         let theirs = match Message::read(reply)? {
             Message::Confirm(theirs) => theirs,
             Message::Refused => return Err(GuestFault::Refused),
-            Message::Knock { .. } | Message::Answer { .. } => return Err(Misbehaved::FrameOutOfTurn.into()),
+            Message::Knock { .. } | Message::Answer { .. } => {
+                return Err(Misbehaved::FrameOutOfTurn.into());
+            }
         };
-        let keys = self.keys.check(&theirs).map_err(|_| Misbehaved::WrongCode)?;
-        Ok(GuestProven { channel: self.channel, purpose: self.purpose, invitation: None, reference: self.reference, keys })
+        let keys = self
+            .keys
+            .check(&theirs)
+            .map_err(|_| Misbehaved::WrongCode)?;
+        Ok(GuestProven {
+            channel: self.channel,
+            purpose: self.purpose,
+            invitation: None,
+            reference: self.reference,
+            keys,
+        })
     }
 }

@@ -47,11 +47,21 @@ pub struct SignedRecord {
 impl std::fmt::Debug for SignedRecord {
     /// Leaves the body out: it may hold a beacon key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "SignedRecord(by {:?}, {} bytes)", self.by, self.body.len())
+        write!(
+            f,
+            "SignedRecord(by {:?}, {} bytes)",
+            self.by,
+            self.body.len()
+        )
     }
 }
 
 impl SignedRecord {
+    /// Who says that it made the record.
+    pub fn by(&self) -> DeviceId {
+        self.by
+    }
+
     /// Signs an address record.
     pub fn address(key: &DeviceKey, record: AddressRecord) -> Self {
         Self::sign(key, &Record::Address(record))
@@ -63,24 +73,41 @@ impl SignedRecord {
     }
 
     fn sign(key: &DeviceKey, record: &Record) -> Self {
-        let body = postcard::to_stdvec(record).expect("records have only types that postcard can write");
+        let body =
+            postcard::to_stdvec(record).expect("records have only types that postcard can write");
         let signature = key.sign(Purpose::RosterEntry, &body);
-        Self { by: key.id(), body, signature }
+        Self {
+            by: key.id(),
+            body,
+            signature,
+        }
     }
 
     /// The record, once its signature holds.
     pub(super) fn open(&self) -> Result<Record, Misbehaved> {
-        self.by.verify(Purpose::RosterEntry, &self.body, &self.signature).map_err(|_| Misbehaved::RecordSignatureInvalid)?;
+        self.by
+            .verify(Purpose::RosterEntry, &self.body, &self.signature)
+            .map_err(|_| Misbehaved::RecordSignatureInvalid)?;
         let record: Record = wire::decode(&self.body)?;
         match &record {
-            Record::Address(address) if address.addresses.len() > ADDRESSES_PER_DEVICE => Err(Misbehaved::AddressRecordTooLong),
+            Record::Address(address) if address.addresses.len() > ADDRESSES_PER_DEVICE => {
+                Err(Misbehaved::AddressRecordTooLong)
+            }
             _ => Ok(record),
         }
     }
 
     /// Names the record by its contents.
     pub(super) fn hash(&self) -> [u8; 32] {
-        *blake3::hash(&[self.by.as_bytes(), self.body.as_slice(), self.signature.as_bytes()].concat()).as_bytes()
+        *blake3::hash(
+            &[
+                self.by.as_bytes(),
+                self.body.as_slice(),
+                self.signature.as_bytes(),
+            ]
+            .concat(),
+        )
+        .as_bytes()
     }
 
     /// Bytes that it takes in a batch.

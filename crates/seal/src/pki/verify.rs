@@ -307,7 +307,7 @@ fn walk<'a>(
 }
 
 /// Whether `issuer` may have made `certificate`, and did. Time and revocation aside.
-pub(super) fn check_link(certificate: &Certificate, issuer: &Certificate) -> Result<(), PkiFault> {
+pub fn check_link(certificate: &Certificate, issuer: &Certificate) -> Result<(), PkiFault> {
     let (facts, above) = (certificate.facts(), issuer.facts());
     if !certificate.names_issuer(issuer) {
         return Err(PkiFault::WrongIssuer);

@@ -95,13 +95,25 @@ pub struct Invitation {
 
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Invitation({}, {:?}, {} left)", self.id, self.aim, self.uses_left)
+        write!(
+            f,
+            "Invitation({}, {:?}, {} left)",
+            self.id, self.aim, self.uses_left
+        )
     }
 }
 
 impl Invitation {
     /// A fresh invitation. `id`, `code` and `link_secret` must be random.
-    pub fn new(id: InvitationId, aim: Aim, code: &Code, link_secret: LinkSecret, now: Timestamp, expires_at: Timestamp, uses: u32) -> Self {
+    pub fn new(
+        id: InvitationId,
+        aim: Aim,
+        code: &Code,
+        link_secret: LinkSecret,
+        now: Timestamp,
+        expires_at: Timestamp,
+        uses: u32,
+    ) -> Self {
         Self {
             id,
             aim,
@@ -140,7 +152,10 @@ impl Invitation {
     /// The secret that belongs to a way of using it.
     pub(crate) fn secret(&self, by: &Reference) -> Zeroizing<Vec<u8>> {
         match by {
-            Reference::Nameplate(_) => Code::parse(&self.code.0).map(|code| code.secret().to_vec()).unwrap_or_default().into(),
+            Reference::Nameplate(_) => Code::parse(&self.code.0)
+                .map(|code| code.secret().to_vec())
+                .unwrap_or_default()
+                .into(),
             Reference::Link(_) => self.link_secret.0.to_vec().into(),
         }
     }
@@ -171,7 +186,12 @@ pub struct Invitations(BTreeMap<InvitationId, Invitation>);
 impl Invitations {
     /// Those that were stored.
     pub fn load(stored: impl IntoIterator<Item = Invitation>) -> Self {
-        Self(stored.into_iter().map(|invitation| (invitation.id, invitation)).collect())
+        Self(
+            stored
+                .into_iter()
+                .map(|invitation| (invitation.id, invitation))
+                .collect(),
+        )
     }
 
     /// Adds a fresh one.
@@ -179,7 +199,11 @@ impl Invitations {
     /// # Errors
     /// [`BookFull`].
     pub fn add(&mut self, invitation: Invitation, now: Timestamp) -> Result<(), BookFull> {
-        let open = || self.0.values().filter(|other| other.state(now) == State::Open);
+        let open = || {
+            self.0
+                .values()
+                .filter(|other| other.state(now) == State::Open)
+        };
         if open().count() >= INVITATIONS {
             return Err(BookFull::TooMany);
         }
@@ -202,7 +226,10 @@ impl Invitations {
 
     /// First words of open codes: the only thing about them that may be announced.
     pub fn nameplates(&self, now: Timestamp) -> impl Iterator<Item = u16> {
-        self.0.values().filter(move |invitation| invitation.state(now) == State::Open).map(|invitation| invitation.nameplate)
+        self.0
+            .values()
+            .filter(move |invitation| invitation.state(now) == State::Open)
+            .map(|invitation| invitation.nameplate)
     }
 
     /// Its owner takes an invitation back. False: there is none, or it had ended.
@@ -219,10 +246,21 @@ impl Invitations {
     ///
     /// # Errors
     /// The offence of trying one that is unknown, used up, over, or bound to another device.
-    pub(crate) fn open(&self, reference: &Reference, guest: DeviceId, now: Timestamp) -> Result<&Invitation, Misbehaved> {
-        let mut named: Vec<_> = self.0.values().filter(|invitation| invitation.answers_to(reference)).collect();
+    pub(crate) fn open(
+        &self,
+        reference: &Reference,
+        guest: DeviceId,
+        now: Timestamp,
+    ) -> Result<&Invitation, Misbehaved> {
+        let mut named: Vec<_> = self
+            .0
+            .values()
+            .filter(|invitation| invitation.answers_to(reference))
+            .collect();
         // A nameplate is free again after its invitation: the open one is meant, else the newest.
-        named.sort_by_key(|invitation| (invitation.state(now) == State::Open, invitation.created_at));
+        named.sort_by_key(|invitation| {
+            (invitation.state(now) == State::Open, invitation.created_at)
+        });
         let invitation = named.pop().ok_or(Misbehaved::InvitationUnknown)?;
         match invitation.state(now) {
             State::Open if invitation.bound.is_none_or(|bound| bound == guest) => Ok(invitation),
@@ -249,7 +287,13 @@ impl Invitations {
     ///
     /// # Errors
     /// [`Misbehaved::InvitationUsed`] and the like, where it ended meanwhile.
-    pub(crate) fn consume(&mut self, id: InvitationId, guest: DeviceId, name: &str, now: Timestamp) -> Result<(), Misbehaved> {
+    pub(crate) fn consume(
+        &mut self,
+        id: InvitationId,
+        guest: DeviceId,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<(), Misbehaved> {
         self.open(&Reference::Link(id), guest, now)?;
         if let Some(invitation) = self.0.get_mut(&id) {
             invitation.uses_left = invitation.uses_left.saturating_sub(1);

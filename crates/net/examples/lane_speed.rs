@@ -16,7 +16,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use logic::{Misbehaved, wire::Address};
+use logic::{Misbehaved, hello::Credentials, wire::Address};
 use warren_net::{Admission, Incoming, NetConfig, Network};
 use seal::{DeviceId, DeviceKey, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -26,6 +26,9 @@ const BLOCK: usize = 1 << 20;
 struct Anybody;
 
 impl Admission for Anybody {
+    fn credentials(&self) -> Option<Credentials> {
+        None
+    }
     fn now(&self) -> Timestamp {
         Timestamp(0)
     }

@@ -20,6 +20,7 @@ mod gate;
 mod guest;
 pub mod lan;
 mod lane;
+mod link;
 mod network;
 mod stream;
 mod tls;
@@ -29,6 +30,7 @@ pub use close::Goodbye;
 pub use config::{Limits, NetConfig};
 pub use core::{Bulk, KeyAgreement, PathInfo};
 pub use guest::GuestLink;
+pub use link::Link;
 pub use network::{BindError, ConnectError, Incoming, Network};
 pub use stream::{Lane, RecvHalf, SendHalf, Stream};
 

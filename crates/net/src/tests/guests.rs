@@ -51,8 +51,9 @@ async fn a_dropped_half_is_an_error_and_never_an_end() {
 async fn the_wrong_key_at_the_right_address_is_recognised() {
     let (a, b) = (Device::new().await, Device::new().await);
     let impostor = DeviceKey::generate().id();
-    let dialled = a.network.connect_guest(impostor, &b.addrs(), PATIENCE);
-    assert!(matches!(dialled.await, Err(ConnectError::WrongDevice)));
+    let addrs = b.addrs();
+    let dialled = a.network.connect_guest(impostor, &addrs, PATIENCE).await;
+    assert!(matches!(dialled, Err(ConnectError::WrongDevice)), "{dialled:?}");
     assert_eq!(a.network.identify(b.addr()).await.unwrap(), b.id());
     let own = a.network.connect_guest(a.id(), &a.addrs(), PATIENCE).await;
     assert!(matches!(own, Err(ConnectError::OneSelf)));

@@ -15,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use logic::{Misbehaved, wire::Address};
+use logic::{Misbehaved, hello::Credentials, wire::Address};
 use seal::{DeviceId, DeviceKey, Timestamp};
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 pub(super) struct Owner {
     pub(super) unwelcoming: AtomicBool,
     pub(super) blocked: Mutex<Vec<DeviceId>>,
+    pub(super) credentials: Mutex<Option<Credentials>>,
     offences: Mutex<Vec<Misbehaved>>,
 }
 
@@ -51,6 +52,9 @@ impl Owner {
 }
 
 impl Admission for Owner {
+    fn credentials(&self) -> Option<Credentials> {
+        self.credentials.lock().unwrap().clone()
+    }
     fn now(&self) -> Timestamp {
         Timestamp(1_800_000_000_000)
     }
@@ -117,13 +121,15 @@ impl Device {
     pub(super) async fn guest(&mut self) -> GuestLink {
         match self.incoming.recv().await.unwrap() {
             Incoming::Guest(link) => link,
+            other => panic!("{other:?}"),
         }
     }
 }
 
 /// A link between two strangers, proven on both sides.
 pub(super) async fn strangers(a: &Device, b: &mut Device) -> (GuestLink, GuestLink) {
-    let (dialled, accepted) = tokio::join!(a.knock(b), b.guest());
+    let dialled = a.knock(b).await.unwrap();
+    let accepted = b.guest().await;
     accepted.vouch();
-    (dialled.unwrap(), accepted)
+    (dialled, accepted)
 }

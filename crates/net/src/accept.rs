@@ -23,6 +23,7 @@ use crate::{
     gate::{Gate, Verdict},
     guest::GuestLink,
     lane::dial::{self, LaneError},
+    link::{Denial, Link},
     network::{ALPN_GUEST, Incoming, Shared},
     tls::HandshakeError,
 };
@@ -128,7 +129,7 @@ async fn welcome(
     }
     let met = match conn.alpn() {
         ALPN_GUEST => timeout(deadline, guest(&shared, &conn)).await,
-        _ => return Goodbye::Refused.say(&conn),
+        _ => timeout(deadline, member(&shared, &conn, addr)).await,
     };
     drop(permit);
     match met {
@@ -154,6 +155,22 @@ async fn guest(shared: &Arc<Shared>, conn: &Connection) -> Result<Incoming, Good
         .map_err(|_| Goodbye::Misbehaved)
 }
 
+async fn member(
+    shared: &Arc<Shared>,
+    conn: &Connection,
+    addr: Option<SocketAddr>,
+) -> Result<Incoming, Goodbye> {
+    match Link::admit(shared.clone(), conn.clone()).await {
+        Ok(link) => Ok(Incoming::Member(link)),
+        Err(Denial::Misbehaved(offence)) => {
+            let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
+            shared.admission.report(Some(device), addr, offence);
+            Err(Goodbye::Refused)
+        }
+        Err(Denial::Quietly) => Err(Goodbye::Refused),
+    }
+}
+
 async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
     let handshakes = Arc::new(tokio::sync::Semaphore::new(TCP_HANDSHAKES));
     loop {
@@ -165,6 +182,10 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
                 continue;
             }
         };
+        #[cfg(test)]
+        if door.shared.deaf.is_cancelled() {
+            continue;
+        }
         if !holds_ticket(&door.shared, addr.ip())
             && door.knock(addr, true, false) == Verdict::Ignore
         {

@@ -9,7 +9,6 @@ use std::{
 use iroh::{
     Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
     endpoint::{BindOpts, IdleTimeout, PortmapperConfig, QuicTransportConfig, VarInt, presets},
-    tls::CaTlsConfig,
 };
 use seal::DeviceKey;
 use socket2::{Domain, Socket, Type};
@@ -129,10 +128,7 @@ async fn endpoint(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Endp
         })
         .clear_ip_transports();
     builder = match relays(&config.relays)? {
-        // Without relays there is no HTTPS, so no roots need to be loaded.
-        None => builder
-            .relay_mode(RelayMode::Disabled)
-            .ca_tls_config(CaTlsConfig::custom_roots([])),
+        None => builder.relay_mode(RelayMode::Disabled),
         Some(relays) => builder.relay_mode(RelayMode::Custom(relays)),
     };
     for ip in &config.listen {

@@ -1,5 +1,7 @@
 //! Every call of the API, and who answers it.
 
+use std::path::Path;
+
 use api::types::{Nothing, SetSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode, Reply, Request};
 use logic::audit::Event;
@@ -7,7 +9,7 @@ use logic::audit::Event;
 use crate::device::Device;
 use crate::errors::{blocking, database};
 use crate::running::Running;
-use crate::{configuration, files};
+use crate::{configuration, files, sending};
 
 /// Answers one call.
 pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply> {
@@ -84,16 +86,16 @@ async fn transfers(running: &Running, request: Request) -> ApiResult<Reply> {
     let transfers = &running.transfers;
     Ok(match request {
         Request::Send(request) => Reply::Send(running.send(request).await?),
-        Request::Transfers(query) => Reply::Transfers(transfers.list(&query)?),
-        Request::PauseTransfer(request) => Reply::PauseTransfer(transfers.pause(&request.id).await?),
-        Request::ResumeTransfer(request) => Reply::ResumeTransfer(transfers.resume(&request.id).await?),
-        Request::CancelTransfer(request) => Reply::CancelTransfer(transfers.cancel(&request.id).await?),
+        Request::Transfers(query) => Reply::Transfers(sending::list(transfers, &query)?),
+        Request::PauseTransfer(request) => Reply::PauseTransfer(transfers.pause(&request.id)?),
+        Request::ResumeTransfer(request) => Reply::ResumeTransfer(transfers.resume(&request.id)?),
+        Request::CancelTransfer(request) => Reply::CancelTransfer(transfers.cancel(&request.id)?),
         Request::LimitTransfer(request) => {
-            transfers.limit(request.id.as_deref(), request.rate_limit).await?;
+            transfers.limit(request.id.as_deref(), request.rate_limit)?;
             Reply::LimitTransfer(Nothing {})
         }
-        Request::AcceptOffer(request) => Reply::AcceptOffer(transfers.accept(&request.id, request.to.map(Into::into)).await?),
-        Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id).await?),
+        Request::AcceptOffer(request) => Reply::AcceptOffer(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?),
+        Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id)?),
         _ => return Err(ApiError::new(ErrorCode::BadRequest, "this device does not know that call").hint("is the running device older than this command? `warren down`, then `warren up`")),
     })
 }

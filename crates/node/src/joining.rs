@@ -46,7 +46,7 @@ pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan
         }
         Ticket::Code(code) if candidates.is_empty() => {
             let hints = lan::ask(lan_port, code.nameplate()).await;
-            candidates.extend(hints.into_iter().map(|hint| (hint.device, hint.addresses)));
+            candidates.extend(hints);
             if candidates.is_empty() {
                 return Err(ApiError::new(ErrorCode::Unreachable, "nobody on this network has an invitation that begins with that word")
                     .hint("is the other device up and on the same network? Else use the link, or name its address: --at IP:PORT"));
@@ -115,7 +115,6 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     let member = keyring.member.as_ref().ok_or_else(|| internal("the keystore has no member key"))?;
     let guest = reach(network, &ticket, &request.at, lan_port).await?;
     let mut stream = guest.open().await.map_err(lost)?;
-    crate::desk::knock(&mut stream).await.map_err(lost)?;
     let proven = prove(&guest, &mut stream, &ticket, Purpose::Join).await?;
     let recipient = keyring.seal.recipient();
     let application = Application { name: &request.name, device_name: &request.device, member, device: &keyring.device, recipient: &recipient };

@@ -9,7 +9,6 @@ use api::{ApiError, ApiResult, ErrorCode};
 use logic::audit::Event;
 use logic::roster::{DeviceView, MemberView, Standing};
 use net::{KeyAgreement, Link};
-use seal::words::safety_words;
 use seal::{DeviceId, MemberId};
 
 use crate::book::Note;
@@ -88,16 +87,7 @@ impl Running {
     /// The words that this member and another one both see: made from both member keys, whoever looks.
     pub(crate) fn words_with(&self, other: MemberId) -> String {
         let Ok(own) = self.circle.member() else { return String::new() };
-        let (first, second) = if own < other { (own, other) } else { (other, own) };
-        safety_words(&[b"members", first.as_bytes(), second.as_bytes()])
-    }
-
-    /// How listings call a device's member.
-    pub(crate) fn name_of(&self, device: DeviceId) -> String {
-        let Some(now) = self.circle.snapshot() else { return device.short() };
-        let Some(member) = now.view.owner(device) else { return device.short() };
-        let note = self.book.note(member.member);
-        if note.pet_name.is_empty() { member.shown.clone() } else { note.pet_name }
+        self.circle.read(|roster| logic::pair::safety_words(roster.circle(), own, other)).unwrap_or_default()
     }
 
     /// Devices that a name means: pet name, member name, `member/device`, or the beginning of a device id.

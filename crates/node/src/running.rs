@@ -22,10 +22,12 @@ use crate::book::Book;
 use crate::circle::Circle;
 use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
-use crate::errors::{blocking, database, internal};
+use crate::errors::{blocking, database, io_error};
 use crate::gate::Gate;
 use crate::journal::Journal;
+use crate::lan::Voice;
 use crate::links::{self, Links};
+use crate::sending;
 use crate::transfers::Transfers;
 
 /// How often this device looks whether its own addresses have changed.
@@ -44,7 +46,7 @@ pub(crate) struct Running {
     pub(crate) desk: Arc<Desk>,
     pub(crate) network: Network,
     pub(crate) links: Arc<Links>,
-    pub(crate) transfers: Arc<Transfers>,
+    pub(crate) transfers: Transfers,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -69,7 +71,7 @@ impl Running {
         ports.put(LAST_PORT, &network.port()).map_err(database)?;
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(circle.clone(), book.clone(), keyring.clone(), journal.clone(), settings.clone(), home.path().to_owned());
-        let transfers = Transfers::open(Arc::new(ground), crate::ground::shelf(&db).map_err(database)?, hub.clone()).map_err(internal)?;
+        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db).map_err(database)?).map_err(|e| io_error("read the stored transfers", &e))?;
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -105,7 +107,12 @@ impl Running {
         self.spawn(self.links.clone().run(links, sightings));
         self.spawn(self.clone().admit(incoming, members));
         self.spawn(self.clone().watch_addresses());
-        self.spawn(crate::lan::run(self.clone(), seen));
+        self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
+        let settings = self.settings();
+        if settings.lan {
+            let voice = Voice { device: self.circle.device(), port: self.network.port(), circle: Some(self.circle.clone()), desk: self.desk.clone() };
+            self.spawn(crate::lan::run(settings.lan_port, voice, seen));
+        }
     }
 
     fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
@@ -139,7 +146,6 @@ impl Running {
     /// A stranger may prove an invitation, and join.
     async fn receive_stranger(&self, guest: &net::GuestLink) -> Result<(), VisitError> {
         let mut stream = guest.accept().await?;
-        desk::expect_knock(&mut stream).await?;
         let proven = self.desk.prove(guest, &mut stream, &self.journal).await?;
         if desk::wants_to_join(&proven) {
             self.desk.admit(proven, guest, &mut stream, &self.circle, &self.journal).await?;
@@ -166,7 +172,6 @@ impl Running {
 
     /// Stops everything; `last` is the last thing that the log says.
     pub(crate) async fn stop(&self, last: Event) {
-        self.transfers.close().await;
         self.links.stop().await;
         self.stop.cancel();
         self.tasks.close();
@@ -184,15 +189,16 @@ impl Running {
     /// Takes on what can change while running.
     pub(crate) fn take_settings(&self, settings: &Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
-        self.transfers.limit_all(settings.rate_limit.0);
+        if let Err(error) = self.transfers.limit(None, settings.rate_limit.0) {
+            tracing::warn!(%error, "the rate limit could not be set");
+        }
     }
 
     /// Fills in what only an unlocked device knows.
     pub(crate) fn describe(&self, status: &mut Status) -> ApiResult<()> {
         status.addresses = self.network.addresses().iter().map(ToString::to_string).collect();
         status.peers_online = u32::try_from(self.links.online_devices().len()).unwrap_or(u32::MAX);
-        let counts = self.transfers.counts();
-        (status.transfers_active, status.offers_waiting) = (counts.active, counts.waiting);
+        (status.transfers_active, status.offers_waiting) = sending::counts(&self.transfers);
         let Some(now) = self.circle.snapshot() else { return Ok(()) };
         let own = now.view.devices.get(&self.circle.device());
         if let Some(own) = own
@@ -235,12 +241,8 @@ impl Running {
         if devices.is_empty() {
             return Err(ApiError::new(ErrorCode::BadRequest, "to whom?").hint("name receivers with --to NAME[,NAME...], or use --all"));
         }
-        Ok(Sent { transfers: self.transfers.send(request, devices).await? })
-    }
-
-    /// Landing folder of received files.
-    pub(crate) fn received_dir(&self) -> PathBuf {
-        self.home.path().join(&self.settings().received_dir)
+        let (transfers, request) = (self.transfers.clone(), sending::request(&request)?);
+        blocking(move || Ok(Sent { transfers: transfers.send(&request, &devices)? })).await
     }
 }
 

@@ -9,18 +9,13 @@ use logic::presence::LinkId;
 use logic::wire::{Bye, Control, StreamHeader};
 use net::frame::{FrameError, expect_frame, read_frame, write_frame};
 use net::{Goodbye, Link, RecvHalf, SendHalf, Stream};
+use seal::DeviceId;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::Links;
 use crate::clock;
-use crate::connection::{LinkConnection, StreamParts};
-use crate::transfers::Connection;
-
-/// The link as the transfers see it.
-pub(super) fn connection(link: Link) -> Arc<dyn Connection> {
-    Arc::new(LinkConnection(link))
-}
+use crate::connection::stream;
 
 impl Links {
     /// Serves a link until it ends, then tells the engine.
@@ -38,7 +33,10 @@ impl Links {
                 link.closed().await
             }
         };
-        self.table().links.remove(&id);
+        let online = self.table().links.remove(&id);
+        if let Some(online) = online {
+            self.parts.transfers.link_down(&online.connection);
+        }
         self.presence().down(id, clock::now());
         self.wake.notify_one();
         self.parts.journal.note(Event::PeerDisconnected { who: who(), path: path.into(), reason: ended.to_string() });
@@ -98,25 +96,30 @@ impl Links {
 
     /// Takes the streams that the peer opens and hands them to their service.
     async fn receive(self: &Arc<Self>, link: &Link) -> Result<(), FrameError> {
-        let connection = connection(link.clone());
         loop {
             let stream = link.accept().await?;
-            let (links, link, connection) = (self.clone(), link.clone(), connection.clone());
+            let (links, link) = (self.clone(), link.clone());
             self.tasks.spawn(async move {
-                if let Err(FrameError::Misbehaved(offence)) = links.dispatch(connection, stream).await {
+                if let Err(FrameError::Misbehaved(offence)) = links.dispatch(link.remote(), stream).await {
                     link.offended(offence);
                 }
             });
         }
     }
 
-    async fn dispatch(&self, connection: Arc<dyn Connection>, mut stream: Stream) -> Result<(), FrameError> {
-        let header: StreamHeader = expect_frame(&mut stream.recv, HEADER_FRAME).await?;
+    async fn dispatch(&self, peer: DeviceId, mut incoming: Stream) -> Result<(), FrameError> {
+        let header: StreamHeader = expect_frame(&mut incoming.recv, HEADER_FRAME).await?;
         let transfers = &self.parts.transfers;
         match header {
             StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::StreamUnexpected)),
-            StreamHeader::Transfer { id } => Ok(transfers.serve_control(connection, id, stream.parts()).await),
-            StreamHeader::Lane { id, number, .. } => Ok(transfers.serve_lane(connection, id, number, stream.parts()).await),
+            StreamHeader::Transfer { id } => {
+                transfers.serve_transfer(peer, id, stream(incoming)).await;
+                Ok(())
+            }
+            StreamHeader::Lane { id, .. } => {
+                transfers.serve_lane(peer, id, stream(incoming));
+                Ok(())
+            }
         }
     }
 }

@@ -26,18 +26,22 @@ use crate::book::Book;
 use crate::circle::{Circle, RENEWAL_EVERY};
 use crate::clock;
 use crate::journal::Journal;
-use crate::transfers::Transfers;
+use crate::connection::MemberConnection;
+use crate::transfers::{Connection, Transfers};
 
 /// How long a dial may take, hello included.
 const PATIENCE: Duration = Duration::from_secs(8);
 /// Longest sleep of the loop while nothing is due.
 const IDLE: Duration = Duration::from_secs(30);
+/// Addresses that are remembered from the LAN for a device.
+const SIGHTED: usize = 4;
 /// Control messages that may wait for one link.
 const OUTBOX: usize = 64;
 
 /// A link in use, and the way to its control stream.
 struct Online {
     link: Link,
+    connection: Arc<dyn Connection>,
     control: mpsc::Sender<Control>,
 }
 
@@ -57,7 +61,7 @@ pub(crate) struct Parts {
     pub journal: Journal,
     pub hub: EventHub,
     pub network: Network,
-    pub transfers: Arc<Transfers>,
+    pub transfers: Transfers,
 }
 
 /// See the module.
@@ -144,9 +148,15 @@ impl Links {
     }
 
     fn sighted(&self, sighting: Sighting) {
-        let known = self.table().sighted.insert(sighting.device, sighting.addresses.clone());
-        let online = self.presence().link(sighting.device).is_some();
-        if !online || known.is_none_or(|known| known != sighting.addresses) {
+        let mut table = self.table();
+        let known = table.sighted.entry(sighting.device).or_default();
+        if known.first() != Some(&sighting.addr) {
+            known.retain(|address| *address != sighting.addr);
+            known.insert(0, sighting.addr);
+            known.truncate(SIGHTED);
+        }
+        drop(table);
+        if self.presence().link(sighting.device).is_none() {
             self.presence().sighted(sighting.device, clock::now());
         }
     }
@@ -184,7 +194,7 @@ impl Links {
                 Action::Close(id, reason) => self.drop_link(id, reason),
                 Action::Online(device) => self.online(device),
                 Action::Offline(device) => {
-                    self.parts.transfers.link_down(device);
+                    tracing::debug!(device = %device.short(), "offline");
                     self.parts.hub.send(api::types::Event::Peers);
                 }
             }
@@ -197,16 +207,18 @@ impl Links {
             CloseReason::Silent => Goodbye::Silent,
             CloseReason::Unwanted => Goodbye::Refused,
         };
-        if let Some(online) = self.table().links.remove(&id) {
+        let online = self.table().links.remove(&id);
+        if let Some(online) = online {
+            self.parts.transfers.link_down(&online.connection);
             online.link.close(goodbye);
         }
     }
 
     fn online(&self, device: DeviceId) {
         let id = self.presence().link(device);
-        let link = id.and_then(|id| self.table().links.get(&id).map(|online| online.link.clone()));
-        if let Some(link) = link {
-            self.parts.transfers.link_up(device, attend::connection(link));
+        let connection = id.and_then(|id| self.table().links.get(&id).map(|online| online.connection.clone()));
+        if let Some(connection) = connection {
+            self.parts.transfers.link_up(connection);
         }
         self.parts.hub.send(api::types::Event::Peers);
     }
@@ -260,7 +272,8 @@ impl Links {
             let mut table = self.table();
             table.last_id += 1;
             let id = table.last_id;
-            table.links.insert(id, Online { link: link.clone(), control: sender });
+            let connection = Arc::new(MemberConnection(link.clone()));
+            table.links.insert(id, Online { link: link.clone(), connection, control: sender });
             id
         };
         let (device, boot, dialled) = (link.remote(), link.peer().boot(), link.dialled());

@@ -4,7 +4,7 @@
 use super::{Role, Serial};
 use crate::{CircleId, DeviceId, MemberId, SealRecipient, Timestamp};
 
-/// A device whose whole chain held at the moment of verification. Only [`verify_device`] makes one.
+/// A device whose whole chain held at the moment of verification. Only [`verify_device`](super::verify_device) makes one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CertifiedDevice {
     pub(super) device: DeviceId,

@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Locked,
     /// The passphrase is wrong.
     WrongPassphrase,
+    /// A passphrase is needed and none was given: ask for it and try again.
+    PassphraseNeeded,
     /// No device is running in this home.
     NotRunning,
     /// A device is running in this home already.
@@ -55,10 +57,38 @@ pub struct ApiError {
     pub hint: Option<String>,
 }
 
+impl ErrorCode {
+    /// All kinds.
+    pub const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::NotFound,
+        Self::Exists,
+        Self::Locked,
+        Self::WrongPassphrase,
+        Self::PassphraseNeeded,
+        Self::NotRunning,
+        Self::AlreadyRunning,
+        Self::NotInitialised,
+        Self::NotAllowed,
+        Self::Unreachable,
+        Self::Refused,
+        Self::BadInvitation,
+        Self::DiskFull,
+        Self::Io,
+        Self::Damaged,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+}
+
 impl ApiError {
     /// An error without a hint.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None }
+        Self {
+            code,
+            message: message.into(),
+            hint: None,
+        }
     }
 
     /// The same error with a next step.

@@ -40,6 +40,7 @@ offences! {
     BlockBeyondEnd: "sent a block behind the end of its file",
     BlockLengthWrong: "sent a block of the wrong length",
     BlockTwice: "sent a block twice",
+    BlockedConnected: "is blocked and connected all the same",
     CertificateExpired: "showed a certificate that is past its end",
     CertificateForeign: "showed a certificate that does not lead to the root of this circle",
     CertificateInvalid: "showed a certificate that does not hold: damaged, forged, or made for something else",
@@ -48,6 +49,7 @@ offences! {
     ChainEmpty: "showed no certificate at all",
     ChainTooLong: "showed a chain of more certificates than a circle allows",
     ConfirmationSkipped: "asked for something before it proved that it knows the code",
+    ConnectFlood: "started more connections than the limit allows",
     ContentBeforeWanted: "sent content that was not wanted yet",
     CrlForged: "sent a revocation list whose signature does not hold",
     CrlMissing: "showed a chain without the revocation list of one of its issuers",
@@ -62,8 +64,13 @@ offences! {
     FrameGarbled: "sent a frame whose content is not a message",
     FrameOutOfTurn: "sent a message that does not belong to this step",
     FrameTooLong: "announced a frame above the size limit",
+    FrameTooSlow: "began a frame and did not end it in time",
     FrameTrailingBytes: "sent a frame with bytes after the message",
     FrameTruncated: "ended the stream in the middle of a frame",
+    GuestIdle: "stayed as a stranger without proving a code in time",
+    GuestUnexpected: "connected as a stranger where none is expected",
+    HandshakeInvalid: "failed the handshake of a connection",
+    HandshakeTooSlow: "began a connection and did not prove itself in time",
     HelloKeyMismatch: "proved another device key than the one of the connection",
     HelloProofInvalid: "sent a hello whose signature does not hold",
     HelloReflected: "sent our own identity back to us",
@@ -75,7 +82,9 @@ offences! {
     InviterUnexpected: "welcomed us into another circle than the one of the invitation",
     JoinNameInvalid: "asked for a name that no member may have",
     JoinProofInvalid: "asked to join with a key that it did not prove to hold",
+    LaneKeyMismatch: "used the token of a lane that was given to another device",
     LaneNotGranted: "opened a content lane that was not granted",
+    LaneTokenUnknown: "opened a lane with a token that was never given or was used before",
     LinkTargetInvalid: "listed a symbolic link that cannot exist",
     ListingTooFarAhead: "listed entries further ahead than allowed",
     ListingTooLong: "listed more entries than a transfer may have",
@@ -122,7 +131,11 @@ impl TryFrom<String> for Misbehaved {
     type Error = UnknownOffence;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::ALL.iter().copied().find(|offence| offence.name() == name).ok_or(UnknownOffence(name))
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|offence| offence.name() == name)
+            .ok_or(UnknownOffence(name))
     }
 }
 
@@ -132,7 +145,10 @@ mod tests {
 
     #[test]
     fn names_are_alphabetical_and_survive_storing() {
-        let names: Vec<_> = Misbehaved::ALL.iter().map(|offence| offence.name()).collect();
+        let names: Vec<_> = Misbehaved::ALL
+            .iter()
+            .map(|offence| offence.name())
+            .collect();
         assert!(names.is_sorted(), "keep the list alphabetical");
         for offence in Misbehaved::ALL {
             let stored = postcard::to_stdvec(offence).expect("a name encodes");

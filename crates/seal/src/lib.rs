@@ -24,6 +24,7 @@ pub mod keys;
 pub mod labels;
 pub mod pake;
 mod passphrase;
+pub mod pki;
 
 mod random;
 pub mod recipient;

@@ -14,21 +14,13 @@ use rustix::io::Errno;
 
 /// Opens a directory by path for listing and for fsync; the last component may be a symlink.
 pub(crate) fn open_dir(path: &Path) -> io::Result<OwnedFd> {
-    Ok(fs::open(
-        path,
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?)
+    Ok(fs::open(path, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?)
 }
 
 /// Opens a directory for looking up names in it; on Linux it need not be readable for that.
 pub(crate) fn open_dir_for_look_up(path: &Path) -> io::Result<OwnedFd> {
     #[cfg(target_os = "linux")]
-    return Ok(fs::open(
-        path,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?);
+    return Ok(fs::open(path, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?);
     #[cfg(not(target_os = "linux"))]
     open_dir(path)
 }
@@ -127,12 +119,7 @@ pub(crate) fn sync_filesystem(dir: impl AsFd) -> io::Result<bool> {
 }
 
 /// Renames `from` to `to` and fails with `AlreadyExists` rather than replace anything.
-pub(crate) fn rename_new(
-    from_dir: BorrowedFd<'_>,
-    from: &OsStr,
-    to_dir: BorrowedFd<'_>,
-    to: &OsStr,
-) -> io::Result<()> {
+pub(crate) fn rename_new(from_dir: BorrowedFd<'_>, from: &OsStr, to_dir: BorrowedFd<'_>, to: &OsStr) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_vendor = "apple"))]
     match fs::renameat_with(from_dir, from, to_dir, to, fs::RenameFlags::NOREPLACE) {
         Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
@@ -153,16 +140,11 @@ fn rename_over_reservation(
     if directory {
         fs::mkdirat(to_dir, to, Mode::RWXU)?;
     } else {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         fs::openat(to_dir, to, flags, Mode::RUSR | Mode::WUSR)?;
     }
     fs::renameat(from_dir, from, to_dir, to).map_err(|e| {
-        let flags = if directory {
-            AtFlags::REMOVEDIR
-        } else {
-            AtFlags::empty()
-        };
+        let flags = if directory { AtFlags::REMOVEDIR } else { AtFlags::empty() };
         let _ = fs::unlinkat(to_dir, to, flags);
         e.into()
     })
@@ -182,30 +164,18 @@ mod tests {
             std::fs::write(dir.path().join("taken"), "old").unwrap();
             std::os::unix::fs::symlink("gone", dir.path().join("dangling")).unwrap();
             let fd = open_dir(dir.path()).unwrap();
-            let go = |from: &str, to: &str| {
-                rename(fd.as_fd(), OsStr::new(from), fd.as_fd(), OsStr::new(to))
-            };
+            let go = |from: &str, to: &str| rename(fd.as_fd(), OsStr::new(from), fd.as_fd(), OsStr::new(to));
             for taken in ["taken", "dangling", "d"] {
-                assert_eq!(
-                    go("f", taken).unwrap_err().kind(),
-                    io::ErrorKind::AlreadyExists,
-                    "{taken}"
-                );
+                assert_eq!(go("f", taken).unwrap_err().kind(), io::ErrorKind::AlreadyExists, "{taken}");
             }
-            assert_eq!(
-                go("d", "taken").unwrap_err().kind(),
-                io::ErrorKind::AlreadyExists
-            );
+            assert_eq!(go("d", "taken").unwrap_err().kind(), io::ErrorKind::AlreadyExists);
             go("f", "f2").unwrap();
             go("d", "d2").unwrap();
             go("dangling", "link2").unwrap();
             assert_eq!(std::fs::read(dir.path().join("f2")).unwrap(), b"new");
             assert_eq!(std::fs::read(dir.path().join("taken")).unwrap(), b"old");
             assert!(dir.path().join("d2/in").is_dir());
-            assert_eq!(
-                std::fs::read_link(dir.path().join("link2")).unwrap(),
-                Path::new("gone")
-            );
+            assert_eq!(std::fs::read_link(dir.path().join("link2")).unwrap(), Path::new("gone"));
         }
     }
 }

@@ -49,11 +49,7 @@ pub fn remove(path: &Path) -> io::Result<()> {
 pub fn sweep(dir: &Path) -> io::Result<()> {
     for entry in std::fs::read_dir(dir)? {
         let entry = entry?;
-        if entry
-            .file_name()
-            .as_bytes()
-            .starts_with(TEMPORARY.as_bytes())
-        {
+        if entry.file_name().as_bytes().starts_with(TEMPORARY.as_bytes()) {
             std::fs::remove_file(entry.path())?;
         }
     }
@@ -61,12 +57,7 @@ pub fn sweep(dir: &Path) -> io::Result<()> {
 }
 
 /// [`write`] relative to a directory handle.
-pub(crate) fn write_at(
-    dir: BorrowedFd<'_>,
-    name: &OsStr,
-    bytes: &[u8],
-    existing: Existing,
-) -> io::Result<()> {
+pub(crate) fn write_at(dir: BorrowedFd<'_>, name: &OsStr, bytes: &[u8], existing: Existing) -> io::Result<()> {
     Staged::new(dir, bytes)?.publish(name, existing)
 }
 
@@ -80,11 +71,7 @@ struct Staged<'a> {
 impl<'a> Staged<'a> {
     fn new(dir: BorrowedFd<'a>, bytes: &[u8]) -> io::Result<Self> {
         let (temporary, file) = create_temporary(dir)?;
-        let staged = Self {
-            dir,
-            temporary,
-            published: false,
-        };
+        let staged = Self { dir, temporary, published: false };
         let mut file = File::from(file);
         file.write_all(bytes)?;
         file.sync_all()?;
@@ -116,8 +103,7 @@ fn create_temporary(dir: BorrowedFd<'_>) -> io::Result<(String, rustix::fd::Owne
     loop {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{TEMPORARY}{}-{number}", std::process::id());
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         match fs::openat(dir, &name, flags, Mode::RUSR | Mode::WUSR) {
             Ok(file) => return Ok((name, file)),
             Err(Errno::EXIST) => {}
@@ -141,10 +127,8 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     fn names(dir: &Path) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(dir)
-            .unwrap()
-            .map(|e| e.unwrap().file_name().into_string().unwrap())
-            .collect();
+        let mut names: Vec<_> =
+            std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
         names.sort();
         names
     }
@@ -176,12 +160,7 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::AlreadyExists);
         assert_eq!(std::fs::read(&path).unwrap(), b"mine");
         std::fs::create_dir(dir.path().join("d")).unwrap();
-        write(
-            &dir.path().join("d"),
-            b"over a directory",
-            Existing::Replace,
-        )
-        .unwrap_err();
+        write(&dir.path().join("d"), b"over a directory", Existing::Replace).unwrap_err();
         assert_eq!(names(dir.path()), ["d", "keys"]);
     }
 
@@ -190,10 +169,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("keys");
         write(&path, b"secret", Existing::Replace).unwrap();
-        assert_eq!(
-            std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777,
-            0o600
-        );
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
         remove(&path).unwrap();
         remove(&path).unwrap();
         assert!(!path.exists());

@@ -10,12 +10,17 @@
 #[cfg(not(unix))]
 compile_error!("warren-store relies on directory handles as Unix systems have them");
 
+pub mod database;
 mod disk;
 pub mod durable;
+pub mod home;
+pub mod keystore;
 pub mod landing;
 mod meta;
 pub mod relpath;
+pub mod settings;
 pub mod source;
+pub mod spool;
 mod tree;
 
 pub use disk::free_space;

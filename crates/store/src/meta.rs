@@ -14,10 +14,7 @@ pub struct FileTime {
 
 impl FileTime {
     pub(crate) fn from_stat(seconds: i64, nanos: u64) -> Self {
-        Self {
-            seconds,
-            nanos: u32::try_from(nanos).unwrap_or(0),
-        }
+        Self { seconds, nanos: u32::try_from(nanos).unwrap_or(0) }
     }
 
     /// For `futimens`: this as modification time, the access time as it is. Nanoseconds out of range (they come from
@@ -25,14 +22,8 @@ impl FileTime {
     pub(crate) fn as_timestamps(self) -> rustix::fs::Timestamps {
         let nanos = self.nanos.min(999_999_999);
         rustix::fs::Timestamps {
-            last_access: rustix::fs::Timespec {
-                tv_sec: 0,
-                tv_nsec: rustix::fs::UTIME_OMIT,
-            },
-            last_modification: rustix::fs::Timespec {
-                tv_sec: self.seconds,
-                tv_nsec: nanos.into(),
-            },
+            last_access: rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_OMIT },
+            last_modification: rustix::fs::Timespec { tv_sec: self.seconds, tv_nsec: nanos.into() },
         }
     }
 }
@@ -40,19 +31,15 @@ impl FileTime {
 impl From<SystemTime> for FileTime {
     fn from(time: SystemTime) -> Self {
         match time.duration_since(UNIX_EPOCH) {
-            Ok(after) => Self {
-                seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX),
-                nanos: after.subsec_nanos(),
-            },
+            Ok(after) => {
+                Self { seconds: i64::try_from(after.as_secs()).unwrap_or(i64::MAX), nanos: after.subsec_nanos() }
+            }
             Err(before) => {
                 let before = before.duration();
                 let seconds = -i64::try_from(before.as_secs()).unwrap_or(i64::MAX);
                 match before.subsec_nanos() {
                     0 => Self { seconds, nanos: 0 },
-                    nanos => Self {
-                        seconds: seconds.saturating_sub(1),
-                        nanos: 1_000_000_000 - nanos,
-                    },
+                    nanos => Self { seconds: seconds.saturating_sub(1), nanos: 1_000_000_000 - nanos },
                 }
             }
         }
@@ -76,19 +63,7 @@ mod tests {
     #[test]
     fn times_before_the_epoch_round_down() {
         let time = UNIX_EPOCH - Duration::from_millis(1_250);
-        assert_eq!(
-            FileTime::from(time),
-            FileTime {
-                seconds: -2,
-                nanos: 750_000_000
-            }
-        );
-        assert_eq!(
-            FileTime::from(UNIX_EPOCH - Duration::from_secs(3)),
-            FileTime {
-                seconds: -3,
-                nanos: 0
-            }
-        );
+        assert_eq!(FileTime::from(time), FileTime { seconds: -2, nanos: 750_000_000 });
+        assert_eq!(FileTime::from(UNIX_EPOCH - Duration::from_secs(3)), FileTime { seconds: -3, nanos: 0 });
     }
 }

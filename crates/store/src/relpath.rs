@@ -50,9 +50,7 @@ pub struct RelPath(OsString);
 
 impl RelPath {
     /// Checks `components` one by one and joins them.
-    pub fn new<C: AsRef<OsStr>>(
-        components: impl IntoIterator<Item = C>,
-    ) -> Result<Self, UnsafePath> {
+    pub fn new<C: AsRef<OsStr>>(components: impl IntoIterator<Item = C>) -> Result<Self, UnsafePath> {
         let mut joined = Vec::new();
         for (depth, component) in components.into_iter().enumerate() {
             let component = component.as_ref().as_bytes();
@@ -85,10 +83,7 @@ impl RelPath {
 
     /// The components from the top.
     pub fn components(&self) -> impl DoubleEndedIterator<Item = &OsStr> {
-        self.0
-            .as_bytes()
-            .split(|b| *b == b'/')
-            .map(OsStr::from_bytes)
+        self.0.as_bytes().split(|b| *b == b'/').map(OsStr::from_bytes)
     }
 
     /// Number of components, at least 1.
@@ -161,24 +156,10 @@ mod tests {
         for (components, why) in cases {
             assert_eq!(RelPath::new(components), Err(why), "{components:?}");
         }
-        assert_eq!(
-            RelPath::new(["x".repeat(256)]),
-            Err(UnsafePath::LongComponent)
-        );
-        assert_eq!(
-            RelPath::new(vec!["d"; MAX_DEPTH + 1]),
-            Err(UnsafePath::TooDeep)
-        );
-        assert_eq!(
-            RelPath::new(vec!["d"; MAX_DEPTH])
-                .unwrap()
-                .join(OsStr::new("e")),
-            Err(UnsafePath::TooDeep)
-        );
-        assert_eq!(
-            RelPath::new(["a"]).unwrap().join(OsStr::new("..")),
-            Err(UnsafePath::ParentDir)
-        );
+        assert_eq!(RelPath::new(["x".repeat(256)]), Err(UnsafePath::LongComponent));
+        assert_eq!(RelPath::new(vec!["d"; MAX_DEPTH + 1]), Err(UnsafePath::TooDeep));
+        assert_eq!(RelPath::new(vec!["d"; MAX_DEPTH]).unwrap().join(OsStr::new("e")), Err(UnsafePath::TooDeep));
+        assert_eq!(RelPath::new(["a"]).unwrap().join(OsStr::new("..")), Err(UnsafePath::ParentDir));
     }
 
     proptest! {

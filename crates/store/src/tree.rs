@@ -30,10 +30,7 @@ pub(crate) struct Tree {
 impl Tree {
     /// A tree below the directory `root`.
     pub(crate) fn new(root: OwnedFd) -> Self {
-        Self {
-            root: Arc::new(root),
-            recent: Mutex::default(),
-        }
+        Self { root: Arc::new(root), recent: Mutex::default() }
     }
 
     /// The root's handle.
@@ -48,29 +45,19 @@ impl Tree {
 
     /// The handle of the directory that holds `path`.
     pub(crate) fn parent(&self, path: &RelPath) -> io::Result<Arc<OwnedFd>> {
-        self.dir_at(OsStr::from_bytes(
-            split_last(path.as_path().as_os_str().as_bytes()).0,
-        ))
+        self.dir_at(OsStr::from_bytes(split_last(path.as_path().as_os_str().as_bytes()).0))
     }
 
     /// Forgets kept handles; needed after directories were removed or renamed.
     pub(crate) fn forget(&self) {
-        self.recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clear();
+        self.recent.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 
     fn dir_at(&self, joined: &OsStr) -> io::Result<Arc<OwnedFd>> {
         if joined.is_empty() {
             return Ok(self.root.clone());
         }
-        if let Some(dir) = self
-            .recent
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .get(joined)
-        {
+        if let Some(dir) = self.recent.lock().unwrap_or_else(PoisonError::into_inner).get(joined) {
             return Ok(dir.clone());
         }
         let (parent, name) = split_last(joined.as_bytes());

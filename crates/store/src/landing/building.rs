@@ -67,23 +67,9 @@ impl Building {
         let resumed = !make_dir(&dir, OsStr::new(TREE), Mode::RWXU).map_err(fail())?;
         let tree = Tree::new(disk::open_dir_at(&dir, OsStr::new(TREE)).map_err(fail())?);
         // What an earlier process wrote may still be in memory only: such trees are flushed as a whole.
-        let made = Mutex::new(if resumed {
-            Made::Many
-        } else {
-            Made::Few(Vec::new())
-        });
+        let made = Mutex::new(if resumed { Made::Many } else { Made::Few(Vec::new()) });
         let received_path = received_path.to_owned();
-        Ok(Self {
-            received,
-            received_path,
-            partial,
-            id,
-            dir,
-            tree,
-            resumed,
-            plan,
-            made,
-        })
+        Ok(Self { received, received_path, partial, id, dir, tree, resumed, plan, made })
     }
 
     /// Was something of this transfer here before?
@@ -117,25 +103,14 @@ impl Building {
     }
 
     /// Creates an empty file for writing by [`LandingFile::write_at`]; nothing may be there yet.
-    pub fn create_file(
-        &self,
-        path: &RelPath,
-        executable: bool,
-    ) -> Result<LandingFile, LandingError> {
-        let file = self
-            .create(path, executable)
-            .map_err(LandingError::at(path.as_path()))?;
+    pub fn create_file(&self, path: &RelPath, executable: bool) -> Result<LandingFile, LandingError> {
+        let file = self.create(path, executable).map_err(LandingError::at(path.as_path()))?;
         self.note(path, FileType::RegularFile);
         Ok(LandingFile::new(file, path.clone()))
     }
 
     /// Creates a small file with its contents in one go; nothing may be there yet.
-    pub fn put_file(
-        &self,
-        path: &RelPath,
-        contents: &[u8],
-        meta: &FileMeta,
-    ) -> Result<(), LandingError> {
+    pub fn put_file(&self, path: &RelPath, contents: &[u8], meta: &FileMeta) -> Result<(), LandingError> {
         let put = || -> io::Result<()> {
             let file = self.create(path, meta.executable)?;
             file.write_all_at(contents, 0)?;
@@ -151,17 +126,13 @@ impl Building {
     pub fn resume_file(&self, path: &RelPath) -> Result<Option<LandingFile>, LandingError> {
         let open = || -> io::Result<Option<File>> {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file = match self
-                .tree
-                .parent(path)
-                .and_then(|dir| Ok(fs::openat(dir, path.name(), flags, Mode::empty())?))
-            {
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                file => file?,
-            };
+            let file =
+                match self.tree.parent(path).and_then(|dir| Ok(fs::openat(dir, path.name(), flags, Mode::empty())?)) {
+                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                    file => file?,
+                };
             let stat = fs::fstat(&file)?;
-            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1
-            {
+            if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1 {
                 return Err(Errno::EXIST.into());
             }
             Ok(Some(file.into()))
@@ -184,15 +155,9 @@ impl Building {
     pub fn read_link(&self, path: &RelPath) -> Result<Option<OsString>, LandingError> {
         use std::os::unix::ffi::OsStringExt;
         let read = || -> io::Result<Option<OsString>> {
-            match self
-                .tree
-                .parent(path)
-                .and_then(|dir| Ok(fs::readlinkat(dir, path.name(), Vec::new())?))
-            {
+            match self.tree.parent(path).and_then(|dir| Ok(fs::readlinkat(dir, path.name(), Vec::new())?)) {
                 Ok(target) => Ok(Some(OsString::from_vec(target.into_bytes()))),
-                Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::NOENT | Errno::INVAL)) => {
-                    Ok(None)
-                }
+                Err(e) if matches!(Errno::from_io_error(&e), Some(Errno::NOENT | Errno::INVAL)) => Ok(None),
                 Err(e) => Err(e),
             }
         };
@@ -203,25 +168,14 @@ impl Building {
     pub fn set_modified(&self, path: &RelPath, modified: FileTime) -> Result<(), LandingError> {
         self.tree
             .parent(path)
-            .and_then(|dir| {
-                Ok(fs::utimensat(
-                    dir,
-                    path.name(),
-                    &modified.as_timestamps(),
-                    AtFlags::SYMLINK_NOFOLLOW,
-                )?)
-            })
+            .and_then(|dir| Ok(fs::utimensat(dir, path.name(), &modified.as_timestamps(), AtFlags::SYMLINK_NOFOLLOW)?))
             .map_err(LandingError::at(path.as_path()))
     }
 
     /// Removes whatever lies at `path`, with all below it; no error when nothing does.
     pub fn remove(&self, path: &RelPath) -> Result<(), LandingError> {
         self.tree.forget();
-        match self
-            .tree
-            .parent(path)
-            .and_then(|dir| remove_tree(&dir, path.name()))
-        {
+        match self.tree.parent(path).and_then(|dir| remove_tree(&dir, path.name())) {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
             done => done.map_err(LandingError::at(path.as_path())),
         }
@@ -253,8 +207,7 @@ impl Building {
     }
 
     fn create(&self, path: &RelPath, executable: bool) -> io::Result<File> {
-        let flags =
-            OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
         Ok(fs::openat(self.tree.parent(path)?, path.name(), flags, mode)?.into())
     }
@@ -273,12 +226,9 @@ impl Building {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
             Made::Few(items) => self.flush_each(items),
-            Made::Many => match disk::sync_filesystem(&self.dir)
-                .map_err(LandingError::at(&self.received_path))?
-            {
+            Made::Many => match disk::sync_filesystem(&self.dir).map_err(LandingError::at(&self.received_path))? {
                 true => Ok(()),
-                false => publish::flush_below(self.tree.root())
-                    .map_err(LandingError::at(&self.received_path)),
+                false => publish::flush_below(self.tree.root()).map_err(LandingError::at(&self.received_path)),
             },
         }
     }
@@ -289,14 +239,8 @@ impl Building {
         for (path, kind) in items {
             let flush = || -> io::Result<()> {
                 if *kind == FileType::RegularFile {
-                    let flags =
-                        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                    fs::fsync(fs::openat(
-                        self.tree.parent(path)?,
-                        path.name(),
-                        flags,
-                        Mode::empty(),
-                    )?)?;
+                    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                    fs::fsync(fs::openat(self.tree.parent(path)?, path.name(), flags, Mode::empty())?)?;
                 } else if *kind == FileType::Directory {
                     fs::fsync(self.tree.dir(path)?)?;
                 }
@@ -319,5 +263,13 @@ impl Building {
             }
         }
         fs::fsync(self.tree.root()).map_err(|e| LandingError::at(&self.received_path)(e.into()))
+    }
+}
+
+impl Drop for Building {
+    /// Closing the handle would release the lock as well, but not while a process that is just being started still
+    /// holds a copy of it.
+    fn drop(&mut self) {
+        let _ = fs::flock(&self.dir, FlockOperation::Unlock);
     }
 }

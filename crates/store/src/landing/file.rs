@@ -27,11 +27,7 @@ pub struct LandingFile {
 
 impl LandingFile {
     pub(super) fn new(file: File, path: RelPath) -> Self {
-        Self {
-            file,
-            path,
-            written: AtomicU64::new(0),
-        }
+        Self { file, path, written: AtomicU64::new(0) }
     }
 
     /// Its path in the tree.
@@ -58,9 +54,7 @@ impl LandingFile {
     /// Writes all of `bytes` at `offset`, which may lie beyond the present end.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), LandingError> {
         self.file.write_all_at(bytes, offset).map_err(self.fail())?;
-        let before = self
-            .written
-            .fetch_add(bytes.len() as u64, Ordering::Relaxed);
+        let before = self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if before / WRITEBACK_WINDOW != (before + bytes.len() as u64) / WRITEBACK_WINDOW {
             disk::start_writeback(&self.file);
         }
@@ -71,18 +65,14 @@ impl LandingFile {
     /// the present end is zero already once [`set_len`](Self::set_len) has been called.
     pub fn zero_at(&self, offset: u64, len: u64) -> Result<(), LandingError> {
         let end = offset.saturating_add(len).min(self.len()?);
-        if offset >= end
-            || disk::punch_hole(&self.file, offset, end - offset).map_err(self.fail())?
-        {
+        if offset >= end || disk::punch_hole(&self.file, offset, end - offset).map_err(self.fail())? {
             return Ok(());
         }
-        const ZEROS: [u8; 64 << 10] = [0; 64 << 10];
+        static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
         let mut at = offset;
         while at < end {
             let piece = (end - at).min(ZEROS.len() as u64) as usize;
-            self.file
-                .write_all_at(&ZEROS[..piece], at)
-                .map_err(self.fail())?;
+            self.file.write_all_at(&ZEROS[..piece], at).map_err(self.fail())?;
             at += piece as u64;
         }
         Ok(())
@@ -106,13 +96,8 @@ impl LandingFile {
             if (mode & 0o100 != 0) != meta.executable {
                 // Executable for whoever may read it, as the usual umask would have it.
                 let execute = (mode & 0o444) >> 2;
-                let mode = if meta.executable {
-                    mode | execute
-                } else {
-                    mode & !0o111
-                };
-                self.file
-                    .set_permissions(PermissionsExt::from_mode(mode & 0o777))?;
+                let mode = if meta.executable { mode | execute } else { mode & !0o111 };
+                self.file.set_permissions(PermissionsExt::from_mode(mode & 0o777))?;
             }
             Ok(fs::futimens(&self.file, &meta.modified.as_timestamps())?)
         };

@@ -93,9 +93,7 @@ impl LandingError {
         move |source| match Errno::from_io_error(&source) {
             Some(Errno::NOSPC | Errno::DQUOT) => Self::DiskFull { path },
             Some(Errno::ACCESS | Errno::PERM | Errno::ROFS) => Self::Denied { path },
-            Some(Errno::EXIST | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => {
-                Self::InTheWay { path }
-            }
+            Some(Errno::EXIST | Errno::NOTDIR | Errno::LOOP | Errno::ISDIR) => Self::InTheWay { path },
             Some(Errno::NAMETOOLONG | Errno::ILSEQ | Errno::INVAL) => Self::BadName { path },
             _ => Self::Io { path, source },
         }
@@ -115,10 +113,7 @@ impl Landing {
         let fail = || LandingError::at(received);
         std::fs::create_dir_all(received).map_err(fail())?;
         let dir = disk::open_dir(received).map_err(fail())?;
-        Ok(Self {
-            path: received.to_owned(),
-            dir,
-        })
+        Ok(Self { path: received.to_owned(), dir })
     }
 
     /// Begins to build the tree of transfer `id`, or goes on where it was left. One process at a time may do so.

@@ -15,11 +15,7 @@ pub(crate) fn numbered(name: &OsStr, number: u32, is_dir: bool) -> OsString {
         return name.to_owned();
     }
     let name = name.as_bytes();
-    let (stem, extension) = if is_dir {
-        (name, &name[name.len()..])
-    } else {
-        split_extension(name)
-    };
+    let (stem, extension) = if is_dir { (name, &name[name.len()..]) } else { split_extension(name) };
     let suffix = format!(" ({number})");
     let room = MAX_COMPONENT - suffix.len() - extension.len();
     let mut result = cut(stem, room).to_vec();
@@ -53,10 +49,7 @@ fn cut(stem: &[u8], room: usize) -> &[u8] {
         return stem;
     }
     let is_continuation = |at: usize| stem[at] & 0b1100_0000 == 0b1000_0000;
-    let end = (room.saturating_sub(3)..=room)
-        .rev()
-        .find(|at| !is_continuation(*at))
-        .unwrap_or(room);
+    let end = (room.saturating_sub(3)..=room).rev().find(|at| !is_continuation(*at)).unwrap_or(room);
     &stem[..end]
 }
 
@@ -84,20 +77,14 @@ mod tests {
             assert_eq!(numbered(OsStr::new(name), 2, false), *expected, "{name:?}");
         }
         assert_eq!(numbered(OsStr::new("photos.d"), 3, true), "photos.d (3)");
-        assert_eq!(
-            numbered(OsStr::from_bytes(b"\xff\xfe.bin"), 2, false).as_bytes(),
-            b"\xff\xfe (2).bin"
-        );
+        assert_eq!(numbered(OsStr::from_bytes(b"\xff\xfe.bin"), 2, false).as_bytes(), b"\xff\xfe (2).bin");
     }
 
     #[test]
     fn long_names_are_cut_between_characters() {
         let name = format!("{}.txt", "ü".repeat(125));
         let new = numbered(OsStr::new(&name), 2, false).into_string().unwrap();
-        assert!(
-            new.len() <= MAX_COMPONENT && new.ends_with("ü (2).txt"),
-            "{new}"
-        );
+        assert!(new.len() <= MAX_COMPONENT && new.ends_with("ü (2).txt"), "{new}");
     }
 
     proptest! {

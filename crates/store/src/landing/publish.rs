@@ -77,9 +77,7 @@ impl Plan {
         let Some(bytes) = read().map_err(LandingError::at(Path::new(PLAN)))? else {
             return Ok(None);
         };
-        Self::decode(&bytes)
-            .map(Some)
-            .ok_or(LandingError::DamagedPlan)
+        Self::decode(&bytes).map(Some).ok_or(LandingError::DamagedPlan)
     }
 
     /// Even our own disk must not lead outside the two folders: names are checked.
@@ -89,10 +87,7 @@ impl Plan {
         };
         let moves: Vec<Move> = postcard::from_bytes(moves).ok()?;
         let plain = |name: &Vec<u8>| RelPath::new([OsStr::from_bytes(name)]).is_ok();
-        moves
-            .iter()
-            .all(|m| plain(&m.from) && plain(&m.to))
-            .then_some(Self(moves))
+        moves.iter().all(|m| plain(&m.from) && plain(&m.to)).then_some(Self(moves))
     }
 
     /// Chooses names that are free now, and writes the plan durably.
@@ -115,36 +110,21 @@ impl Plan {
     }
 
     fn save(&self, building: &Building) -> Result<(), LandingError> {
-        let bytes =
-            postcard::to_extend(&self.0, vec![VERSION]).map_err(|_| LandingError::DamagedPlan)?;
-        durable::write_at(
-            building.dir.as_fd(),
-            OsStr::new(PLAN),
-            &bytes,
-            Existing::Replace,
-        )
-        .map_err(LandingError::at(&building.received_path))
+        let bytes = postcard::to_extend(&self.0, vec![VERSION]).map_err(|_| LandingError::DamagedPlan)?;
+        durable::write_at(building.dir.as_fd(), OsStr::new(PLAN), &bytes, Existing::Replace)
+            .map_err(LandingError::at(&building.received_path))
     }
 }
 
 impl Move {
     /// The first name from `number` on that is neither in the received folder nor planned for another item.
-    fn choose(
-        building: &Building,
-        name: &OsStr,
-        number: u32,
-        taken: &HashSet<Vec<u8>>,
-    ) -> io::Result<Self> {
+    fn choose(building: &Building, name: &OsStr, number: u32, taken: &HashSet<Vec<u8>>) -> io::Result<Self> {
         let is_dir = disk::kind_at(building.tree.root(), name)? == Some(FileType::Directory);
         let mut number = number;
         loop {
             let to = numbered(name, number, is_dir);
             if !taken.contains(to.as_bytes()) && disk::kind_at(&building.received, &to)?.is_none() {
-                return Ok(Self {
-                    from: name.as_bytes().to_vec(),
-                    to: to.as_bytes().to_vec(),
-                    number,
-                });
+                return Ok(Self { from: name.as_bytes().to_vec(), to: to.as_bytes().to_vec(), number });
             }
             number += 1;
         }
@@ -158,23 +138,13 @@ pub(super) fn publish(building: Building, mut plan: Plan) -> Result<Landed, Land
             // Somebody else has taken the name meanwhile.
             let taken = plan.0.iter().map(|m| m.to.clone()).collect();
             let lost = &plan.0[at];
-            plan.0[at] = Move::choose(
-                &building,
-                OsStr::from_bytes(&lost.from),
-                lost.number + 1,
-                &taken,
-            )
-            .map_err(LandingError::at(&building.received_path))?;
+            plan.0[at] = Move::choose(&building, OsStr::from_bytes(&lost.from), lost.number + 1, &taken)
+                .map_err(LandingError::at(&building.received_path))?;
             plan.save(&building)?;
         }
     }
-    fs::fsync(&building.received)
-        .map_err(|e| LandingError::at(&building.received_path)(e.into()))?;
-    let paths = plan
-        .0
-        .iter()
-        .map(|m| building.received_path.join(OsStr::from_bytes(&m.to)))
-        .collect();
+    fs::fsync(&building.received).map_err(|e| LandingError::at(&building.received_path)(e.into()))?;
+    let paths = plan.0.iter().map(|m| building.received_path.join(OsStr::from_bytes(&m.to))).collect();
     Ok(Landed { building, paths })
 }
 
@@ -185,9 +155,7 @@ fn move_item(building: &Building, item: &Move) -> Result<bool, LandingError> {
     match disk::rename_new(root.as_fd(), from, building.received.as_fd(), to) {
         Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
             // Taken, unless it was this item that took it before an interruption.
-            Ok(disk::kind_at(root, from)
-                .map_err(LandingError::at(Path::new(from)))?
-                .is_none())
+            Ok(disk::kind_at(root, from).map_err(LandingError::at(Path::new(from)))?.is_none())
         }
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(true),
         done => done.map(|()| true).map_err(LandingError::at(Path::new(to))),

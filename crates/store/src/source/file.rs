@@ -42,20 +42,13 @@ impl SourceFile {
         let file = File::from(fs::openat(dir, name, flags, Mode::empty())?);
         let stat = fs::fstat(&file)?;
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
-            return Err(io::Error::new(
-                io::ErrorKind::InvalidInput,
-                "no longer a plain file",
-            ));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no longer a plain file"));
         }
         let stamp = Stamp::of(&stat);
         if stamp.size >= LARGE {
             disk::will_read_forward(&file);
         }
-        Ok(Self {
-            file,
-            stamp,
-            executable: stat.st_mode & 0o100 != 0,
-        })
+        Ok(Self { file, stamp, executable: stat.st_mode & 0o100 != 0 })
     }
 
     /// Length in bytes when it was opened.
@@ -70,10 +63,7 @@ impl SourceFile {
 
     /// Time and executable bit when it was opened.
     pub fn meta(&self) -> FileMeta {
-        FileMeta {
-            modified: self.stamp.modified,
-            executable: self.executable,
-        }
+        FileMeta { modified: self.stamp.modified, executable: self.executable }
     }
 
     /// Reads into `buffer` from `offset` until it is full or the file ends; returns how many bytes were read.
@@ -104,10 +94,7 @@ impl SourceFile {
 }
 
 impl Stamp {
-    #[allow(
-        clippy::unnecessary_cast,
-        reason = "the fields' types differ between systems"
-    )]
+    #[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
     fn of(stat: &fs::Stat) -> Self {
         Self {
             size: u64::try_from(stat.st_size).unwrap_or(0),

@@ -142,31 +142,21 @@ enum RootAt {
 }
 
 impl Source {
-    /// Resolves the named paths. The same thing named twice counts once.
+    /// Resolves the named paths. The same thing named twice counts once. The walk takes them in the order of their names.
     pub fn new<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, SourceError> {
-        let mut source = Self {
-            roots: Vec::new(),
-            by_name: HashMap::new(),
-        };
+        let mut source = Self { roots: Vec::new(), by_name: HashMap::new() };
         let mut seen = HashSet::new();
         for named in paths {
             let named = named.as_ref();
-            let path = named
-                .canonicalize()
-                .map_err(|e| SourceError::of(named, e))?;
+            let path = named.canonicalize().map_err(|e| SourceError::of(named, e))?;
             if seen.insert(path.clone()) {
-                let wanted = named
-                    .file_name()
-                    .or(path.file_name())
-                    .unwrap_or(OsStr::new("root"));
+                let wanted = named.file_name().or(path.file_name()).unwrap_or(OsStr::new("root"));
                 source.add(named, path.clone(), wanted.to_owned())?;
             }
         }
-        if source.roots.is_empty() {
-            Err(SourceError::Nothing)
-        } else {
-            Ok(source)
-        }
+        source.roots.sort_by(|a, b| a.name.cmp(&b.name));
+        source.by_name = source.roots.iter().enumerate().map(|(at, root)| (root.name.clone(), at)).collect();
+        if source.roots.is_empty() { Err(SourceError::Nothing) } else { Ok(source) }
     }
 
     /// Lists everything, anew from the beginning.
@@ -192,10 +182,8 @@ impl Source {
     pub fn open(&self, path: &RelPath) -> io::Result<SourceFile> {
         let root = self.root_of(path).ok_or(io::ErrorKind::NotFound)?;
         match (&root.at, below(path)) {
-            (RootAt::Dir(tree), Some(inner)) => {
-                SourceFile::open(&*tree.parent(&inner)?, inner.name())
-            }
-            (RootAt::File(dir, name), None) => SourceFile::open(&**dir, name),
+            (RootAt::Dir(tree), Some(inner)) => SourceFile::open(&*tree.parent(&inner)?, inner.name()),
+            (RootAt::File(dir, name), None) => SourceFile::open(dir, name),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }
@@ -210,15 +198,11 @@ impl Source {
         let kind = std::fs::metadata(&path).map_err(fail)?.file_type();
         let at = if kind.is_dir() {
             RootAt::Dir(Tree::new(disk::open_dir(&path).map_err(fail)?))
-        } else if let (true, Some(parent), Some(name)) =
-            (kind.is_file(), path.parent(), path.file_name())
-        {
+        } else if let (true, Some(parent), Some(name)) = (kind.is_file(), path.parent(), path.file_name()) {
             let dir = disk::open_dir_for_look_up(parent).map_err(fail)?;
             RootAt::File(Arc::new(dir), name.to_owned())
         } else {
-            return Err(SourceError::Special {
-                path: named.to_owned(),
-            });
+            return Err(SourceError::Special { path: named.to_owned() });
         };
         let name = (1..)
             .map(|number| numbered(&wanted, number, kind.is_dir()))

@@ -40,12 +40,7 @@ struct Level {
 
 impl<'a> Walk<'a> {
     pub(super) fn new(source: &'a Source) -> Self {
-        Self {
-            source,
-            next_root: 0,
-            stack: Vec::new(),
-            names_at_once: NAMES_AT_ONCE,
-        }
+        Self { source, next_root: 0, stack: Vec::new(), names_at_once: NAMES_AT_ONCE }
     }
 
     #[cfg(test)]
@@ -60,13 +55,8 @@ impl<'a> Walk<'a> {
             RootAt::File(dir, name) => self.visit(dir, name, path),
             RootAt::Dir(tree) => {
                 let stat = fs::fstat(tree.root()).map_err(|e| SkipReason::Io(e.into()))?;
-                self.descend(tree.root().clone(), path.clone())
-                    .map_err(SkipReason::Io)?;
-                Ok(Entry {
-                    path,
-                    kind: EntryKind::Directory,
-                    modified: modified(&stat),
-                })
+                self.descend(tree.root().clone(), path.clone()).map_err(SkipReason::Io)?;
+                Ok(Entry { path, kind: EntryKind::Directory, modified: modified(&stat) })
             }
         }
     }
@@ -79,34 +69,21 @@ impl<'a> Walk<'a> {
             FileType::Directory if name == PARTIAL_DIR => return Err(SkipReason::PartialDir),
             FileType::Directory => {
                 let inner = disk::open_dir_at(dir, name).map_err(SkipReason::Io)?;
-                self.descend(Arc::new(inner), path.clone())
-                    .map_err(SkipReason::Io)?;
+                self.descend(Arc::new(inner), path.clone()).map_err(SkipReason::Io)?;
                 EntryKind::Directory
             }
             FileType::Symlink => {
-                let target =
-                    fs::readlinkat(dir, name, Vec::new()).map_err(|e| SkipReason::Io(e.into()))?;
-                EntryKind::Symlink {
-                    target: OsString::from_vec(target.into_bytes()),
-                }
+                let target = fs::readlinkat(dir, name, Vec::new()).map_err(|e| SkipReason::Io(e.into()))?;
+                EntryKind::Symlink { target: OsString::from_vec(target.into_bytes()) }
             }
             _ => return Err(SkipReason::Special),
         };
-        Ok(Entry {
-            path,
-            kind,
-            modified: modified(&stat),
-        })
+        Ok(Entry { path, kind, modified: modified(&stat) })
     }
 
     fn descend(&mut self, dir: Arc<OwnedFd>, path: RelPath) -> io::Result<()> {
         let (names, after) = next_names(&dir, None, self.names_at_once)?;
-        self.stack.push(Level {
-            dir,
-            path,
-            names: names.into_iter(),
-            after,
-        });
+        self.stack.push(Level { dir, path, names: names.into_iter(), after });
         Ok(())
     }
 
@@ -141,12 +118,8 @@ impl<'a> Walk<'a> {
     /// `place` is the path in the tree that is sent; people want to know where that is on their disk.
     fn skipped(&self, place: &std::path::Path, why: SkipReason) -> Skipped {
         let mut components = place.iter();
-        let root = components
-            .next()
-            .and_then(|name| self.source.by_name.get(name));
-        let mut path = root
-            .map(|at| self.source.roots[*at].path.clone())
-            .unwrap_or_default();
+        let root = components.next().and_then(|name| self.source.by_name.get(name));
+        let mut path = root.map(|at| self.source.roots[*at].path.clone()).unwrap_or_default();
         path.extend(components);
         Skipped { path, why }
     }
@@ -161,19 +134,12 @@ impl Iterator for Walk<'_> {
         }
         let root = self.source.roots.get(self.next_root)?;
         self.next_root += 1;
-        Some(self.begin_root(root).map_err(|why| Skipped {
-            path: root.path.clone(),
-            why,
-        }))
+        Some(self.begin_root(root).map_err(|why| Skipped { path: root.path.clone(), why }))
     }
 }
 
 /// The smallest `limit` names in `dir` that are greater than `after`, sorted, and the last of them if there may be more.
-fn next_names(
-    dir: &OwnedFd,
-    after: Option<&OsStr>,
-    limit: usize,
-) -> io::Result<(Vec<OsString>, Option<OsString>)> {
+fn next_names(dir: &OwnedFd, after: Option<&OsStr>, limit: usize) -> io::Result<(Vec<OsString>, Option<OsString>)> {
     let mut smallest = BinaryHeap::new();
     let mut more = false;
     for entry in Dir::read_from(dir)? {
@@ -200,20 +166,11 @@ fn next_names(
 
 fn file_kind(stat: &fs::Stat) -> EntryKind {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
-    let stored = u64::try_from(stat.st_blocks)
-        .unwrap_or(0)
-        .saturating_mul(512);
-    EntryKind::File {
-        size,
-        executable: stat.st_mode & 0o100 != 0,
-        sparse: stored < size,
-    }
+    let stored = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
+    EntryKind::File { size, executable: stat.st_mode & 0o100 != 0, sparse: stored < size }
 }
 
-#[allow(
-    clippy::unnecessary_cast,
-    reason = "the fields' types differ between systems"
-)]
+#[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]
 fn modified(stat: &fs::Stat) -> FileTime {
     FileTime::from_stat(stat.st_mtime as i64, stat.st_mtime_nsec as u64)
 }

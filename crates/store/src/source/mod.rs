@@ -142,7 +142,7 @@ enum RootAt {
 }
 
 impl Source {
-    /// Resolves the named paths. The same thing named twice counts once.
+    /// Resolves the named paths. The same thing named twice counts once. The walk takes them in the order of their names.
     pub fn new<P: AsRef<Path>>(paths: impl IntoIterator<Item = P>) -> Result<Self, SourceError> {
         let mut source = Self { roots: Vec::new(), by_name: HashMap::new() };
         let mut seen = HashSet::new();
@@ -154,6 +154,8 @@ impl Source {
                 source.add(named, path.clone(), wanted.to_owned())?;
             }
         }
+        source.roots.sort_by(|a, b| a.name.cmp(&b.name));
+        source.by_name = source.roots.iter().enumerate().map(|(at, root)| (root.name.clone(), at)).collect();
         if source.roots.is_empty() { Err(SourceError::Nothing) } else { Ok(source) }
     }
 

@@ -76,10 +76,12 @@ impl Invite {
             })
             .await?;
         cx.show(&invitation);
-        if cx.terminal.out_is_terminal && !cx.json && !cx.quiet {
-            if let Some(picture) = qr(&invitation.link) {
-                cx.say(&picture);
-            }
+        if cx.terminal.out_is_terminal
+            && !cx.json
+            && !cx.quiet
+            && let Some(picture) = qr(&invitation.link)
+        {
+            cx.say(&picture);
         }
         cx.note(&format!(
             "\nThey say: warren join {} --name NAME",

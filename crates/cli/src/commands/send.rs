@@ -239,10 +239,11 @@ fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
     let code = cx.paint(Tone::Accent, &clean(&offer.code));
     cx.say(&format!("code  {code}"));
     cx.say(&format!("link  {}", clean(&offer.link)));
-    if cx.terminal.out_is_terminal && !cx.quiet {
-        if let Some(picture) = qr(&offer.link) {
-            cx.say(&picture);
-        }
+    if cx.terminal.out_is_terminal
+        && !cx.quiet
+        && let Some(picture) = qr(&offer.link)
+    {
+        cx.say(&picture);
     }
     let code = clean(&offer.code).into_owned();
     cx.note(&format!("On the other machine: warren receive {code}"));

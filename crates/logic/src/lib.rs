@@ -1,1 +1,22 @@
-//! 
+//! Every decision that somebody else can influence, as engines without sockets, files, clock or randomness of their own.
+//!
+//! Bytes and time go in, values and bytes come out, so that tests drive two or fifty engines on a virtual network with
+//! loss, reordering and evil peers. `net` carries the frames, `store` keeps what the engines hand out, `node` joins them.
+//!
+//! Three habits hold everywhere here:
+//! - what was checked is a type that only the check can make ([`hello::PeerProven`], [`code::GuestProven`]);
+//! - whoever breaks a rule is named by exactly one [`Misbehaved`] variant;
+//! - whatever comes from outside is bounded by [`limits`] before anything is allocated for it.
+
+pub mod audit;
+//WAIT pub mod code;
+//WAIT pub mod hello;
+pub mod limits;
+mod misbehaved;
+//WAIT pub mod pair;
+pub mod presence;
+//WAIT pub mod roster;
+pub mod transfer;
+pub mod wire;
+
+pub use misbehaved::Misbehaved;

@@ -1,0 +1,424 @@
+//! The list of events.
+
+use seal::{DeviceId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::detail::{Detail, Details, Outcome, Who};
+use crate::Misbehaved;
+use crate::wire::TransferId;
+
+/// What is fixed about one kind of event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventKind {
+    /// `noun.verb`.
+    pub name: &'static str,
+    /// How such an operation ended.
+    pub outcome: Outcome,
+    /// Its fields; `who` stands for `device`, `host` and `port` of the other side.
+    pub fields: &'static [&'static str],
+}
+
+/// Declares the events: docstring, name, outcome, variant and fields, each once.
+macro_rules! events {
+    ($($(#[doc = $doc:literal])* $name:literal $outcome:ident $variant:ident { $($(#[doc = $field_doc:literal])* $field:ident: $type:ty),* $(,)? })*) => {
+        /// One thing that happened on this device.
+        #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+        #[non_exhaustive]
+        pub enum Event {
+            $($(#[doc = $doc])* $variant { $($(#[doc = $field_doc])* $field: $type),* },)*
+        }
+
+        impl Event {
+            /// Every kind of event, in the order in which they were introduced.
+            pub const KINDS: &[EventKind] = &[
+                $(EventKind { name: $name, outcome: Outcome::$outcome, fields: &[$(stringify!($field)),*] },)*
+            ];
+
+            /// Its name, `noun.verb`.
+            pub const fn name(&self) -> &'static str {
+                match self { $(Self::$variant { .. } => $name,)* }
+            }
+
+            /// How it ended.
+            pub const fn outcome(&self) -> Outcome {
+                match self { $(Self::$variant { .. } => Outcome::$outcome,)* }
+            }
+
+            /// The other side, if there is one: member name, else address, else device id.
+            pub fn peer(&self) -> Option<String> {
+                let fields: Vec<&dyn Detail> = match self { $(Self::$variant { $($field),* } => vec![$($field),*],)* };
+                fields.into_iter().find_map(|field| field.who()).map(Who::to_string)
+            }
+
+            /// The other fields, by name.
+            pub fn details(&self) -> Vec<(&'static str, String)> {
+                let mut details = Details::new();
+                match self { $(Self::$variant { $($field),* } => { $($field.add(stringify!($field), &mut details);)* })* }
+                details
+            }
+        }
+    };
+}
+
+// New events go to the end: the position is stored. Fields are never changed; a new field is a new event.
+events! {
+    /// The device was started.
+    "device.started" Ok DeviceStarted {
+        /// Version of the program.
+        version: String,
+        /// Port for QUIC and TLS.
+        port: u16,
+    }
+    /// The device was stopped on purpose.
+    "device.stopped" Ok DeviceStopped {}
+    /// The keystore was locked.
+    "device.locked" Ok DeviceLocked {}
+    /// The keystore was unlocked.
+    "device.unlocked" Ok DeviceUnlocked {}
+    /// A wrong passphrase.
+    "login.failed" Refused LoginFailed {
+        /// Wrong passphrases in a row.
+        failures: u32,
+        /// Seconds until the next try is allowed.
+        wait_s: u64,
+    }
+    /// The passphrase was changed.
+    "passphrase.changed" Ok PassphraseChanged {}
+    /// A setting was changed.
+    "setting.changed" Ok SettingChanged {
+        /// Which.
+        key: String,
+        /// Its value now.
+        value: String,
+    }
+    /// This device founded a circle.
+    "circle.founded" Ok CircleFounded {
+        /// Name of the circle.
+        circle: String,
+    }
+    /// This device joined a circle.
+    "circle.joined" Ok CircleJoined {
+        /// The inviter.
+        who: Who,
+        /// Name of the circle.
+        circle: String,
+        /// Name that this member was given.
+        name: String,
+    }
+    /// Joining a circle did not work.
+    "circle.join_failed" Failed CircleJoinFailed {
+        /// The inviter, as far as it was reached.
+        who: Option<Who>,
+        /// What was wrong.
+        reason: String,
+    }
+    /// A link to a member's device came up.
+    "peer.connected" Ok PeerConnected {
+        /// Whose device.
+        who: Who,
+        /// `direct` or `relay`.
+        path: String,
+        /// True: this device dialled.
+        dialled: bool,
+    }
+    /// A link to a member's device ended.
+    "peer.disconnected" Ok PeerDisconnected {
+        /// Whose device.
+        who: Who,
+        /// `direct` or `relay`.
+        path: String,
+        /// Why.
+        reason: String,
+    }
+    /// Somebody was turned away: blocked, too many, unwelcome now.
+    "peer.refused" Refused PeerRefused {
+        /// Who.
+        who: Who,
+        /// Why.
+        reason: String,
+    }
+    /// A peer broke a rule; what it wanted was not done.
+    "peer.misbehaved" Refused PeerMisbehaved {
+        /// Who.
+        who: Who,
+        /// The offence.
+        offence: Misbehaved,
+    }
+    /// The owner blocked a member.
+    "peer.blocked" Ok PeerBlocked {
+        /// Whom.
+        who: Who,
+    }
+    /// The owner lifted a block.
+    "peer.unblocked" Ok PeerUnblocked {
+        /// Whom.
+        who: Who,
+    }
+    /// The owner compared the safety words, or took that back.
+    "peer.verified" Ok PeerVerified {
+        /// Whose.
+        who: Who,
+        /// True: compared and equal.
+        verified: bool,
+    }
+    /// The owner gave a member a pet name.
+    "peer.renamed" Ok PeerRenamed {
+        /// Whom.
+        who: Who,
+        /// The pet name; empty: taken away.
+        pet_name: String,
+    }
+    /// The owner set what happens with offers of a member.
+    "peer.rule_set" Ok PeerRuleSet {
+        /// Whose offers.
+        who: Who,
+        /// Accepted without asking up to so many bytes; absent: ask.
+        auto_accept: Option<u64>,
+    }
+    /// An invitation was made.
+    "invitation.made" Ok InvitationMade {
+        /// Its id.
+        invitation: String,
+        /// Role of whoever joins.
+        role: String,
+        /// When it ends.
+        expires_at: Timestamp,
+        /// How many may join.
+        uses: u32,
+    }
+    /// A wrong guess ended an invitation or a one-time code.
+    "invitation.burned" Refused InvitationBurned {
+        /// Its id.
+        invitation: String,
+        /// Who guessed.
+        who: Who,
+    }
+    /// The owner took an invitation back.
+    "invitation.revoked" Ok InvitationRevoked {
+        /// Its id.
+        invitation: String,
+    }
+    /// Somebody joined by an invitation of this device.
+    "member.joined" Ok MemberJoined {
+        /// Who.
+        who: Who,
+        /// Role in the circle.
+        role: String,
+        /// The invitation.
+        invitation: String,
+    }
+    /// This device learned of a member.
+    "member.learned" Ok MemberLearned {
+        /// Who.
+        who: Who,
+        /// Role in the circle.
+        role: String,
+    }
+    /// A member was removed from the circle.
+    "member.removed" Ok MemberRemoved {
+        /// Who.
+        who: Who,
+        /// Why; absent where somebody else removed it.
+        reason: Option<String>,
+    }
+    /// A device of a member was removed from the circle.
+    "member.device_removed" Ok DeviceRemoved {
+        /// Whose device.
+        who: Who,
+        /// Name of the device.
+        name: String,
+        /// Why; absent where somebody else removed it.
+        reason: Option<String>,
+    }
+    /// Two members have the same name; one of them is shown under another one.
+    "member.name_conflict" Ok NameConflict {
+        /// Who is shown under another name.
+        who: Who,
+        /// The name that both have.
+        wanted: String,
+        /// The name that is shown.
+        shown: String,
+    }
+    /// A certificate of this member was renewed.
+    "certificate.renewed" Ok CertificateRenewed {
+        /// `member` or `device`.
+        kind: String,
+        /// When the new one ends.
+        ends_at: Timestamp,
+    }
+    /// A certificate of this member ends soon and could not be renewed yet.
+    "certificate.ending" Failed CertificateEnding {
+        /// `member` or `device`.
+        kind: String,
+        /// When it ends.
+        ends_at: Timestamp,
+    }
+    /// This device offered files.
+    "offer.sent" Ok OfferSent {
+        /// To whom.
+        who: Who,
+        /// The transfer.
+        transfer: TransferId,
+        /// Top-level names.
+        names: String,
+    }
+    /// Somebody offered files.
+    "offer.received" Ok OfferReceived {
+        /// Who.
+        who: Who,
+        /// The transfer.
+        transfer: TransferId,
+        /// Top-level names.
+        names: String,
+        /// Bytes that were announced.
+        bytes: u64,
+    }
+    /// An offer was accepted here.
+    "offer.accepted" Ok OfferAccepted {
+        /// Whose.
+        who: Who,
+        /// The transfer.
+        transfer: TransferId,
+        /// True: by a rule, without asking.
+        by_rule: bool,
+    }
+    /// An offer was rejected here or there.
+    "offer.rejected" Refused OfferRejected {
+        /// The other side.
+        who: Who,
+        /// The transfer.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    }
+    /// A transfer was paused.
+    "transfer.paused" Ok TransferPaused {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+    }
+    /// A transfer goes on after a pause or a cut.
+    "transfer.resumed" Ok TransferResumed {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+        /// Bytes that were there already.
+        had_bytes: u64,
+    }
+    /// The link was lost while a transfer ran; it goes on when the other side is back.
+    "transfer.interrupted" Failed TransferInterrupted {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+        /// Why.
+        reason: String,
+    }
+    /// A transfer is done, verified and durable.
+    "transfer.done" Ok TransferDone {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+        /// `sent` or `received`.
+        direction: String,
+        /// Files.
+        files: u64,
+        /// Bytes.
+        bytes: u64,
+        /// Milliseconds from the acceptance.
+        took_ms: u64,
+    }
+    /// A transfer was cancelled here or there.
+    "transfer.cancelled" Refused TransferCancelled {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+        /// `here` or `there`.
+        by: String,
+    }
+    /// A transfer ended without its aim.
+    "transfer.failed" Failed TransferFailed {
+        /// The other side.
+        who: Who,
+        /// Which.
+        transfer: TransferId,
+        /// What went wrong.
+        reason: String,
+    }
+    /// One file of a transfer could not be sent or stored; the others go on.
+    "transfer.file_failed" Failed TransferFileFailed {
+        /// The other side.
+        who: Who,
+        /// Which transfer.
+        transfer: TransferId,
+        /// Path of the file in it.
+        path: String,
+        /// What went wrong.
+        reason: String,
+    }
+    /// A one-time code was made.
+    "code.made" Ok CodeMade {
+        /// The transfer that it is for.
+        transfer: TransferId,
+        /// When it ends.
+        expires_at: Timestamp,
+    }
+    /// A stranger proved a one-time code.
+    "code.used" Ok CodeUsed {
+        /// Who.
+        who: Who,
+        /// The transfer that it is for.
+        transfer: TransferId,
+    }
+    /// A file was sealed.
+    "file.encrypted" Ok FileEncrypted {
+        /// Path.
+        path: String,
+        /// Members that may open it; absent: whoever has the passphrase.
+        to: Option<String>,
+    }
+    /// A sealed file was opened.
+    "file.decrypted" Ok FileDecrypted {
+        /// Path.
+        path: String,
+    }
+    /// Something went wrong in this device itself.
+    "error.raised" Failed ErrorRaised {
+        /// Part of the program.
+        area: String,
+        /// What happened.
+        message: String,
+    }
+    /// A member's device showed a link to another address or path.
+    "peer.moved" Ok PeerMoved {
+        /// Whose device, at the new address.
+        who: Who,
+        /// `direct` or `relay`.
+        path: String,
+    }
+    /// The circle's beacon key was changed.
+    "beacon.rotated" Ok BeaconRotated {
+        /// Its generation.
+        generation: u64,
+    }
+    /// Dialling a device did not work.
+    "peer.unreachable" Failed PeerUnreachable {
+        /// Whose device.
+        who: Who,
+        /// Why.
+        reason: String,
+    }
+    /// A device of this or another member got its own certificate.
+    "member.device_learned" Ok DeviceLearned {
+        /// Whose device.
+        who: Who,
+        /// The device.
+        device_id: DeviceId,
+        /// Name of the device.
+        name: String,
+    }
+}

@@ -1,0 +1,75 @@
+//! The limits table: how much a peer may ask of this device, and how long it may take.
+//!
+//! Every number is an upper bound that is checked before memory is taken. They are constants, not settings: two devices
+//! of different owners must agree about what is acceptable.
+
+use std::time::Duration;
+
+/// Upper bound for the body of one frame, in bytes; [`crate::wire`] demands one for every read and write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct FrameLimit(u32);
+
+impl FrameLimit {
+    /// A limit of `bytes`.
+    pub const fn new(bytes: u32) -> Self {
+        Self(bytes)
+    }
+
+    /// The limit in bytes.
+    pub const fn bytes(self) -> usize {
+        self.0 as usize
+    }
+}
+
+/// The first frame of a stream ([`crate::wire::StreamHeader`]).
+pub const HEADER_FRAME: FrameLimit = FrameLimit::new(256);
+/// A frame of the hello: a chain and its revocation lists, from somebody who may be a stranger.
+pub const HELLO_FRAME: FrameLimit = FrameLimit::new(128 * 1024);
+/// A frame from a stranger before the shared code is proven.
+pub const GUEST_FRAME: FrameLimit = FrameLimit::new(4 * 1024);
+/// A frame of joining, once the shared code is proven. The welcome carries the roster of the circle.
+pub const PAIR_FRAME: FrameLimit = FrameLimit::new(4 * 1024 * 1024);
+/// A control frame between members.
+pub const CONTROL_FRAME: FrameLimit = FrameLimit::new(64 * 1024);
+/// A frame with a summary or a batch of the roster, between members.
+pub const ROSTER_FRAME: FrameLimit = FrameLimit::new(1024 * 1024);
+
+/// Certificates in a chain, device first, the root not counted: device, member, and up to five admins (the path length of the root).
+pub const CHAIN_CERTIFICATES: usize = 7;
+/// One certificate in DER form, bytes.
+pub const CERTIFICATE_BYTES: usize = 4 * 1024;
+/// One revocation list in DER form, bytes (about 800 revocations).
+pub const CRL_BYTES: usize = 32 * 1024;
+/// Revocation lists in a hello: one per issuer in the chain, the root included.
+pub const HELLO_CRLS: usize = CHAIN_CERTIFICATES;
+
+/// Members that a circle may have.
+pub const MEMBERS: usize = 256;
+/// Devices that a member may have.
+pub const DEVICES_PER_MEMBER: usize = 16;
+/// Certificates remembered for one key: the one in use and those before its renewal.
+pub const CERTIFICATES_PER_KEY: usize = 4;
+/// Beacon keys remembered for one admin; of all admins together, so many are in use.
+pub const BEACON_KEYS: usize = 3;
+/// Addresses in one address record.
+pub const ADDRESSES_PER_DEVICE: usize = 16;
+/// One relay address, bytes.
+pub const RELAY_ADDRESS_BYTES: usize = 256;
+/// Bytes of certificates, lists and records in one batch of the roster, so that it fits [`ROSTER_FRAME`].
+pub const ROSTER_BATCH_BYTES: usize = 512 * 1024;
+/// Items in one batch of the roster.
+pub const ROSTER_BATCH_ITEMS: usize = 4096;
+
+/// Names that somebody who joins may try before the session ends.
+pub const NAME_ATTEMPTS: u32 = 3;
+/// Open invitations and one-time codes on one device.
+pub const INVITATIONS: usize = 64;
+/// How long an invitation may stay open at most.
+pub const INVITATION_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Both hello frames must have passed by then.
+pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
+/// The longest silence while a stranger proves a code.
+pub const GUEST_DEADLINE: Duration = Duration::from_secs(10);
+/// Strangers that are served at once.
+pub const GUESTS_AT_ONCE: usize = 3;

@@ -1,0 +1,31 @@
+//! Who is online: one table of links, which decides when to dial, ping, give up, and which of two links to keep.
+//!
+//! Rules:
+//! - every wanted device without a link is dialled; after a failure again with growing, jittered pauses; a sighting on
+//!   the LAN ends the pause. The device with the greater id waits a little first, so that two usually make one link.
+//! - two links to the same run of a peer (same boot id), one dialled from each side: both sides keep the one that the
+//!   smaller device id dialled. Any other second link is newer knowledge: it replaces the first at once.
+//! - a link is pinged every 3 s and is dead after 10 s of silence.
+//!
+//! Called by `node`, with the time; acts only through [`Presence::poll`].
+
+mod backoff;
+mod table;
+
+pub use table::{Action, CloseReason, LinkId, Presence, Up};
+
+use std::time::Duration;
+
+/// Silence after which a link is asked whether it lives.
+pub const PING_EVERY: Duration = Duration::from_secs(3);
+/// Silence after which a link is dead.
+pub const DEAD_AFTER: Duration = Duration::from_secs(10);
+/// How long the device with the greater id leaves the first dial to the other one.
+pub const YIELD: Duration = Duration::from_millis(700);
+/// First pause after a dial that failed.
+pub const PAUSE_MIN: Duration = Duration::from_secs(1);
+/// Longest pause between dials.
+pub const PAUSE_MAX: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests;

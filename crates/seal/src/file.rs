@@ -1,0 +1,226 @@
+//! Files sealed to members or to a passphrase, as `age-encryption.org/v1` streams (see `docs/formats/age.md`): any age
+//! tool opens them with the member's identity.
+//!
+//! Invariant: memory is bounded by age's 64 KiB chunks whatever the size. Each chunk is authenticated before it is
+//! written, but only a successful return says that the file was whole: callers must discard the output on error.
+
+use crate::Passphrase;
+use crate::recipient::{SealIdentity, SealRecipient};
+use age::armor::{ArmoredReader, ArmoredWriter, Format};
+use age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::iter;
+
+/// log2 of scrypt's N for files under a passphrase: 256 MiB of memory, as the age tool takes.
+const WORK_FACTOR: u8 = 18;
+/// log2 of the most that a file may demand: 1 GiB of memory.
+const MAX_WORK_FACTOR: u8 = 20;
+/// Room for some thousand recipients.
+const MAX_HEADER: u64 = 1024 * 1024;
+/// Lines of armour have 64 characters.
+const MAX_LINE: usize = 1024;
+/// Bytes that are read at a time: one chunk of the format.
+const BUFFER: usize = 64 * 1024;
+
+/// To whom a file is sealed.
+#[derive(Clone, Copy, Debug)]
+pub enum SealTo<'a> {
+    /// Any one of them can open it.
+    Recipients(&'a [SealRecipient]),
+    /// Whoever knows it can open it.
+    Passphrase(&'a Passphrase),
+}
+
+/// With what a file is opened.
+#[derive(Clone, Copy, Debug)]
+pub enum OpenWith<'a> {
+    /// The first that fits.
+    Identities(&'a [SealIdentity]),
+    /// For files that were sealed under a passphrase.
+    Passphrase(&'a Passphrase),
+}
+
+/// Why a file could not be sealed or opened.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    /// Nobody to seal to.
+    #[error("no recipient was given")]
+    NoRecipients,
+    /// Not an age file, or of a version that is not known.
+    #[error("not an age file")]
+    NotAge,
+    /// Sealed to others.
+    #[error("the file is not sealed to you")]
+    NotForYou,
+    /// Sealed under another passphrase.
+    #[error("wrong passphrase")]
+    WrongPassphrase,
+    /// Sealed to recipients, but a passphrase was given.
+    #[error("the file is sealed to members, not under a passphrase")]
+    NeedsIdentity,
+    /// Sealed under a passphrase, but none was given.
+    #[error("the file is sealed under a passphrase")]
+    NeedsPassphrase,
+    /// The passphrase would take more than 1 GiB of memory to check.
+    #[error("the file demands too much memory to check its passphrase")]
+    TooCostly,
+    /// Changed or cut short. What was written so far must be discarded.
+    #[error("the file is damaged or cut short")]
+    Damaged,
+    /// Reading or writing failed.
+    #[error(transparent)]
+    Io(io::Error),
+}
+
+/// Seals all of `input` into `output`; with `armor` as text that survives mail. Returns how many bytes were read.
+///
+/// # Errors
+/// [`FileError::NoRecipients`], [`FileError::Io`].
+pub fn encrypt(mut input: impl Read, output: impl Write, to: SealTo<'_>, armor: bool) -> Result<u64, FileError> {
+    let format = if armor { Format::AsciiArmor } else { Format::Binary };
+    let output = ArmoredWriter::wrap_output(output, format).map_err(FileError::Io)?;
+    let mut sealing = encryptor(to)?.wrap_output(output).map_err(FileError::Io)?;
+    let bytes = copy(&mut input, &mut sealing, FileError::Io)?;
+    sealing.finish().and_then(ArmoredWriter::finish).and_then(|mut output| output.flush()).map_err(FileError::Io)?;
+    Ok(bytes)
+}
+
+fn encryptor(to: SealTo<'_>) -> Result<Encryptor, FileError> {
+    let made = match to {
+        SealTo::Recipients(recipients) => {
+            let recipients: Vec<_> = recipients.iter().map(SealRecipient::age).collect();
+            Encryptor::with_recipients(recipients.iter().map(|recipient| recipient as &dyn age::Recipient))
+        }
+        SealTo::Passphrase(passphrase) => {
+            let mut recipient = scrypt::Recipient::new(passphrase.secret());
+            recipient.set_work_factor(WORK_FACTOR);
+            Encryptor::with_recipients(iter::once(&recipient as &dyn age::Recipient))
+        }
+    };
+    made.map_err(|error| match error {
+        EncryptError::Io(error) => FileError::Io(error),
+        _ => FileError::NoRecipients,
+    })
+}
+
+/// Opens all of `input` (armoured or not) into `output`. Returns how many bytes were written.
+///
+/// # Errors
+/// See [`FileError`]. On error the output may hold a beginning of the file and must be discarded.
+pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> Result<u64, FileError> {
+    let mut input =
+        BufReader::with_capacity(BUFFER, ArmoredReader::new(ShortLines { input, content: Content::Unknown }));
+    let header = read_header(&mut input)?;
+    let sealed = Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?;
+    let mut opened = match (with, sealed.is_scrypt()) {
+        (OpenWith::Identities(_), true) => return Err(FileError::NeedsPassphrase),
+        (OpenWith::Passphrase(_), false) => return Err(FileError::NeedsIdentity),
+        (OpenWith::Identities(identities), false) => sealed
+            .decrypt(identities.iter().map(|identity| identity.age() as &dyn age::Identity))
+            .map_err(header_error)?,
+        (OpenWith::Passphrase(passphrase), true) => {
+            let mut identity = scrypt::Identity::new(passphrase.secret());
+            identity.set_max_work_factor(MAX_WORK_FACTOR);
+            sealed.decrypt(iter::once(&identity as &dyn age::Identity)).map_err(passphrase_error)?
+        }
+    };
+    let bytes = copy(&mut opened, &mut output, damaged)?;
+    output.flush().map_err(FileError::Io)?;
+    Ok(bytes)
+}
+
+/// Passes bytes on until a line of a text grows beyond any line of armour. The armour reader collects whole lines, and
+/// would collect a line without end.
+struct ShortLines<R> {
+    input: R,
+    content: Content,
+}
+
+/// What the first byte says of a file: binary ones begin with "age-encryption.org", armour with hyphens.
+enum Content {
+    Unknown,
+    Binary,
+    /// With so many bytes since the last line feed.
+    Text(usize),
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        for &byte in &buffer[..read] {
+            self.content = match self.content {
+                Content::Binary => break,
+                Content::Unknown if byte == b'a' => Content::Binary,
+                Content::Unknown => Content::Text(1),
+                Content::Text(_) if byte == b'\n' => Content::Text(0),
+                Content::Text(MAX_LINE) => return Err(io::ErrorKind::InvalidData.into()),
+                Content::Text(line) => Content::Text(line + 1),
+            };
+        }
+        Ok(read)
+    }
+}
+
+/// Everything up to the line with the header's MAC, so that no file makes us read a header without end.
+fn read_header(input: &mut impl BufRead) -> Result<Vec<u8>, FileError> {
+    let mut header = Vec::new();
+    let mut limited = input.take(MAX_HEADER);
+    loop {
+        let line = header.len();
+        let read = limited.read_until(b'\n', &mut header).map_err(not_age)?;
+        if header[line..].starts_with(b"---") {
+            return Ok(header);
+        }
+        if read == 0 {
+            return Err(FileError::NotAge);
+        }
+    }
+}
+
+fn header_error(error: DecryptError) -> FileError {
+    match error {
+        DecryptError::Io(error) => not_age(error),
+        DecryptError::NoMatchingKeys | DecryptError::KeyDecryptionFailed => FileError::NotForYou,
+        DecryptError::InvalidMac | DecryptError::DecryptionFailed => FileError::Damaged,
+        DecryptError::ExcessiveWork { .. } => FileError::TooCostly,
+        _ => FileError::NotAge,
+    }
+}
+
+fn passphrase_error(error: DecryptError) -> FileError {
+    match header_error(error) {
+        FileError::NotForYou | FileError::Damaged => FileError::WrongPassphrase,
+        other => other,
+    }
+}
+
+/// The age reader reports what is wrong with the bytes as `InvalidData` and `UnexpectedEof`.
+fn not_age(error: io::Error) -> FileError {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => FileError::NotAge,
+        _ => FileError::Io(error),
+    }
+}
+
+fn damaged(error: io::Error) -> FileError {
+    match error.kind() {
+        io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => FileError::Damaged,
+        _ => FileError::Io(error),
+    }
+}
+
+/// Copies everything; errors of the input are judged by `reading`, those of the output are always [`FileError::Io`].
+fn copy(input: &mut impl Read, output: &mut impl Write, reading: fn(io::Error) -> FileError) -> Result<u64, FileError> {
+    let mut buffer = vec![0; BUFFER];
+    let mut total = 0;
+    loop {
+        let read = match input.read(&mut buffer) {
+            Ok(0) => return Ok(total),
+            Ok(read) => read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(reading(error)),
+        };
+        output.write_all(&buffer[..read]).map_err(FileError::Io)?;
+        total += read as u64;
+    }
+}

@@ -1,0 +1,101 @@
+//! All secrets of one device, and their bytes inside the keystore (see `docs/formats/keystore.md`).
+//!
+//! The layout is fixed and written by hand, so that no serialiser grows buffers and leaves copies of keys behind.
+
+use crate::keys::{DeviceKey, MemberKey, RootKey};
+use crate::recipient::{IDENTITY_TEXT, SealIdentity};
+use crate::record::RecordKey;
+use zeroize::Zeroizing;
+
+const VERSION: u8 = 1;
+const HAS_MEMBER: u8 = 1;
+const HAS_ROOT: u8 = 2;
+
+/// The secrets of one device.
+#[derive(Clone, Debug)]
+pub struct Keyring {
+    /// The member's certificate authority: on every device that may certify further devices.
+    pub member: Option<MemberKey>,
+    /// This device's transport identity.
+    pub device: DeviceKey,
+    /// Opens age files that were sealed to the member.
+    pub seal: SealIdentity,
+    /// The circle's root key: only where the circle was made.
+    pub root: Option<RootKey>,
+    /// Seals the local database.
+    pub records: RecordKey,
+}
+
+/// The bytes are not a keyring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum BadKeyring {
+    /// A later version of Warren wrote it.
+    #[error("the keys were written by a newer version")]
+    TooNew,
+    /// Wrong length, unknown flags, or a key that is none.
+    #[error("the keys are damaged")]
+    Damaged,
+}
+
+impl Keyring {
+    /// Fresh keys for a new device of a new member, without a circle root.
+    #[must_use]
+    pub fn generate() -> Self {
+        Self {
+            member: Some(MemberKey::generate()),
+            device: DeviceKey::generate(),
+            seal: SealIdentity::generate(),
+            root: None,
+            records: RecordKey::generate(),
+        }
+    }
+
+    /// The keyring as versioned bytes, to be locked by [`crate::vault::lock`].
+    #[must_use]
+    pub fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        let member = u8::from(self.member.is_some()) * HAS_MEMBER;
+        let root = u8::from(self.root.is_some()) * HAS_ROOT;
+        bytes.extend_from_slice(&[VERSION, member | root]);
+        bytes.extend_from_slice(&*self.device.seed());
+        bytes.extend_from_slice(self.records.as_bytes());
+        bytes.extend_from_slice(self.seal.to_text().as_bytes());
+        if let Some(member) = &self.member {
+            bytes.extend_from_slice(&*member.seed());
+        }
+        if let Some(root) = &self.root {
+            bytes.extend_from_slice(&*root.seed());
+        }
+        bytes
+    }
+
+    /// Reads what [`Keyring::to_bytes`] wrote.
+    ///
+    /// # Errors
+    /// [`BadKeyring`] for anything else.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadKeyring> {
+        let (&[version, flags], mut rest) = bytes.split_first_chunk().ok_or(BadKeyring::Damaged)?;
+        if version > VERSION {
+            return Err(BadKeyring::TooNew);
+        }
+        if version != VERSION || flags & !(HAS_MEMBER | HAS_ROOT) != 0 {
+            return Err(BadKeyring::Damaged);
+        }
+        let device = DeviceKey::from_seed(take(&mut rest)?);
+        let records = RecordKey::from_bytes(take(&mut rest)?);
+        let text = std::str::from_utf8(take::<IDENTITY_TEXT>(&mut rest)?).map_err(|_| BadKeyring::Damaged)?;
+        let seal = text.parse().map_err(|_| BadKeyring::Damaged)?;
+        let member = (flags & HAS_MEMBER != 0).then(|| take(&mut rest)).transpose()?.map(MemberKey::from_seed);
+        let root = (flags & HAS_ROOT != 0).then(|| take(&mut rest)).transpose()?.map(RootKey::from_seed);
+        if !rest.is_empty() {
+            return Err(BadKeyring::Damaged);
+        }
+        Ok(Self { member, device, seal, root, records })
+    }
+}
+
+fn take<'a, const N: usize>(rest: &mut &'a [u8]) -> Result<&'a [u8; N], BadKeyring> {
+    let (taken, left) = rest.split_first_chunk().ok_or(BadKeyring::Damaged)?;
+    *rest = left;
+    Ok(taken)
+}

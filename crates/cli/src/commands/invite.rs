@@ -69,11 +69,7 @@ impl Invite {
             return Ok(());
         }
         let invitation = service
-            .invite(Request {
-                role: self.role.name().to_owned(),
-                expires_s: self.expires.as_secs(),
-                uses: self.uses,
-            })
+            .invite(Request { role: self.role.name().to_owned(), expires_s: self.expires.as_secs(), uses: self.uses })
             .await?;
         cx.show(&invitation);
         if cx.terminal.out_is_terminal
@@ -83,10 +79,7 @@ impl Invite {
         {
             cx.say(&picture);
         }
-        cx.note(&format!(
-            "\nThey say: warren join {} --name NAME",
-            crate::print::clean(&invitation.code)
-        ));
+        cx.note(&format!("\nThey say: warren join {} --name NAME", crate::print::clean(&invitation.code)));
         Ok(())
     }
 }

@@ -91,9 +91,7 @@ fn folder(source: &Path, landed: &Path, compared: &mut Compared) -> io::Result<(
 }
 
 fn names(dir: &Path) -> io::Result<BTreeSet<OsString>> {
-    fs::read_dir(dir)?
-        .map(|entry| entry.map(|entry| entry.file_name()))
-        .collect()
+    fs::read_dir(dir)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
 }
 
 fn same_content(source: &Path, landed: &Path, compared: &mut Compared) -> io::Result<bool> {
@@ -134,10 +132,7 @@ mod tests {
     fn twins(dir: &Path) -> (PathBuf, PathBuf) {
         let (one, two) = (dir.join("one"), dir.join("two"));
         generate(&one, 100_000).unwrap();
-        let copied = std::process::Command::new("cp")
-            .args(["-a"])
-            .args([&one, &two])
-            .status();
+        let copied = std::process::Command::new("cp").args(["-a"]).args([&one, &two]).status();
         assert!(copied.unwrap().success());
         (one, two)
     }
@@ -155,12 +150,8 @@ mod tests {
                 File::options().write(true).open(&path)?.set_modified(time)
             }),
             ("missing", |dir| fs::remove_file(dir.join("two\nlines.txt"))),
-            ("missing", |dir| {
-                fs::remove_dir(dir.join("empty/deeper/deepest"))
-            }),
-            ("was never sent", |dir| {
-                fs::write(dir.join("empty/extra"), "")
-            }),
+            ("missing", |dir| fs::remove_dir(dir.join("empty/deeper/deepest"))),
+            ("was never sent", |dir| fs::write(dir.join("empty/extra"), "")),
             ("the executable bit differs", |dir| {
                 fs::set_permissions(dir.join("run me.sh"), fs::Permissions::from_mode(0o644))
             }),
@@ -169,8 +160,7 @@ mod tests {
                 fs::write(dir.join("link to the film"), "")
             }),
             ("the time differs", |dir| {
-                File::open(dir.join("nothing in it.txt"))?
-                    .set_modified(std::time::SystemTime::UNIX_EPOCH)
+                File::open(dir.join("nothing in it.txt"))?.set_modified(std::time::SystemTime::UNIX_EPOCH)
             }),
         ];
         for (what, harm) in harms {

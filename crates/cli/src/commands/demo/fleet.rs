@@ -45,19 +45,13 @@ pub(super) struct Device {
 
 impl Fleet {
     pub(super) fn new(dir: &Path) -> ApiResult<Self> {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::io("cannot find this program", &error))?;
+        let program = std::env::current_exe().map_err(|error| Failure::io("cannot find this program", &error))?;
         // A port that is free now; discovery shares it among the three.
         let lan_port = UdpSocket::bind("0.0.0.0:0")
             .and_then(|socket| socket.local_addr())
             .map_err(|error| Failure::io("cannot find a free port", &error))?
             .port();
-        Ok(Self {
-            devices: Vec::new(),
-            program,
-            dir: dir.to_owned(),
-            lan_port,
-        })
+        Ok(Self { devices: Vec::new(), program, dir: dir.to_owned(), lan_port })
     }
 
     /// Makes a device for each name, all at once; the first founds the circle `demo`.
@@ -102,9 +96,7 @@ impl Fleet {
         }
         for device in &mut self.devices {
             if let Some(mut process) = device.process.take()
-                && tokio::time::timeout(STOP_WITHIN, process.wait())
-                    .await
-                    .is_err()
+                && tokio::time::timeout(STOP_WITHIN, process.wait()).await.is_err()
             {
                 // It may have ended this very moment.
                 let _ = process.kill().await;
@@ -121,11 +113,8 @@ impl Device {
         }
         let _: Identity = self.ask(&args).await?;
         let landed = self.landed.to_string_lossy();
-        let settings = [
-            ("received_dir", landed.as_ref()),
-            ("lan_port", lan_port),
-            ("portmap", "false"),
-        ];
+        let settings =
+            [("received_dir", landed.as_ref()), ("lan_port", lan_port), ("bind", "127.0.0.1"), ("portmap", "false")];
         for (key, value) in settings {
             let _: Setting = self.ask(&["config", key, value]).await?;
         }
@@ -166,10 +155,7 @@ impl Device {
         serde_json::from_slice(&output.stdout).map_err(|error| {
             ApiError::new(
                 ErrorCode::Internal,
-                format!(
-                    "`warren {}` answered what nobody understands: {error}",
-                    args[0]
-                ),
+                format!("`warren {}` answered what nobody understands: {error}", args[0]),
             )
         })
     }
@@ -183,11 +169,7 @@ impl Device {
             .spawn()
             .map_err(|error| Failure::io("cannot run a command", &error))?;
         let lines = StreamOf::new(&mut process)?;
-        Ok(Running {
-            lines,
-            process,
-            who: self.name.clone(),
-        })
+        Ok(Running { lines, process, who: self.name.clone() })
     }
 
     fn command(&self, args: &[&str]) -> Command {
@@ -219,19 +201,13 @@ fn explain(who: &str, complaint: &str) -> ApiError {
     struct Said {
         error: ApiError,
     }
-    let said = complaint
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str::<Said>(line).ok());
+    let said = complaint.lines().rev().find_map(|line| serde_json::from_str::<Said>(line).ok());
     match said {
         Some(Said { mut error }) => {
             error.message = format!("device {who}: {}", error.message);
             error
         }
-        None => ApiError::new(
-            ErrorCode::Internal,
-            format!("device {who} failed: {}", complaint.trim()),
-        ),
+        None => ApiError::new(ErrorCode::Internal, format!("device {who} failed: {}", complaint.trim())),
     }
 }
 
@@ -250,11 +226,7 @@ impl Running {
 
     /// Waits for the end; an error if the command failed.
     pub(super) async fn finish(mut self) -> ApiResult<()> {
-        let status = self
-            .process
-            .wait()
-            .await
-            .map_err(|error| Failure::io("cannot wait for a command", &error))?;
+        let status = self.process.wait().await.map_err(|error| Failure::io("cannot wait for a command", &error))?;
         if status.success() {
             return Ok(());
         }
@@ -271,14 +243,8 @@ struct StreamOf {
 impl StreamOf {
     fn new(process: &mut Child) -> ApiResult<Self> {
         match (process.stdout.take(), process.stderr.take()) {
-            (Some(stdout), Some(stderr)) => Ok(Self {
-                lines: BufReader::new(stdout).lines(),
-                stderr,
-            }),
-            _ => Err(ApiError::new(
-                ErrorCode::Internal,
-                "a child without outputs",
-            )),
+            (Some(stdout), Some(stderr)) => Ok(Self { lines: BufReader::new(stdout).lines(), stderr }),
+            _ => Err(ApiError::new(ErrorCode::Internal, "a child without outputs")),
         }
     }
 
@@ -291,10 +257,7 @@ impl StreamOf {
     async fn complaint(&mut self) -> String {
         let mut text = String::new();
         // What cannot be read is not said; the rest still is.
-        let _ = (&mut self.stderr)
-            .take(COMPLAINT_MAX)
-            .read_to_string(&mut text)
-            .await;
+        let _ = (&mut self.stderr).take(COMPLAINT_MAX).read_to_string(&mut text).await;
         text
     }
 }

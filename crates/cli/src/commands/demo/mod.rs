@@ -109,24 +109,14 @@ impl Demo {
                 return Err(Failure::Said(INTERRUPTED));
             }
         };
-        removed.map_err(|error| {
-            Failure::io(format_args!("cannot remove {}", kept.display()), &error)
-        })?;
+        removed.map_err(|error| Failure::io(format_args!("cannot remove {}", kept.display()), &error))?;
         cx.note("");
         cx.show(&report);
-        if report
-            .receivers
-            .iter()
-            .all(|receiver| receiver.checked.is_same())
-        {
+        if report.receivers.iter().all(|receiver| receiver.checked.is_same()) {
             cx.note("All devices are stopped; nothing is left behind. Now your own: `warren init --help`.");
             return Ok(());
         }
-        Err(ApiError::new(
-            ErrorCode::Damaged,
-            "what arrived differs from what was sent",
-        )
-        .into())
+        Err(ApiError::new(ErrorCode::Damaged, "what arrived differs from what was sent").into())
     }
 }
 
@@ -156,10 +146,7 @@ async fn story(
     let begun = Instant::now();
     let transfers = send(cx, &fleet.devices[0], &source).await?;
     let seconds = begun.elapsed().as_secs_f64();
-    step(
-        cx,
-        &format!("sent to both at once in {seconds:.1} s; comparing every byte"),
-    );
+    step(cx, &format!("sent to both at once in {seconds:.1} s; comparing every byte"));
     let mut receivers = Vec::new();
     for transfer in &transfers {
         let device = fleet.named(&transfer.peer)?;
@@ -168,11 +155,7 @@ async fn story(
         receivers.push(receiver(transfer, &peers, checked, seconds));
     }
     step(cx, "compared");
-    Ok(Report {
-        circle: "demo".to_owned(),
-        receivers,
-        seconds,
-    })
+    Ok(Report { circle: "demo".to_owned(), receivers, seconds })
 }
 
 /// Generates the folder on a thread that may block.
@@ -212,13 +195,9 @@ async fn join(
     let said: String = words.chars().take(40).collect();
     let name = device.name.clone();
     fleet.up(index).await?;
-    let accepts = ["peers", "rule", "ada", "always"];
+    let accepts = ["peers", "rule", "ada", "--auto-accept", "always"];
     let _: Peer = fleet.devices[index].ask(&accepts).await?;
-    let text = format!(
-        "{name} joins with `{}`; safety words: {}",
-        clean(&said),
-        clean(&joined.safety_words)
-    );
+    let text = format!("{name} joins with `{}`; safety words: {}", clean(&said), clean(&joined.safety_words));
     step(cx, &text);
     Ok(())
 }
@@ -234,10 +213,7 @@ async fn together(fleet: &Fleet) -> ApiResult<Vec<Peer>> {
         if Instant::now() > deadline {
             return Err(ApiError::new(
                 ErrorCode::Unreachable,
-                format!(
-                    "the devices did not find each other within {} s",
-                    TOGETHER_WITHIN.as_secs()
-                ),
+                format!("the devices did not find each other within {} s", TOGETHER_WITHIN.as_secs()),
             )
             .hint("does a firewall forbid connections on loopback?"));
         }
@@ -248,11 +224,7 @@ async fn together(fleet: &Fleet) -> ApiResult<Vec<Peer>> {
 /// Sends to both others with live progress.
 async fn send(cx: &mut Context, sender: &Device, source: &Path) -> ApiResult<Vec<Transfer>> {
     let mut lines = sender.stream(&["send", "--to", "bo,cy", "--"], source)?;
-    let mut progress = if cx.json {
-        Progress::Silent
-    } else {
-        Progress::new(cx)
-    };
+    let mut progress = if cx.json { Progress::Silent } else { Progress::new(cx) };
     let mut result = None;
     while let Some(line) = lines.next().await? {
         match serde_json::from_str(&line) {
@@ -272,10 +244,7 @@ fn receiver(transfer: &Transfer, peers: &[Peer], checked: Compared, seconds: f64
     Receiver {
         name: transfer.peer.clone(),
         path: peer.and_then(|peer| peer.path.clone()),
-        lane: transfer
-            .lane
-            .clone()
-            .or_else(|| peer.and_then(|peer| peer.bulk.clone())),
+        lane: transfer.lane.clone().or_else(|| peer.and_then(|peer| peer.bulk.clone())),
         address: peer.and_then(|peer| peer.address.clone()),
         key_agreement: peer.and_then(|peer| peer.key_agreement.clone()),
         files: transfer.files_total,
@@ -293,34 +262,17 @@ fn step(cx: &mut Context, text: &str) {
 
 impl Show for Report {
     fn human(&self, page: &mut Page) {
-        let mut table = Table::new(
-            page,
-            &[
-                "TO",
-                "PATH",
-                "ADDRESS",
-                "KEY EXCHANGE",
-                ">FILES",
-                ">SIZE",
-                ">SPEED",
-                "CHECKED",
-            ],
-        );
+        let mut table =
+            Table::new(page, &["TO", "PATH", "ADDRESS", "KEY EXCHANGE", ">FILES", ">SIZE", ">SPEED", "CHECKED"]);
         for receiver in &self.receivers {
             let or_dash = |text: &Option<String>| text.clone().unwrap_or_else(|| "-".to_owned());
             let checked = match receiver.checked.differences.as_slice() {
-                [] => (
-                    Some(Tone::Good),
-                    format!("{}, all equal", count(receiver.checked.entries, "item")),
-                ),
+                [] => (Some(Tone::Good), format!("{}, all equal", count(receiver.checked.entries, "item"))),
                 [first, ..] => (Some(Tone::Bad), first.clone()),
             };
             table.row([
                 (Some(Tone::Strong), receiver.name.clone()),
-                (
-                    None,
-                    format!("{}, {}", or_dash(&receiver.path), or_dash(&receiver.lane)),
-                ),
+                (None, format!("{}, {}", or_dash(&receiver.path), or_dash(&receiver.lane))),
                 (None, or_dash(&receiver.address)),
                 (None, or_dash(&receiver.key_agreement)),
                 (None, receiver.files.to_string()),

@@ -22,19 +22,11 @@ pub(super) fn generate(path: &Path, large: u64) -> io::Result<()> {
         let dir = path.join(format!("album {}/day {}", number % 5, number % 12));
         fs::create_dir_all(&dir)?;
         let bytes = noise.next() % 48_000;
-        write(
-            &dir.join(format!("photo {number:03}.jpg")),
-            bytes,
-            &mut noise,
-        )?;
+        write(&dir.join(format!("photo {number:03}.jpg")), bytes, &mut noise)?;
     }
     fs::create_dir_all(path.join("empty/deeper/deepest"))?;
     File::create(path.join("nothing in it.txt"))?;
-    for name in [
-        "semi;colon & \"quotes\".txt",
-        "two\nlines.txt",
-        "Grüße 日本 🦀.txt",
-    ] {
+    for name in ["semi;colon & \"quotes\".txt", "two\nlines.txt", "Grüße 日本 🦀.txt"] {
         fs::write(path.join(name), name)?;
     }
     #[cfg(target_os = "linux")]

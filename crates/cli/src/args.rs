@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cert, completions, config, decrypt, demo, down, encrypt, inbox, init, invite, invites, join,
-    lock, log, man, passphrase, peers, receive, send, service, status, transfers, unlock, up,
-    version,
+    cert, completions, config, decrypt, demo, down, encrypt, inbox, init, invite, invites, join, lock, log, man,
+    passphrase, peers, receive, send, service, status, transfers, unlock, up, version,
 };
 use crate::terminal::ColorChoice;
 
@@ -107,38 +106,10 @@ pub(crate) enum Command {
 
 /// Commands by what they are for, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
-    (
-        "This device",
-        &[
-            "init",
-            "up",
-            "down",
-            "status",
-            "lock",
-            "unlock",
-            "passphrase",
-            "config",
-        ],
-    ),
-    (
-        "The circle",
-        &["invite", "invites", "join", "peers", "cert"],
-    ),
-    (
-        "Files",
-        &[
-            "send",
-            "receive",
-            "inbox",
-            "transfers",
-            "encrypt",
-            "decrypt",
-        ],
-    ),
-    (
-        "Watching and setting up",
-        &["log", "demo", "service", "completions", "man", "version"],
-    ),
+    ("This device", &["init", "up", "down", "status", "lock", "unlock", "passphrase", "config"]),
+    ("The circle", &["invite", "invites", "join", "peers", "cert"]),
+    ("Files", &["send", "receive", "inbox", "transfers", "encrypt", "decrypt"]),
+    ("Watching and setting up", &["log", "demo", "service", "completions", "man", "version"]),
 ];
 
 /// The whole command line, with its commands grouped in the help.
@@ -180,26 +151,15 @@ mod tests {
     #[test]
     fn every_command_is_in_one_group_and_has_help_with_an_example() {
         let command = command();
-        let mut grouped: Vec<&str> = GROUPS
-            .iter()
-            .flat_map(|(_, names)| *names)
-            .copied()
-            .collect();
-        let mut all: Vec<&str> = command
-            .get_subcommands()
-            .map(clap::Command::get_name)
-            .collect();
+        let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
+        let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         grouped.sort_unstable();
         all.sort_unstable();
         assert_eq!(grouped, all);
         for sub in command.get_subcommands() {
             assert!(sub.get_about().is_some(), "{}", sub.get_name());
             let help = sub.get_after_help().map(ToString::to_string);
-            assert!(
-                help.is_some_and(|help| help.contains("warren ")),
-                "{} has no example",
-                sub.get_name()
-            );
+            assert!(help.is_some_and(|help| help.contains("warren ")), "{} has no example", sub.get_name());
         }
     }
 }

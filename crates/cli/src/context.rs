@@ -44,9 +44,7 @@ impl Context {
 
     /// The host of this home.
     pub(crate) fn host(&self) -> Arc<dyn Host> {
-        self.host
-            .clone()
-            .expect("set before any command runs, in run_on")
+        self.host.clone().expect("set before any command runs, in run_on")
     }
 
     /// A client of the running device. Says what is missing if there is none: a device at all, or only its start.
@@ -111,11 +109,7 @@ impl Context {
         match failure {
             Failure::Said(code) => code,
             Failure::Error(error) => {
-                let text = if self.json {
-                    print::json::error(&error)
-                } else {
-                    print::error(&self.terminal, &error)
-                };
+                let text = if self.json { print::json::error(&error) } else { print::error(&self.terminal, &error) };
                 self.write_err(&text);
                 exit_code(error.code)
             }
@@ -138,11 +132,7 @@ impl Context {
     ///
     /// # Errors
     /// `BadRequest` with `otherwise` as the hint where nobody can answer.
-    pub(crate) async fn ask(
-        &mut self,
-        question: &str,
-        otherwise: &str,
-    ) -> ApiResult<Option<String>> {
+    pub(crate) async fn ask(&mut self, question: &str, otherwise: &str) -> ApiResult<Option<String>> {
         self.must_have_somebody(question, otherwise)?;
         self.write_err(question);
         let input = self.terminal.input.clone();
@@ -154,12 +144,7 @@ impl Context {
         if self.yes {
             return Ok(true);
         }
-        let answer = self
-            .ask(
-                &format!("{question} [y/N] "),
-                "say `--yes` to agree without being asked",
-            )
-            .await?;
+        let answer = self.ask(&format!("{question} [y/N] "), "say `--yes` to agree without being asked").await?;
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
     }
 
@@ -175,17 +160,11 @@ impl Context {
             Box::new(std::fs::File::open(path).map_err(|error| Failure::io(&what, &error))?)
         };
         let mut text = String::new();
-        std::io::Read::read_to_string(
-            &mut std::io::Read::take(reader, PASSPHRASE_FILE_MAX),
-            &mut text,
-        )
-        .map_err(|error| Failure::io(&what, &error))?;
+        std::io::Read::read_to_string(&mut std::io::Read::take(reader, PASSPHRASE_FILE_MAX), &mut text)
+            .map_err(|error| Failure::io(&what, &error))?;
         let first = text.lines().next().unwrap_or_default();
         if first.is_empty() {
-            return Err(ApiError::new(
-                ErrorCode::BadRequest,
-                "the passphrase file has an empty first line",
-            ));
+            return Err(ApiError::new(ErrorCode::BadRequest, "the passphrase file has an empty first line"));
         }
         Ok(Some(Passphrase(first.to_owned())))
     }
@@ -210,14 +189,11 @@ impl Context {
     pub(crate) async fn ask_new_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
         let first = self.ask_passphrase(prompt).await?;
         if first.0.is_empty() {
-            return Err(Failure::usage("the passphrase is empty")
-                .hint("four or five random words make a good one"));
+            return Err(Failure::usage("the passphrase is empty").hint("four or five random words make a good one"));
         }
         let second = self.ask_passphrase("The same again: ").await?;
         if first != second {
-            return Err(
-                Failure::usage("the two passphrases differ").hint("nothing was changed; try again")
-            );
+            return Err(Failure::usage("the two passphrases differ").hint("nothing was changed; try again"));
         }
         Ok(first)
     }
@@ -229,9 +205,7 @@ impl Context {
             "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE",
         )?;
         let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
-        off_thread(move || input.passphrase(&prompt))
-            .await
-            .map(Passphrase)
+        off_thread(move || input.passphrase(&prompt)).await.map(Passphrase)
     }
 
     /// The file that was named for the passphrase.
@@ -245,11 +219,8 @@ impl Context {
         }
         let asked = question.trim().trim_end_matches([':', '?', ' ']);
         let message = format!("nobody can answer \"{asked}\": standard input is no terminal");
-        let code = if otherwise.contains("WARREN_PASSPHRASE") {
-            ErrorCode::PassphraseNeeded
-        } else {
-            ErrorCode::BadRequest
-        };
+        let code =
+            if otherwise.contains("WARREN_PASSPHRASE") { ErrorCode::PassphraseNeeded } else { ErrorCode::BadRequest };
         Err(ApiError::new(code, message).hint(otherwise))
     }
 
@@ -267,9 +238,7 @@ impl Context {
             return error;
         };
         let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
-        let unknown = asked
-            .iter()
-            .find(|asked| !names.iter().any(|name| name == *asked));
+        let unknown = asked.iter().find(|asked| !names.iter().any(|name| name == *asked));
         let near = unknown.and_then(|unknown| crate::nearest::nearest(unknown, &names));
         error.hint = Some(match near {
             Some(name) => format!("did you mean `{}`?", print::clean(name)),
@@ -299,9 +268,7 @@ pub(crate) fn is_yes(answer: &str) -> bool {
 }
 
 /// Runs something that blocks on a thread that nobody has to wait for.
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> std::io::Result<T> + Send + 'static,
-) -> ApiResult<T> {
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> ApiResult<T> {
     let (done, wait) = tokio::sync::oneshot::channel();
     std::thread::spawn(move || {
         // The one who asked may be gone by now.
@@ -309,9 +276,6 @@ async fn off_thread<T: Send + 'static>(
     });
     match wait.await {
         Ok(result) => result.map_err(|error| Failure::io("cannot read the answer", &error)),
-        Err(_) => Err(ApiError::new(
-            ErrorCode::Internal,
-            "the question was dropped",
-        )),
+        Err(_) => Err(ApiError::new(ErrorCode::Internal, "the question was dropped")),
     }
 }

@@ -58,10 +58,7 @@ where
         Err(error) => return print::usage(&mut terminal, &error, wants_json(&args)),
     };
     terminal.choose_color(cli.global.color);
-    let start = Start {
-        home: cli.global.home.clone(),
-        verbosity: cli.global.verbose,
-    };
+    let start = Start { home: cli.global.home.clone(), verbosity: cli.global.verbose };
     let mut context = Context::new(terminal, cli.global);
     let outcome = match open(&start) {
         Ok(host) => {
@@ -90,8 +87,5 @@ fn wants_json(args: &[OsString]) -> bool {
 
 /// True for what is no error: help and version were asked for.
 fn is_wanted(error: &clap::Error) -> bool {
-    matches!(
-        error.kind(),
-        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion
-    )
+    matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion)
 }

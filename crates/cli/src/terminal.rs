@@ -74,11 +74,7 @@ impl Terminal {
         let columns = std::env::var("COLUMNS")
             .ok()
             .and_then(|columns| columns.parse().ok())
-            .or_else(|| {
-                rustix::termios::tcgetwinsize(&out)
-                    .ok()
-                    .map(|size| size.ws_col)
-            })
+            .or_else(|| rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col))
             .filter(|columns| *columns > 0)
             .unwrap_or(100);
         Self {
@@ -90,13 +86,8 @@ impl Terminal {
             input: Arc::new(Keyboard),
             columns,
             color: false,
-            passphrase: std::env::var("WARREN_PASSPHRASE")
-                .ok()
-                .filter(|passphrase| !passphrase.is_empty()),
-            hostname: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            passphrase: std::env::var("WARREN_PASSPHRASE").ok().filter(|passphrase| !passphrase.is_empty()),
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             clock: || jiff::Timestamp::now().as_millisecond(),
             zone: jiff::tz::TimeZone::system(),
             interrupt: None,

@@ -90,11 +90,7 @@ struct Watch {
 
 impl Watch {
     fn new(transfers: Vec<Transfer>, patience: Option<Duration>) -> Self {
-        let mut watch = Self {
-            transfers,
-            away_since: BTreeMap::new(),
-            patience,
-        };
+        let mut watch = Self { transfers, away_since: BTreeMap::new(), patience };
         watch.note_absences();
         watch
     }
@@ -114,10 +110,7 @@ impl Watch {
 
     /// Asks how all of them stand.
     async fn ask(&mut self, service: &Arc<dyn Service>) -> ApiResult<Vec<Transfer>> {
-        let query = TransferQuery {
-            id: None,
-            ended: true,
-        };
+        let query = TransferQuery { id: None, ended: true };
         let mut changed = Vec::new();
         for transfer in service.transfers(query).await? {
             changed.extend(self.update(transfer)?);
@@ -129,9 +122,7 @@ impl Watch {
     fn note_absences(&mut self) {
         for transfer in &self.transfers {
             if is_away(transfer.state) {
-                self.away_since
-                    .entry(transfer.id.clone())
-                    .or_insert_with(Instant::now);
+                self.away_since.entry(transfer.id.clone()).or_insert_with(Instant::now);
             } else {
                 self.away_since.remove(&transfer.id);
             }
@@ -140,19 +131,13 @@ impl Watch {
 
     /// Whether there is nothing more to wait for.
     fn end(&self, now: Instant) -> Option<End> {
-        let mut open = self
-            .transfers
-            .iter()
-            .filter(|transfer| !transfer.state.is_final())
-            .peekable();
+        let mut open = self.transfers.iter().filter(|transfer| !transfer.state.is_final()).peekable();
         if open.peek().is_none() {
             return Some(End::Final);
         }
         let patience = self.patience?;
         let all_away = open.all(|transfer| {
-            self.away_since
-                .get(&transfer.id)
-                .is_some_and(|since| now.duration_since(*since) >= patience)
+            self.away_since.get(&transfer.id).is_some_and(|since| now.duration_since(*since) >= patience)
         });
         all_away.then_some(End::Away)
     }

@@ -83,15 +83,13 @@ impl Cert {
             }
             Action::Export { dir, name } => {
                 let chain = service.certificates(CertQuery { name }).await?;
-                let exported = export(&chain, &dir).map_err(|error| {
-                    Failure::io(format_args!("cannot write to {}", dir.display()), &error)
-                })?;
+                let exported = export(&chain, &dir)
+                    .map_err(|error| Failure::io(format_args!("cannot write to {}", dir.display()), &error))?;
                 cx.show(&exported);
             }
             Action::Verify { file } => {
-                let pem = read_pem(&file).map_err(|error| {
-                    Failure::io(format_args!("cannot read {}", file.display()), &error)
-                })?;
+                let pem = read_pem(&file)
+                    .map_err(|error| Failure::io(format_args!("cannot read {}", file.display()), &error))?;
                 let chain = service.verify_certificate(CertVerify { pem }).await?;
                 cx.show(&chain);
                 if chain.verdict != "valid" {

@@ -43,16 +43,9 @@ impl Show for One {
 
 impl Config {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
-        let value = if self.default {
-            Some(String::new())
-        } else {
-            self.value
-        };
+        let value = if self.default { Some(String::new()) } else { self.value };
         let change = match (&self.key, value) {
-            (Some(key), Some(value)) => Some(SetSetting {
-                key: key.clone(),
-                value,
-            }),
+            (Some(key), Some(value)) => Some(SetSetting { key: key.clone(), value }),
             _ => None,
         };
         let settings = match (cx.running_if_any().await?, change) {
@@ -70,17 +63,10 @@ impl Config {
 
 /// One setting by its key.
 fn pick(settings: Settings, key: &str) -> Result<api::types::Setting, ApiError> {
-    let keys: Vec<String> = settings
-        .entries
-        .iter()
-        .map(|entry| entry.key.clone())
-        .collect();
+    let keys: Vec<String> = settings.entries.iter().map(|entry| entry.key.clone()).collect();
     let found = settings.entries.into_iter().find(|entry| entry.key == key);
     found.ok_or_else(|| {
-        let error = ApiError::new(
-            ErrorCode::NotFound,
-            format!("there is no setting `{}`", clean(key)),
-        );
+        let error = ApiError::new(ErrorCode::NotFound, format!("there is no setting `{}`", clean(key)));
         match nearest(key, &keys) {
             Some(near) => error.hint(format!("did you mean `{near}`?")),
             None => error.hint("`warren config` lists all of them"),

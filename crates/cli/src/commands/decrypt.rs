@@ -32,20 +32,14 @@ impl Decrypt {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let output = match (&self.out, self.file.extension()) {
             (Some(out), _) => absolute(out)?,
-            (None, Some(extension)) if extension == "age" => {
-                absolute(&self.file.with_extension(""))?
-            }
+            (None, Some(extension)) if extension == "age" => absolute(&self.file.with_extension(""))?,
             _ => {
                 return Err(Failure::usage("the file's name does not end in `.age`")
                     .hint("say where to put the result: --out FILE")
                     .into());
             }
         };
-        let mut request = Request {
-            input: text_path(existing(&self.file)?)?,
-            output,
-            passphrase: None,
-        };
+        let mut request = Request { input: text_path(existing(&self.file)?)?, output, passphrase: None };
         let running = cx.running_if_any().await?;
         let is_running = running.is_some();
         let service = match running {
@@ -68,8 +62,7 @@ impl Decrypt {
 /// Without a running device there are no keys to open a file with.
 fn explain(error: ApiError, is_running: bool) -> ApiError {
     if error.code == ErrorCode::NotRunning && !is_running && error.hint.is_none() {
-        return error
-            .hint("the file is sealed to members: start your device with `warren up --detach`");
+        return error.hint("the file is sealed to members: start your device with `warren up --detach`");
     }
     error
 }

@@ -44,12 +44,9 @@ impl Down {
         let deadline = Instant::now() + GONE_WITHIN;
         while cx.running_if_any().await?.is_some() {
             if Instant::now() > deadline {
-                return Err(ApiError::new(
-                    ErrorCode::Internal,
-                    "the device was told to stop and still runs",
-                )
-                .hint("`warren status` shows its process id")
-                .into());
+                return Err(ApiError::new(ErrorCode::Internal, "the device was told to stop and still runs")
+                    .hint("`warren status` shows its process id")
+                    .into());
             }
             sleep(LOOK_EVERY).await;
         }

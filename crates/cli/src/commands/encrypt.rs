@@ -39,10 +39,7 @@ impl Show for Sealed {
     fn human(&self, page: &mut Page) {
         page.line(format!("{} ({})", clean(&self.output), size(self.bytes)));
         if !self.readers.is_empty() {
-            page.line(format!(
-                "can be opened by {}",
-                clean(&self.readers.join(", "))
-            ));
+            page.line(format!("can be opened by {}", clean(&self.readers.join(", "))));
         }
     }
 }
@@ -62,13 +59,7 @@ impl Encrypt {
         } else {
             (cx.running().await?, None)
         };
-        let request = Request {
-            input,
-            output,
-            to: self.to.clone(),
-            passphrase,
-            armor: self.armor,
-        };
+        let request = Request { input, output, to: self.to.clone(), passphrase, armor: self.armor };
         match service.encrypt(request).await {
             Ok(sealed) => {
                 cx.show(&sealed);
@@ -90,7 +81,6 @@ pub(crate) fn absolute(path: &std::path::Path) -> Result<String, api::ApiError> 
 pub(crate) fn text_path(path: PathBuf) -> Result<String, api::ApiError> {
     path.into_os_string().into_string().map_err(|raw| {
         let shown = raw.to_string_lossy();
-        Failure::usage(format!("the name `{}` is no UTF-8", clean(&shown)))
-            .hint("give the file another name first")
+        Failure::usage(format!("the name `{}` is no UTF-8", clean(&shown))).hint("give the file another name first")
     })
 }

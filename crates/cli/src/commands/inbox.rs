@@ -17,7 +17,7 @@ Examples:
   warren inbox accept 3kq7            take one (any unambiguous beginning of its id)
   warren inbox accept --all
   warren inbox reject 3kq7
-  warren peers rule bo 500M           accept what bo sends without asking, up to 500 MB")]
+  warren peers rule bo --auto-accept 500M    accept what bo sends without asking, up to 500 MB")]
 pub(crate) struct Inbox {
     #[command(subcommand)]
     action: Option<Action>,

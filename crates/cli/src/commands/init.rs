@@ -42,9 +42,7 @@ impl Init {
         let founded = self.circle.is_some();
         let init = api::Init {
             name: self.name,
-            device: self
-                .device
-                .unwrap_or_else(|| device_name(&cx.terminal.hostname)),
+            device: self.device.unwrap_or_else(|| device_name(&cx.terminal.hostname)),
             circle: self.circle,
             passphrase,
         };
@@ -64,14 +62,6 @@ impl Init {
 /// A device name from the machine's name: its first label, without what names may not have.
 pub(crate) fn device_name(hostname: &str) -> String {
     let label = hostname.split('.').next().unwrap_or_default();
-    let name: String = label
-        .chars()
-        .filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
-        .take(32)
-        .collect();
-    if name.is_empty() {
-        "device".to_owned()
-    } else {
-        name
-    }
+    let name: String = label.chars().filter(|c| c.is_alphanumeric() || matches!(c, '-' | '_')).take(32).collect();
+    if name.is_empty() { "device".to_owned() } else { name }
 }

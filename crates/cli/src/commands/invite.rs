@@ -69,22 +69,17 @@ impl Invite {
             return Ok(());
         }
         let invitation = service
-            .invite(Request {
-                role: self.role.name().to_owned(),
-                expires_s: self.expires.as_secs(),
-                uses: self.uses,
-            })
+            .invite(Request { role: self.role.name().to_owned(), expires_s: self.expires.as_secs(), uses: self.uses })
             .await?;
         cx.show(&invitation);
-        if cx.terminal.out_is_terminal && !cx.json && !cx.quiet {
-            if let Some(picture) = qr(&invitation.link) {
-                cx.say(&picture);
-            }
+        if cx.terminal.out_is_terminal
+            && !cx.json
+            && !cx.quiet
+            && let Some(picture) = qr(&invitation.link)
+        {
+            cx.say(&picture);
         }
-        cx.note(&format!(
-            "\nThey say: warren join {} --name NAME",
-            crate::print::clean(&invitation.code)
-        ));
+        cx.note(&format!("\nThey say: warren join {} --name NAME", crate::print::clean(&invitation.code)));
         Ok(())
     }
 }

@@ -37,9 +37,7 @@ impl Join {
             // Four words that were typed with blanks between them are one code.
             invitation: self.invitation.join("-"),
             name: self.name,
-            device: self
-                .device
-                .unwrap_or_else(|| device_name(&cx.terminal.hostname)),
+            device: self.device.unwrap_or_else(|| device_name(&cx.terminal.hostname)),
             at: self.at,
         };
         let running = cx.running_if_any().await?;

@@ -39,16 +39,8 @@ impl Log {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
         // Listening begins before the list is asked for, so that nothing falls between.
-        let events = if self.follow {
-            Some(service.events().await?)
-        } else {
-            None
-        };
-        let query = LogQuery {
-            after: self.after,
-            limit: Some(self.limit),
-            event: self.event.clone(),
-        };
+        let events = if self.follow { Some(service.events().await?) } else { None };
+        let query = LogQuery { after: self.after, limit: Some(self.limit), event: self.event.clone() };
         let entries = service.log(query).await?;
         let mut seen = entries.last().map_or(0, |entry| entry.seq);
         let Some(mut events) = events else {
@@ -73,11 +65,7 @@ impl Log {
                 Some(Event::Log(entry)) => vec![entry],
                 // What the stream lost, the log still has.
                 Some(Event::Lost { .. }) => {
-                    let query = LogQuery {
-                        after: Some(seen),
-                        limit: None,
-                        event: None,
-                    };
+                    let query = LogQuery { after: Some(seen), limit: None, event: None };
                     service.log(query).await?
                 }
                 Some(_) => continue,

@@ -36,12 +36,8 @@ impl Show for Written {
 
 impl Man {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
-        let files = write(&self.dir).map_err(|error| {
-            Failure::io(
-                format_args!("cannot write to {}", self.dir.display()),
-                &error,
-            )
-        })?;
+        let files = write(&self.dir)
+            .map_err(|error| Failure::io(format_args!("cannot write to {}", self.dir.display()), &error))?;
         cx.show(&Written { files });
         Ok(())
     }

@@ -42,9 +42,7 @@ impl Passphrase {
             Some(path) => from_file(path)?,
             None => cx.ask_new_passphrase("New passphrase: ").await?,
         };
-        service
-            .change_passphrase(ChangePassphrase { old, new })
-            .await?;
+        service.change_passphrase(ChangePassphrase { old, new }).await?;
         cx.show(&Changed { changed: true });
         Ok(())
     }
@@ -52,12 +50,8 @@ impl Passphrase {
 
 /// The first line of a file.
 fn from_file(path: &std::path::Path) -> Result<types::Passphrase, Failure> {
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        Failure::io(
-            format_args!("cannot read the passphrase file {}", path.display()),
-            &error,
-        )
-    })?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io(format_args!("cannot read the passphrase file {}", path.display()), &error))?;
     match text.lines().next() {
         Some(line) if !line.is_empty() => Ok(types::Passphrase(line.to_owned())),
         _ => Err(Failure::usage("the passphrase file has an empty first line").into()),

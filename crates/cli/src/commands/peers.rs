@@ -19,8 +19,8 @@ Examples:
   warren peers add 192.168.1.20:4100      connect by hand
   warren peers verify bo                  compare safety words, by voice
   warren peers rename bo brother          a name of your own for bo
-  warren peers rule bo 2GiB               accept what bo sends without asking, up to 2 GiB
-  warren peers rule bo ask                ask again
+  warren peers rule bo --auto-accept 2GiB accept what bo sends without asking, up to 2 GiB
+  warren peers rule bo --ask              ask again
   warren peers block bo                   nothing from bo reaches this device
   warren peers remove bo --reason left    bo's certificate is revoked for everybody (admins)
 
@@ -79,26 +79,29 @@ enum Action {
         #[arg(default_value = "")]
         pet_name: String,
     },
-    /// What to do with offers: `ask`, `always`, or accept up to a size
+    /// What to do with offers
     Rule {
         /// Who
         name: String,
-        /// `ask`, `always`, or a size such as 500M
-        #[arg(value_name = "ask|always|SIZE", value_parser = parse_rule)]
+        #[command(flatten)]
         rule: Rule,
     },
 }
 
-/// Accept without asking up to so many bytes; `None`: ask.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Rule(Option<u64>);
+/// What happens to offers.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+struct Rule {
+    /// Accept without asking up to this size, for example 500M, or `always`
+    #[arg(long, value_name = "SIZE|always", value_parser = parse_accept)]
+    auto_accept: Option<u64>,
+    /// Ask
+    #[arg(long)]
+    ask: bool,
+}
 
-fn parse_rule(text: &str) -> Result<Rule, String> {
-    match text {
-        "ask" => Ok(Rule(None)),
-        "always" => Ok(Rule(Some(u64::MAX))),
-        size => parse_size(size).map(|bytes| Rule(Some(bytes))),
-    }
+fn parse_accept(text: &str) -> Result<u64, String> {
+    if text == "always" { Ok(u64::MAX) } else { parse_size(text) }
 }
 
 /// What `remove` did.
@@ -109,10 +112,7 @@ struct Removed {
 
 impl Show for Removed {
     fn human(&self, page: &mut Page) {
-        page.line(format!(
-            "{} is no longer in the circle.",
-            clean(&self.removed)
-        ));
+        page.line(format!("{} is no longer in the circle.", clean(&self.removed)));
         page.line("Whatever was sent to them before stays with them.");
     }
 }
@@ -123,9 +123,7 @@ impl Peers {
         let service = cx.running().await?;
         let asked: Vec<String> = action.name().into_iter().map(str::to_owned).collect();
         match act(cx, &service, action).await {
-            Err(Failure::Error(error)) => {
-                Err(cx.suggest_peer(&service, &asked, error).await.into())
-            }
+            Err(Failure::Error(error)) => Err(cx.suggest_peer(&service, &asked, error).await.into()),
             other => other,
         }
     }
@@ -147,11 +145,7 @@ impl Action {
     }
 }
 
-async fn act(
-    cx: &mut Context,
-    service: &std::sync::Arc<dyn api::Service>,
-    action: Action,
-) -> Outcome {
+async fn act(cx: &mut Context, service: &std::sync::Arc<dyn api::Service>, action: Action) -> Outcome {
     let peer = match action {
         Action::List => {
             let peers = service.peers(Nothing {}).await?;
@@ -163,10 +157,7 @@ async fn act(
             if !cx.confirm(&question).await? {
                 return Err(Failure::Said(INTERRUPTED));
             }
-            let request = Remove {
-                name: name.clone(),
-                reason,
-            };
+            let request = Remove { name: name.clone(), reason };
             service.remove_peer(request).await?;
             cx.show(&Removed { removed: name });
             return Ok(());
@@ -178,10 +169,8 @@ async fn act(
         Action::Unblock { name } => service.unblock_peer(ByName { name }).await?,
         Action::Rename { name, pet_name } => service.rename_peer(Rename { name, pet_name }).await?,
         Action::Rule { name, rule } => {
-            let auto_accept = rule.0;
-            service
-                .accept_rule(AcceptRule { name, auto_accept })
-                .await?
+            let auto_accept = rule.auto_accept;
+            service.accept_rule(AcceptRule { name, auto_accept }).await?
         }
     };
     cx.show(&peer);
@@ -214,20 +203,13 @@ async fn verify(
 /// One peer by any of its names.
 async fn find(service: &std::sync::Arc<dyn api::Service>, name: &str) -> ApiResult<Peer> {
     let peers = service.peers(Nothing {}).await?;
-    let by_name = |peer: &Peer| {
-        peer.name == name
-            || peer.member == name
-            || format!("{}/{}", peer.member, peer.device) == name
-    };
-    let found = peers.iter().find(|peer| by_name(peer)).or_else(|| {
-        peers
-            .iter()
-            .find(|peer| name.len() >= 4 && peer.device_id.starts_with(name))
-    });
+    let by_name =
+        |peer: &Peer| peer.name == name || peer.member == name || format!("{}/{}", peer.member, peer.device) == name;
+    let found = peers
+        .iter()
+        .find(|peer| by_name(peer))
+        .or_else(|| peers.iter().find(|peer| name.len() >= 4 && peer.device_id.starts_with(name)));
     found.cloned().ok_or_else(|| {
-        ApiError::new(
-            api::ErrorCode::NotFound,
-            format!("nobody in the circle is called `{}`", clean(name)),
-        )
+        ApiError::new(api::ErrorCode::NotFound, format!("nobody in the circle is called `{}`", clean(name)))
     })
 }

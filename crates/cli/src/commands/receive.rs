@@ -55,12 +55,7 @@ impl Receive {
                 Some(out) => out,
                 None => folder(std::path::Path::new("."))?,
             };
-            let request = CodeReceive {
-                code: self.code.join("-"),
-                to,
-                at: self.at,
-                yes: cx.yes,
-            };
+            let request = CodeReceive { code: self.code.join("-"), to, at: self.at, yes: cx.yes };
             by_code(cx, request).await
         }
     }
@@ -69,8 +64,8 @@ impl Receive {
 /// The absolute form of a folder, as the API wants it.
 fn folder(path: &std::path::Path) -> ApiResult<String> {
     let shown = clean(&path.to_string_lossy()).into_owned();
-    let absolute = std::path::absolute(path)
-        .map_err(|error| Failure::io(format_args!("cannot use `{shown}`"), &error))?;
+    let absolute =
+        std::path::absolute(path).map_err(|error| Failure::io(format_args!("cannot use `{shown}`"), &error))?;
     absolute.into_os_string().into_string().map_err(|_| {
         Failure::usage(format!("the landing folder `{shown}` is no UTF-8"))
             .hint("choose a folder whose name is plain text")
@@ -80,11 +75,9 @@ fn folder(path: &std::path::Path) -> ApiResult<String> {
 /// Receives from whoever made the code.
 async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
     if !cx.yes && !cx.terminal.in_is_terminal {
-        return Err(Failure::usage(
-            "nobody can answer whether to accept: standard input is no terminal",
-        )
-        .hint("say `--yes` to accept without being asked")
-        .into());
+        return Err(Failure::usage("nobody can answer whether to accept: standard input is no terminal")
+            .hint("say `--yes` to accept without being asked")
+            .into());
     }
     let service = cx.host().passing().await?;
     let events = service.events().await?;
@@ -95,10 +88,7 @@ async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
     };
     if transfer.state == TransferState::Offered {
         let id = transfer.id.clone();
-        if !cx
-            .confirm(&format!("{} Accept?", describe(&transfer)))
-            .await?
-        {
+        if !cx.confirm(&format!("{} Accept?", describe(&transfer))).await? {
             service.reject_offer(ById { id }).await?;
             cx.note("Rejected.");
             return Err(Failure::Said(exit_code(api::ErrorCode::Cancelled)));

@@ -110,26 +110,21 @@ impl Send {
         };
         if let Some(spool) = load.spool {
             // From now on the device removes it.
-            spool
-                .keep()
-                .map_err(|error| Failure::io("cannot keep the input", &error.error))?;
+            spool.keep().map_err(|error| Failure::io("cannot keep the input", &error.error))?;
         }
         if self.no_wait {
             return summarise(cx, &sent.transfers, End::Away, true);
         }
-        let (transfers, end) =
-            follow(cx, &service, events, sent.transfers, Some(self.patience)).await?;
+        let (transfers, end) = follow(cx, &service, events, sent.transfers, Some(self.patience)).await?;
         summarise(cx, &transfers, end, false)
     }
 
     /// Sends to whoever has the code, from this process.
     async fn by_code(self, cx: &mut Context) -> Outcome {
         if self.no_wait {
-            return Err(
-                Failure::usage("a one-time code works only while this command runs")
-                    .hint("leave --no-wait away, or name receivers with --to")
-                    .into(),
-            );
+            return Err(Failure::usage("a one-time code works only while this command runs")
+                .hint("leave --no-wait away, or name receivers with --to")
+                .into());
         }
         let service = cx.host().passing().await?;
         let events = service.events().await?;
@@ -162,11 +157,7 @@ impl Send {
 
     /// Makes paths absolute, and keeps standard input in a file in `spool`.
     fn load(&self, cx: &Context, spool: &Path) -> ApiResult<Load> {
-        let mut load = Load {
-            paths: Vec::new(),
-            paths_raw: Vec::new(),
-            spool: None,
-        };
+        let mut load = Load { paths: Vec::new(), paths_raw: Vec::new(), spool: None };
         for path in &self.paths {
             if path.as_os_str() != "-" {
                 load.add(&existing(path)?);
@@ -177,8 +168,7 @@ impl Send {
             }
         }
         if load.spool.is_some() && self.paths.len() > 1 {
-            return Err(Failure::usage("standard input is sent alone")
-                .hint("send the files with a second command"));
+            return Err(Failure::usage("standard input is sent alone").hint("send the files with a second command"));
         }
         Ok(load)
     }
@@ -188,9 +178,7 @@ impl Load {
     fn add(&mut self, path: &Path) {
         match path.to_str() {
             Some(text) => self.paths.push(text.to_owned()),
-            None => self
-                .paths_raw
-                .push(data_encoding::BASE64URL_NOPAD.encode(path.as_os_str().as_bytes())),
+            None => self.paths_raw.push(data_encoding::BASE64URL_NOPAD.encode(path.as_os_str().as_bytes())),
         }
     }
 }
@@ -199,10 +187,7 @@ impl Load {
 pub(crate) fn existing(path: &Path) -> ApiResult<PathBuf> {
     let shown = clean(&path.to_string_lossy()).into_owned();
     let cannot = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => ApiError::new(
-            ErrorCode::NotFound,
-            format!("there is no file or folder `{shown}`"),
-        ),
+        io::ErrorKind::NotFound => ApiError::new(ErrorCode::NotFound, format!("there is no file or folder `{shown}`")),
         _ => Failure::io(format_args!("cannot read `{shown}`"), &error),
     };
     std::fs::symlink_metadata(path).map_err(cannot)?;
@@ -217,10 +202,7 @@ fn keep_input(cx: &Context, spool: &Path) -> ApiResult<tempfile::TempPath> {
     }
     let cannot = |error: io::Error| Failure::io("cannot keep standard input", &error);
     std::fs::create_dir_all(spool).map_err(cannot)?;
-    let mut file = tempfile::Builder::new()
-        .prefix("stdin-")
-        .tempfile_in(spool)
-        .map_err(cannot)?;
+    let mut file = tempfile::Builder::new().prefix("stdin-").tempfile_in(spool).map_err(cannot)?;
     io::copy(&mut cx.terminal.input.bytes(), file.as_file_mut()).map_err(cannot)?;
     Ok(file.into_temp_path())
 }
@@ -228,21 +210,17 @@ fn keep_input(cx: &Context, spool: &Path) -> ApiResult<tempfile::TempPath> {
 /// Prints code, link and QR code.
 fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
     if cx.json {
-        cx.json_line(&CodeLine {
-            kind: "code",
-            code: &offer.code,
-            link: &offer.link,
-            addresses: &offer.addresses,
-        });
+        cx.json_line(&CodeLine { kind: "code", code: &offer.code, link: &offer.link, addresses: &offer.addresses });
         return;
     }
     let code = cx.paint(Tone::Accent, &clean(&offer.code));
     cx.say(&format!("code  {code}"));
     cx.say(&format!("link  {}", clean(&offer.link)));
-    if cx.terminal.out_is_terminal && !cx.quiet {
-        if let Some(picture) = qr(&offer.link) {
-            cx.say(&picture);
-        }
+    if cx.terminal.out_is_terminal
+        && !cx.quiet
+        && let Some(picture) = qr(&offer.link)
+    {
+        cx.say(&picture);
     }
     let code = clean(&offer.code).into_owned();
     cx.note(&format!("On the other machine: warren receive {code}"));
@@ -250,17 +228,9 @@ fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
 }
 
 /// Says how each transfer stands and ends with the exit code that fits.
-pub(crate) fn summarise(
-    cx: &mut Context,
-    transfers: &[Transfer],
-    end: End,
-    queued: bool,
-) -> Outcome {
+pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queued: bool) -> Outcome {
     if cx.json {
-        cx.json_line(&Summary {
-            kind: "result",
-            transfers,
-        });
+        cx.json_line(&Summary { kind: "result", transfers });
     } else {
         for transfer in transfers {
             let text = ending(&cx.page(), transfer);
@@ -270,10 +240,7 @@ pub(crate) fn summarise(
     if queued {
         return Ok(());
     }
-    let open: Vec<&Transfer> = transfers
-        .iter()
-        .filter(|transfer| !transfer.state.is_final())
-        .collect();
+    let open: Vec<&Transfer> = transfers.iter().filter(|transfer| !transfer.state.is_final()).collect();
     if let Some(first) = open.first() {
         let id: String = first.id.chars().take(8).collect();
         cx.note(&if end == End::Interrupted {
@@ -295,11 +262,7 @@ pub(crate) fn summarise(
 fn outcome_code(transfers: &[Transfer]) -> u8 {
     let mut codes = transfers.iter().map(code_of);
     let first = codes.next().unwrap_or(0);
-    if codes.all(|code| code == first) {
-        first
-    } else {
-        PARTLY
-    }
+    if codes.all(|code| code == first) { first } else { PARTLY }
 }
 
 /// Exit code for one transfer.

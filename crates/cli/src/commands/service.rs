@@ -50,34 +50,22 @@ impl Service {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
         let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
         if self.name.is_empty() || !self.name.chars().all(plain) || self.name.starts_with('.') {
-            return Err(
-                Failure::usage(format!("`{}` is no name for a unit", clean(&self.name))).into(),
-            );
+            return Err(Failure::usage(format!("`{}` is no name for a unit", clean(&self.name))).into());
         }
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::io("cannot find this program", &error))?;
-        let home = std::path::absolute(cx.host().home())
-            .map_err(|error| Failure::io("cannot use this home", &error))?;
-        let passphrase = cx
-            .passphrase_file()
-            .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
+        let program = std::env::current_exe().map_err(|error| Failure::io("cannot find this program", &error))?;
+        let home =
+            std::path::absolute(cx.host().home()).map_err(|error| Failure::io("cannot use this home", &error))?;
+        let passphrase =
+            cx.passphrase_file().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()));
         let unit = unit(&program, &home, passphrase.as_deref());
         let path = unit_dir()?.join(format!("{}.service", self.name));
         if self.write {
-            write(&path, &unit).map_err(|error| {
-                Failure::io(format_args!("cannot write {}", path.display()), &error)
-            })?;
+            write(&path, &unit)
+                .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
         }
-        cx.show(&Unit {
-            path: path.to_string_lossy().into_owned(),
-            written: self.write,
-            unit,
-        });
+        cx.show(&Unit { path: path.to_string_lossy().into_owned(), written: self.write, unit });
         if self.write {
-            cx.note(&format!(
-                "Next: systemctl --user daemon-reload && systemctl --user enable --now {}",
-                self.name
-            ));
+            cx.note(&format!("Next: systemctl --user daemon-reload && systemctl --user enable --now {}", self.name));
         }
         Ok(())
     }
@@ -89,11 +77,7 @@ fn unit(program: &Path, home: &Path, passphrase: Option<&Path>) -> String {
         Some(path) => format!("--passphrase-file {} ", quoted(path)),
         None => String::new(),
     };
-    let locked = if passphrase.is_some() {
-        ""
-    } else {
-        " --locked"
-    };
+    let locked = if passphrase.is_some() { "" } else { " --locked" };
     format!(
         "\
 [Unit]
@@ -122,12 +106,8 @@ WantedBy=default.target
 /// A path as one word of a unit file (systemd.syntax(7), systemd.service(5): `%` and `$` are doubled).
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
-    let escaped = text
-        .replace('\\', "\\\\")
-        .replace('"', "\\\"")
-        .replace('%', "%%")
-        .replace('$', "$$")
-        .replace('\n', "\\n");
+    let escaped =
+        text.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%").replace('$', "$$").replace('\n', "\\n");
     format!("\"{escaped}\"")
 }
 

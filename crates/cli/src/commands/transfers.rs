@@ -17,7 +17,7 @@ use crate::units::{Rate, parse_rate, rate};
 #[command(after_help = "\
 Examples:
   warren transfers                    what runs or waits now
-  warren transfers --ended            those that ended, too
+  warren transfers --all              those that ended, too
   warren transfers watch              live progress of all that run
   warren transfers pause 3kq7         any unambiguous beginning of an id
   warren transfers resume 3kq7
@@ -31,8 +31,8 @@ pub(crate) struct Transfers {
     #[command(subcommand)]
     action: Option<Action>,
     /// Those that ended, too
-    #[arg(long)]
-    ended: bool,
+    #[arg(short, long)]
+    all: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -40,8 +40,8 @@ enum Action {
     /// List transfers (the same as no action)
     List {
         /// Those that ended, too
-        #[arg(long)]
-        ended: bool,
+        #[arg(short, long)]
+        all: bool,
     },
     /// Show one transfer in full
     Show {
@@ -109,10 +109,10 @@ impl Show for Limited {
 impl Transfers {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
-        let listed = Action::List { ended: self.ended };
+        let listed = Action::List { all: self.all };
         match self.action.unwrap_or(listed) {
-            Action::List { ended } => {
-                let ended = ended || self.ended;
+            Action::List { all } => {
+                let ended = all || self.all;
                 let query = TransferQuery { id: None, ended };
                 let transfers = service.transfers(query).await?;
                 cx.show(&TransferList(transfers));
@@ -128,10 +128,7 @@ impl Transfers {
             Action::Resume(which) => act(cx, &service, which, Deed::Resume).await,
             Action::Cancel(which) => act(cx, &service, which, Deed::Cancel).await,
             Action::Limit { rate, id } => {
-                let limited = Limited {
-                    id: id.clone(),
-                    rate_limit: rate.0,
-                };
+                let limited = Limited { id: id.clone(), rate_limit: rate.0 };
                 let rate_limit = rate.0;
                 service.limit_transfer(Limit { id, rate_limit }).await?;
                 cx.show(&limited);
@@ -183,22 +180,15 @@ async fn watch(cx: &mut Context, service: &Arc<dyn Service>, ids: Vec<String>) -
 
 /// The one transfer whose id begins so.
 async fn one(service: &Arc<dyn Service>, id: &str) -> ApiResult<Transfer> {
-    let query = TransferQuery {
-        id: Some(id.to_owned()),
-        ended: true,
-    };
+    let query = TransferQuery { id: Some(id.to_owned()), ended: true };
     let mut found = service.transfers(query).await?;
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(ApiError::new(
-            ErrorCode::NotFound,
-            format!("no transfer's id begins with `{}`", clean(id)),
-        )
-        .hint("`warren transfers --ended` lists all of them")),
-        more => Err(Failure::usage(format!(
-            "the ids of {more} transfers begin with `{}`",
-            clean(id)
-        ))
-        .hint("type more of it")),
+        0 => Err(ApiError::new(ErrorCode::NotFound, format!("no transfer's id begins with `{}`", clean(id)))
+            .hint("`warren transfers --all` lists all of them")),
+        more => {
+            Err(Failure::usage(format!("the ids of {more} transfers begin with `{}`", clean(id)))
+                .hint("type more of it"))
+        }
     }
 }

@@ -56,33 +56,26 @@ impl Up {
             return Err(not_initialised(&host.home()).into());
         }
         if cx.running_if_any().await?.is_some() {
-            return Err(
-                ApiError::new(ErrorCode::AlreadyRunning, "the device is running already")
-                    .hint("`warren status` shows it, `warren down` stops it")
-                    .into(),
-            );
+            return Err(ApiError::new(ErrorCode::AlreadyRunning, "the device is running already")
+                .hint("`warren status` shows it, `warren down` stops it")
+                .into());
         }
         let passphrase = if self.locked {
             None
         } else {
             let asked = cx.passphrase("Passphrase: ").await;
-            Some(
-                asked.map_err(|error| match (error.code, error.hint.as_ref()) {
-                    (ErrorCode::PassphraseNeeded, Some(hint)) => {
-                        let hint = format!("{hint}; or start it locked: --locked");
-                        error.hint(hint)
-                    }
-                    _ => error,
-                })?,
-            )
+            Some(asked.map_err(|error| match (error.code, error.hint.as_ref()) {
+                (ErrorCode::PassphraseNeeded, Some(hint)) => {
+                    let hint = format!("{hint}; or start it locked: --locked");
+                    error.hint(hint)
+                }
+                _ => error,
+            })?)
         };
         if self.detach {
             return self.spawn(cx, passphrase).await;
         }
-        let up = api::Up {
-            passphrase,
-            port: self.port,
-        };
+        let up = api::Up { passphrase, port: self.port };
         self.foreground(cx, up).await
     }
 
@@ -140,10 +133,9 @@ impl Up {
 
     /// Runs the device in a child; returns when it is ready, or says why it is not.
     async fn spawn(self, cx: &mut Context, passphrase: Option<api::types::Passphrase>) -> Outcome {
-        let program = std::env::current_exe()
-            .map_err(|error| Failure::io("cannot find this program", &error))?;
-        let home = std::path::absolute(cx.host().home())
-            .map_err(|error| Failure::io("cannot use this home", &error))?;
+        let program = std::env::current_exe().map_err(|error| Failure::io("cannot find this program", &error))?;
+        let home =
+            std::path::absolute(cx.host().home()).map_err(|error| Failure::io("cannot use this home", &error))?;
         let mut command = tokio::process::Command::new(program);
         command
             .arg("--home")
@@ -171,11 +163,7 @@ impl Up {
             let _ = stdin.write_all(line.as_bytes()).await;
         }
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(Failure::io(
-                "cannot start the device",
-                &std::io::ErrorKind::BrokenPipe.into(),
-            )
-            .into());
+            return Err(Failure::io("cannot start the device", &std::io::ErrorKind::BrokenPipe.into()).into());
         };
         let mut first = String::new();
         let mut reader = BufReader::new(stdout);
@@ -184,10 +172,7 @@ impl Up {
             let _ = child.kill().await;
             return Err(ApiError::new(
                 ErrorCode::Internal,
-                format!(
-                    "the device was not ready within {} s",
-                    READY_WITHIN.as_secs()
-                ),
+                format!("the device was not ready within {} s", READY_WITHIN.as_secs()),
             )
             .hint("run `warren up -v` in the foreground to see what keeps it")
             .into());
@@ -211,26 +196,17 @@ async fn complaint(stderr: tokio::process::ChildStderr) -> ApiError {
     let mut text = String::new();
     // What cannot be read is not said; the rest still is.
     let _ = stderr.take(COMPLAINT_MAX).read_to_string(&mut text).await;
-    let said = text
-        .lines()
-        .rev()
-        .find_map(|line| serde_json::from_str::<Said>(line).ok());
+    let said = text.lines().rev().find_map(|line| serde_json::from_str::<Said>(line).ok());
     match said {
         Some(said) => said.error,
-        None => ApiError::new(
-            ErrorCode::Internal,
-            format!("the device ended before it was ready: {}", text.trim()),
-        )
-        .hint("run `warren up -v` in the foreground to see more"),
+        None => ApiError::new(ErrorCode::Internal, format!("the device ended before it was ready: {}", text.trim()))
+            .hint("run `warren up -v` in the foreground to see more"),
     }
 }
 
 /// Leaves the terminal: a session of its own, and nothing more to say on streams whose other end is gone.
 fn let_go_of_streams() -> std::io::Result<()> {
-    let null = std::fs::OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open("/dev/null")?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     rustix::stdio::dup2_stdin(&null)?;
     rustix::stdio::dup2_stdout(&null)?;
     rustix::stdio::dup2_stderr(&null)?;

@@ -28,9 +28,7 @@ impl Show for Info {
 
 impl Version {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
-        cx.show(&Info {
-            version: env!("CARGO_PKG_VERSION"),
-        });
+        cx.show(&Info { version: env!("CARGO_PKG_VERSION") });
         Ok(())
     }
 }

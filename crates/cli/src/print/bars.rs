@@ -55,10 +55,7 @@ impl Progress {
     pub(crate) fn update(&mut self, cx: &mut Context, transfer: &Transfer) {
         match self {
             Self::Silent => {}
-            Self::Json => cx.json_line(&Line {
-                kind: "progress",
-                transfer,
-            }),
+            Self::Json => cx.json_line(&Line { kind: "progress", transfer }),
             Self::Plain(known) => {
                 let before = known.insert(transfer.id.clone(), transfer.state);
                 if before != Some(transfer.state) && !transfer.state.is_final() {
@@ -114,15 +111,8 @@ fn message(transfer: &Transfer) -> String {
     );
     match transfer.state {
         TransferState::Running => {
-            let eta = transfer
-                .eta_s
-                .map(|seconds| format!(", {} left", span(seconds)))
-                .unwrap_or_default();
-            let phase = if transfer.scanned {
-                ""
-            } else {
-                ", still looking for files"
-            };
+            let eta = transfer.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
+            let phase = if transfer.scanned { "" } else { ", still looking for files" };
             format!("{amount}, {}{eta}{phase}", rate(transfer.rate))
         }
         TransferState::Offered => format!("{amount}, waits for their yes"),

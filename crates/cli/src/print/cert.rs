@@ -6,11 +6,7 @@ use super::{Page, Show, Tone, clean};
 
 impl Show for CertChain {
     fn human(&self, page: &mut Page) {
-        let tone = if self.verdict == "valid" {
-            Tone::Good
-        } else {
-            Tone::Bad
-        };
+        let tone = if self.verdict == "valid" { Tone::Good } else { Tone::Bad };
         page.field("verdict", page.paint(tone, &clean(&self.verdict)));
         for certificate in &self.certificates {
             page.line("");
@@ -20,11 +16,7 @@ impl Show for CertChain {
             page.field("  serial", clean(&certificate.serial));
             page.field(
                 "  valid",
-                format!(
-                    "{} to {}",
-                    page.time(certificate.not_before),
-                    page.time(certificate.not_after)
-                ),
+                format!("{} to {}", page.time(certificate.not_before), page.time(certificate.not_after)),
             );
             page.field("  BLAKE3", clean(&certificate.fingerprint));
         }
@@ -32,19 +24,8 @@ impl Show for CertChain {
             page.line("");
             page.line(page.paint(Tone::Strong, &format!("revocation list {}", crl.number)));
             page.field("  issuer", clean(&crl.issuer));
-            page.field(
-                "  made",
-                format!(
-                    "{}, next by {}",
-                    page.time(crl.this_update),
-                    page.time(crl.next_update)
-                ),
-            );
-            let revoked = if crl.revoked.is_empty() {
-                "nothing".to_owned()
-            } else {
-                crl.revoked.join(", ")
-            };
+            page.field("  made", format!("{}, next by {}", page.time(crl.this_update), page.time(crl.next_update)));
+            let revoked = if crl.revoked.is_empty() { "nothing".to_owned() } else { crl.revoked.join(", ") };
             page.field("  revokes", clean(&revoked));
         }
     }

@@ -29,10 +29,7 @@ impl Show for Vec<InvitationInfo> {
             page.line("No invitations. Make one with `warren invite`.");
             return;
         }
-        let mut table = Table::new(
-            page,
-            &["ID", "STATE", "ROLE", "USES LEFT", "EXPIRES", "JOINED"],
-        );
+        let mut table = Table::new(page, &["ID", "STATE", "ROLE", "USES LEFT", "EXPIRES", "JOINED"]);
         for invitation in self {
             let tone = match invitation.state.as_str() {
                 "open" => Some(Tone::Good),
@@ -57,11 +54,7 @@ impl Show for Vec<InvitationInfo> {
 
 impl Show for InvitationInfo {
     fn human(&self, page: &mut Page) {
-        page.line(format!(
-            "Invitation {} is {}.",
-            clean(&short(&self.id)),
-            clean(&self.state)
-        ));
+        page.line(format!("Invitation {} is {}.", clean(&short(&self.id)), clean(&self.state)));
     }
 }
 
@@ -74,10 +67,7 @@ impl Show for Joined {
             page.paint(Tone::Strong, &clean(&self.circle)),
             clean(&self.inviter)
         ));
-        page.field(
-            "safety words",
-            page.paint(Tone::Accent, &clean(&self.safety_words)),
-        );
+        page.field("safety words", page.paint(Tone::Accent, &clean(&self.safety_words)));
         page.line(format!(
             "Compare them with {}, by voice: `warren peers verify {}` shows theirs. The same words: nobody sits between you.",
             clean(&self.inviter),
@@ -94,17 +84,7 @@ impl Show for Vec<Peer> {
         }
         let mut table = Table::new(
             page,
-            &[
-                "NAME",
-                "DEVICE",
-                "ROLE",
-                "STATE",
-                "PATH",
-                "ADDRESS",
-                ">ROUND TRIP",
-                "LAST SEEN",
-                "VERIFIED",
-            ],
+            &["NAME", "DEVICE", "ROLE", "STATE", "PATH", "ADDRESS", ">ROUND TRIP", "LAST SEEN", "VERIFIED"],
         );
         for peer in self {
             let path = match (&peer.path, &peer.bulk) {
@@ -112,11 +92,8 @@ impl Show for Vec<Peer> {
                 (Some(path), None) => path.clone(),
                 _ => "-".to_owned(),
             };
-            let verified = if peer.verified {
-                (Some(Tone::Good), "yes".to_owned())
-            } else {
-                (Some(Tone::Warn), "no".to_owned())
-            };
+            let verified =
+                if peer.verified { (Some(Tone::Good), "yes".to_owned()) } else { (Some(Tone::Warn), "no".to_owned()) };
             table.row([
                 (Some(Tone::Strong), peer.name.clone()),
                 (None, peer.device.clone()),
@@ -137,14 +114,8 @@ impl Show for Peer {
     fn human(&self, page: &mut Page) {
         let state = page.paint(state_tone(&self.state), &clean(&self.state));
         page.field("name", format!("{}, {state}", clean(&self.name)));
-        page.field(
-            "member",
-            format!("{} ({})", clean(&self.member), clean(&self.role)),
-        );
-        page.field(
-            "device",
-            format!("{} {}", clean(&self.device), clean(&self.device_id)),
-        );
+        page.field("member", format!("{} ({})", clean(&self.member), clean(&self.role)));
+        page.field("device", format!("{} {}", clean(&self.device), clean(&self.device_id)));
         if let Some(address) = &self.address {
             let path = self.path.as_deref().unwrap_or("last known");
             page.field("address", format!("{} ({})", clean(address), clean(path)));
@@ -165,10 +136,7 @@ impl Show for Peer {
             Some(bytes) => format!("accepted without asking up to {}", size(bytes)),
         };
         page.field("offers", rule);
-        page.field(
-            "certificate",
-            format!("valid until {}", page.time(self.certificate_ends_at)),
-        );
+        page.field("certificate", format!("valid until {}", page.time(self.certificate_ends_at)));
     }
 }
 

@@ -7,31 +7,18 @@ use crate::units::{count, span};
 
 impl Show for Status {
     fn human(&self, page: &mut Page) {
-        let state = if self.locked {
-            page.paint(Tone::Warn, "locked")
-        } else {
-            page.paint(Tone::Good, "running")
-        };
+        let state = if self.locked { page.paint(Tone::Warn, "locked") } else { page.paint(Tone::Good, "running") };
         let since = self.started_at.abs_diff(page.now) / 1000;
-        page.field(
-            "device",
-            format!("{state} for {}, process {}", span(since), self.pid),
-        );
+        page.field("device", format!("{state} for {}, process {}", span(since), self.pid));
         if let Some(identity) = &self.identity {
-            page.field(
-                "name",
-                format!("{} on {}", clean(&identity.member), clean(&identity.device)),
-            );
+            page.field("name", format!("{} on {}", clean(&identity.member), clean(&identity.device)));
             page.field("role", clean(&identity.role));
         }
         if let Some(circle) = &self.circle {
             let members = count(circle.members.into(), "member");
             page.field("circle", format!("{}, {members}", clean(&circle.name)));
             page.field("safety words", clean(&circle.safety_words));
-            page.field(
-                "certificate",
-                format!("valid until {}", page.time(circle.certificate_ends_at)),
-            );
+            page.field("certificate", format!("valid until {}", page.time(circle.certificate_ends_at)));
         } else if !self.locked {
             page.field("circle", "none yet: `warren join CODE --name NAME`");
         }
@@ -57,10 +44,7 @@ impl Show for Status {
 
 impl Show for Identity {
     fn human(&self, page: &mut Page) {
-        page.field(
-            "name",
-            format!("{} on {}", clean(&self.member), clean(&self.device)),
-        );
+        page.field("name", format!("{} on {}", clean(&self.member), clean(&self.device)));
         if !self.role.is_empty() {
             page.field("role", clean(&self.role));
         }

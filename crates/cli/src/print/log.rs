@@ -38,11 +38,7 @@ pub(crate) fn log_line(page: &Page, entry: &LogEntry) -> String {
     }
     for (name, value) in &entry.details {
         let name = format!("{}=", clean(name));
-        line.push_str(&format!(
-            "  {}{}",
-            page.paint(Tone::Dim, &name),
-            clean(value)
-        ));
+        line.push_str(&format!("  {}{}", page.paint(Tone::Dim, &name), clean(value)));
     }
     line
 }

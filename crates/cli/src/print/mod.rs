@@ -103,10 +103,7 @@ impl Page {
     /// A point in time (Unix milliseconds), local.
     pub(crate) fn time(&self, unix_ms: i64) -> String {
         match jiff::Timestamp::from_millisecond(unix_ms) {
-            Ok(time) => time
-                .to_zoned(self.zone.clone())
-                .strftime("%Y-%m-%d %H:%M")
-                .to_string(),
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M").to_string(),
             Err(_) => "?".to_owned(),
         }
     }
@@ -114,10 +111,7 @@ impl Page {
     /// A time of day with seconds if it is today, else with its date.
     pub(crate) fn log_time(&self, unix_ms: i64) -> String {
         match jiff::Timestamp::from_millisecond(unix_ms) {
-            Ok(time) => time
-                .to_zoned(self.zone.clone())
-                .strftime("%Y-%m-%d %H:%M:%S")
-                .to_string(),
+            Ok(time) => time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string(),
             Err(_) => "?".to_owned(),
         }
     }
@@ -141,18 +135,9 @@ impl Page {
 /// An error for people: what happened, then what to do.
 pub(crate) fn error(terminal: &Terminal, error: &ApiError) -> String {
     let color = terminal.color && terminal.err_is_terminal;
-    let mut text = format!(
-        "{} {}\n",
-        Tone::Bad.paint(color, "error:"),
-        clean_text(&error.message)
-    );
+    let mut text = format!("{} {}\n", Tone::Bad.paint(color, "error:"), clean_text(&error.message));
     if let Some(hint) = &error.hint {
-        let _ = writeln!(
-            text,
-            "{} {}",
-            Tone::Accent.paint(color, "hint:"),
-            clean_text(hint)
-        );
+        let _ = writeln!(text, "{} {}", Tone::Accent.paint(color, "hint:"), clean_text(hint));
     }
     text
 }
@@ -161,11 +146,7 @@ pub(crate) fn error(terminal: &Terminal, error: &ApiError) -> String {
 pub(crate) fn usage(terminal: &mut Terminal, error: &clap::Error, json: bool) -> u8 {
     use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand as Helpless;
     let wanted = crate::is_wanted(error);
-    let person_looks = if wanted {
-        terminal.out_is_terminal
-    } else {
-        terminal.err_is_terminal
-    };
+    let person_looks = if wanted { terminal.out_is_terminal } else { terminal.err_is_terminal };
     let plain_wanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let rendered = error.render();
     let text = if json && !wanted && error.kind() != Helpless {
@@ -182,11 +163,7 @@ pub(crate) fn usage(terminal: &mut Terminal, error: &clap::Error, json: bool) ->
     } else {
         rendered.to_string()
     };
-    let to = if wanted {
-        &mut terminal.out
-    } else {
-        &mut terminal.err
-    };
+    let to = if wanted { &mut terminal.out } else { &mut terminal.err };
     let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
     if wanted { 0 } else { USAGE }
 }

@@ -32,11 +32,7 @@ impl Table {
         let color = page.color;
         table.set_header(headings.iter().map(|heading| {
             let cell = Cell::new(heading.trim_start_matches('>'));
-            if color {
-                cell.add_attribute(Attribute::Dim)
-            } else {
-                cell
-            }
+            if color { cell.add_attribute(Attribute::Dim) } else { cell }
         }));
         for (index, heading) in headings.iter().enumerate() {
             if let Some(column) = table.column_mut(index) {

@@ -14,15 +14,10 @@ pub(crate) struct TransferList(pub(crate) Vec<Transfer>);
 impl Show for TransferList {
     fn human(&self, page: &mut Page) {
         if self.0.is_empty() {
-            page.line("No transfers. (`--ended` lists those that ended, too.)");
+            page.line("No transfers. (`--all` lists those that ended, too.)");
             return;
         }
-        let mut table = Table::new(
-            page,
-            &[
-                "ID", "", "PEER", "STATE", "WHAT", ">SIZE", ">DONE", ">RATE", ">ETA",
-            ],
-        );
+        let mut table = Table::new(page, &["ID", "", "PEER", "STATE", "WHAT", ">SIZE", ">DONE", ">RATE", ">ETA"]);
         for transfer in &self.0 {
             table.row([
                 (None, transfer.id.chars().take(8).collect()),
@@ -33,13 +28,7 @@ impl Show for TransferList {
                 (None, size(transfer.bytes_total)),
                 (None, format!("{}%", percent(transfer))),
                 (None, running(transfer, rate(transfer.rate))),
-                (
-                    None,
-                    running(
-                        transfer,
-                        transfer.eta_s.map_or_else(|| "-".to_owned(), span),
-                    ),
-                ),
+                (None, running(transfer, transfer.eta_s.map_or_else(|| "-".to_owned(), span))),
             ]);
         }
         table.put(page);
@@ -57,11 +46,7 @@ impl Show for Transfer {
 
 /// How a transfer stands or ended, with warnings and where it landed: one line or more, without a final line end.
 pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
-    let mut text = format!(
-        "{} {}",
-        page.paint(tone(transfer.state), mark(transfer.state)),
-        headline(transfer)
-    );
+    let mut text = format!("{} {}", page.paint(tone(transfer.state), mark(transfer.state)), headline(transfer));
     if transfer.state == TransferState::Done {
         text.push_str(&format!(
             ", {} in {}{}",
@@ -74,11 +59,7 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
         text.push_str(&format!(": {}", clean(problem)));
     }
     for warning in &transfer.warnings {
-        text.push_str(&format!(
-            "\n  {} {}",
-            page.paint(Tone::Warn, "warning:"),
-            clean(warning)
-        ));
+        text.push_str(&format!("\n  {} {}", page.paint(Tone::Warn, "warning:"), clean(warning)));
     }
     if transfer.direction == "in" {
         for path in &transfer.landed {
@@ -97,11 +78,7 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
 pub(crate) fn headline(transfer: &Transfer) -> String {
     format!(
         "{} {}: {}, {}",
-        if transfer.direction == "out" {
-            "to"
-        } else {
-            "from"
-        },
+        if transfer.direction == "out" { "to" } else { "from" },
         clean(&transfer.peer),
         clean(&names(transfer)),
         state(transfer.state)
@@ -148,11 +125,7 @@ fn running(transfer: &Transfer, text: String) -> String {
 }
 
 fn arrow(transfer: &Transfer) -> &'static str {
-    if transfer.direction == "out" {
-        "->"
-    } else {
-        "<-"
-    }
+    if transfer.direction == "out" { "->" } else { "<-" }
 }
 
 /// A state in words.

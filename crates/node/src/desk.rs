@@ -7,11 +7,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use logic::Misbehaved;
 use logic::audit::{Event, Who};
 use logic::code::{Channel, GuestProven, Knock, Purpose, Turned};
-use logic::limits::{GUEST_FRAME, PAIR_FRAME};
+use logic::limits::{GUEST_FRAME, HEADER_FRAME, PAIR_FRAME};
 use logic::pair::invitation::{Aim, Invitation, InvitationId, Invitations, Link as InvitationLink, LinkSecret, State};
 use logic::pair::{Decision, Inviter, InviterFault};
-use logic::wire::{Address, Frame};
-use net::frame::{FrameError, read_body};
+use logic::wire::{Address, Frame, GuestHeader};
+use net::frame::{FrameError, expect_frame, read_body, write_frame};
 use net::{GuestLink, Stream};
 use seal::words::{Code, NAMEPLATES};
 use seal::{CircleId, Timestamp};
@@ -110,6 +110,11 @@ impl Desk {
         all
     }
 
+    /// What an invitation is for.
+    pub(crate) fn aim(&self, id: InvitationId) -> Option<Aim> {
+        self.book().get(id).map(|invitation| invitation.aim)
+    }
+
     /// Ends an invitation; false if it had ended already.
     pub(crate) fn revoke(&self, id: InvitationId) -> Result<bool, DatabaseError> {
         let mut book = self.book();
@@ -130,7 +135,7 @@ impl Desk {
     }
 
     /// Has a stranger prove its code. The stream goes on afterwards.
-    pub(crate) async fn prove(&self, guest: &GuestLink, stream: &mut Stream, journal: &Journal) -> Result<GuestProven, VisitError> {
+    pub(crate) async fn prove(&self, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>) -> Result<GuestProven, VisitError> {
         let channel = Channel { exporter: guest.exporter(), local: guest.local(), remote: guest.remote() };
         let body = next(stream, GUEST_FRAME).await?;
         let turned = match Knock::read(channel, &body).and_then(|knock| knock.answer(&self.book(), clock::now())) {
@@ -164,12 +169,17 @@ impl Desk {
     }
 
     /// Says no, and says in the log why.
-    async fn turn_away(&self, guest: &GuestLink, stream: &mut Stream, journal: &Journal, turned: Turned) -> VisitError {
+    async fn turn_away(&self, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>, turned: Turned) -> VisitError {
         let who = Who { member: None, device: Some(guest.remote()), address: guest.paths().direct };
-        if let Some(id) = turned.burned {
-            journal.note(Event::InvitationBurned { invitation: id.to_string(), who: who.clone() });
+        match journal {
+            Some(journal) => {
+                if let Some(id) = turned.burned {
+                    journal.note(Event::InvitationBurned { invitation: id.to_string(), who: who.clone() });
+                }
+                journal.note(Event::PeerMisbehaved { who, offence: turned.offence });
+            }
+            None => tracing::warn!(burned = turned.burned.is_some(), offence = %turned.offence, "a stranger was turned away"),
         }
-        journal.note(Event::PeerMisbehaved { who, offence: turned.offence });
         let said = async {
             send(stream, &turned.reply).await?;
             stream.send.finish().await
@@ -240,4 +250,17 @@ pub(crate) async fn next(stream: &mut Stream, limit: logic::limits::FrameLimit) 
 pub(crate) async fn send(stream: &mut Stream, frame: &Frame) -> io::Result<()> {
     stream.send.write_all(frame.as_bytes()).await?;
     stream.send.flush().await
+}
+
+/// The first frame of a stranger's first stream.
+pub(crate) async fn expect_knock(incoming: &mut net::Stream) -> Result<(), FrameError> {
+    match expect_frame(&mut incoming.recv, HEADER_FRAME).await? {
+        GuestHeader::Knock => Ok(()),
+        GuestHeader::Transfer { .. } | GuestHeader::Lane { .. } => Err(FrameError::Misbehaved(Misbehaved::ConfirmationSkipped)),
+    }
+}
+
+/// Says that a code follows.
+pub(crate) async fn knock(outgoing: &mut net::Stream) -> io::Result<()> {
+    write_frame(&mut outgoing.send, &GuestHeader::Knock, HEADER_FRAME).await.map_err(|e| io::Error::other(e.to_string()))
 }

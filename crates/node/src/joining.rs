@@ -115,6 +115,7 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     let member = keyring.member.as_ref().ok_or_else(|| internal("the keystore has no member key"))?;
     let guest = reach(network, &ticket, &request.at, lan_port).await?;
     let mut stream = guest.open().await.map_err(lost)?;
+    crate::desk::knock(&mut stream).await.map_err(lost)?;
     let proven = prove(&guest, &mut stream, &ticket, Purpose::Join).await?;
     let recipient = keyring.seal.recipient();
     let application = Application { name: &request.name, device_name: &request.device, member, device: &keyring.device, recipient: &recipient };

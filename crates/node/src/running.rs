@@ -146,7 +146,8 @@ impl Running {
     /// A stranger may prove an invitation, and join.
     async fn receive_stranger(&self, guest: &net::GuestLink) -> Result<(), VisitError> {
         let mut stream = guest.accept().await?;
-        let proven = self.desk.prove(guest, &mut stream, &self.journal).await?;
+        desk::expect_knock(&mut stream).await?;
+        let proven = self.desk.prove(guest, &mut stream, Some(&self.journal)).await?;
         if desk::wants_to_join(&proven) {
             self.desk.admit(proven, guest, &mut stream, &self.circle, &self.journal).await?;
             // The joiner hangs up once it has stored what it got.

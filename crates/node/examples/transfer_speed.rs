@@ -10,7 +10,7 @@
 
 use async_trait::async_trait;
 use logic::transfer::{Offer, TransferId};
-use node::transfers::{
+use warren_node::transfers::{
     Connection, Decision, Happened, Host, Lanes, NoShelf, SendRequest, Stream, Transfers, What,
 };
 use rand::{Rng, RngExt, SeedableRng};

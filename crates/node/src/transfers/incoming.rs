@@ -78,9 +78,9 @@ fn token() -> Token {
 async fn stuck(control: Control<FromSender>, broken: Broken) -> Result<End, Broken> {
     match broken {
         Broken::Stuck(reason, problem) => {
-            control.send(&FromReceiver::Stuck(reason));
+            control.send(&FromReceiver::Stuck(reason.clone()));
             control.finish().await;
-            Ok(End::Stuck(problem))
+            Ok(End::Stuck(reason, problem))
         }
         broken => Err(broken),
     }

@@ -4,6 +4,7 @@ use super::ports::{Happened, What};
 use super::reading::show;
 use super::record::{Ended, Record};
 use super::{Deps, now_ms};
+use api::ErrorCode;
 use api::types::{Transfer, TransferState};
 use logic::transfer::rate::Speed;
 use logic::transfer::{Reason, Totals, TransferId};
@@ -210,10 +211,22 @@ impl Item {
             created_at: record.offer.created_at,
             ended_at: record.ended_at,
             problem: record.problem.clone(),
+            problem_code: record.problem.as_ref().map(|_| problem_code(record)),
             warnings: record.warnings.clone(),
             landed: record.landed.clone(),
             receipt: record.receipt.as_ref().map(|signed| data_encoding::HEXLOWER.encode(&signed.receipt.root)),
         }
+    }
+}
+
+/// Kind of the problem, for scripts.
+fn problem_code(record: &Record) -> ErrorCode {
+    match (record.ended, &record.trouble) {
+        (Some(Ended::Rejected), _) => ErrorCode::Refused,
+        (Some(Ended::Cancelled), _) => ErrorCode::Cancelled,
+        (_, Some(Reason::DiskFull(_))) => ErrorCode::DiskFull,
+        (_, Some(Reason::Denied)) => ErrorCode::NotAllowed,
+        _ => ErrorCode::Io,
     }
 }
 

@@ -415,9 +415,13 @@ impl Transfers {
     /// Notes how a run ended. Gives the time after which it should be tried again if the link is still there.
     fn ended(&self, item: &Item, end: Result<End, Broken>) -> Option<Duration> {
         item.lock().run = None;
+        let mut trouble = None;
         let problem = match end {
             Ok(End::Over | End::Yielded) => None,
-            Ok(End::Stuck(problem)) => Some(problem),
+            Ok(End::Stuck(reason, problem)) => {
+                trouble = Some(reason);
+                Some(problem)
+            }
             Err(Broken::Peer(offence)) => {
                 item.happened(What::Misbehaved(offence));
                 Some(format!("the other side broke the protocol: {offence}"))
@@ -433,7 +437,7 @@ impl Transfers {
                 return None;
             }
             inner.record.wire += std::mem::take(&mut inner.live.wire);
-            inner.record.problem = problem;
+            (inner.record.problem, inner.record.trouble) = (problem, trouble);
             inner.failures += 1;
             inner.failures
         };

@@ -36,7 +36,7 @@ pub(super) enum End {
     /// Another run takes over.
     Yielded,
     /// The peer, or this side, cannot go on now.
-    Stuck(String),
+    Stuck(Reason, String),
 }
 
 /// Ends the threads of a run however it ends.
@@ -77,7 +77,7 @@ pub(super) async fn run(
     let source = match spawn_blocking(resolve).await {
         Ok(Ok(source)) => source,
         Ok(Err(error)) => return fail(&item, error.to_string()),
-        Err(_) => return Ok(End::Stuck("the scan could not begin".into())),
+        Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
     };
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
     engine.limit(record.limit);
@@ -174,6 +174,8 @@ impl Run {
             let Some(action) = self.outgo.engine().poll(at) else { break };
             self.perform(action)?;
         }
+        // What was listed by now may be read.
+        self.outgo.tell();
         let (found, scanned, done) = {
             let engine = self.outgo.engine();
             (engine.found().0, engine.found().1, engine.done())
@@ -196,7 +198,10 @@ impl Run {
             SenderAction::Warn { entry, reason } => self.item.warn(&self.outgo.describe(entry), &in_words(&reason)),
             SenderAction::Landing => self.item.state(TransferState::Finishing),
             SenderAction::Paused(paused) => self.show_paused(paused),
-            SenderAction::Stuck(reason) => self.end = Some(End::Stuck(in_words(&reason))),
+            SenderAction::Stuck(reason) => {
+                let words = in_words(&reason);
+                self.end = Some(End::Stuck(reason, words));
+            },
             SenderAction::Rejected(reason) => {
                 self.item.happened(What::Rejected { reason: in_words(&reason) });
                 self.item.end(Ended::Rejected, Some(in_words(&reason)))?;

@@ -1,7 +1,7 @@
 //! What is remembered of a transfer over restarts.
 
 use logic::transfer::receipt::{Receipt, SignedReceipt};
-use logic::transfer::{Offer, Totals, TransferId};
+use logic::transfer::{Offer, Reason, Totals, TransferId};
 use seal::DeviceId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -58,7 +58,10 @@ pub(super) struct Record {
     pub ended_at: Option<i64>,
     pub done: Totals,
     pub wire: u64,
+    /// What went wrong, in words ...
     pub problem: Option<String>,
+    /// ... and by its kind, where one of the sides told it.
+    pub trouble: Option<Reason>,
     pub warnings: Vec<String>,
     pub landed: Vec<String>,
     pub receipt: Option<SignedReceipt>,
@@ -88,6 +91,7 @@ impl Record {
             done: Totals::default(),
             wire: 0,
             problem: None,
+            trouble: None,
             warnings: Vec::new(),
             landed: Vec::new(),
             receipt: None,

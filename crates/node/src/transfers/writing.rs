@@ -382,11 +382,6 @@ impl Intake {
         let problems = late.apply(&self.building)?;
         Ok((self.building, problems))
     }
-
-    /// How much fits on the disk.
-    pub fn free_space(&self) -> Option<u64> {
-        self.building.free_space().ok()
-    }
 }
 
 /// Which failures concern one name only; all others end the run.

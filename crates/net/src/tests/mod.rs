@@ -5,6 +5,7 @@
 mod guests;
 mod lanes;
 mod lan;
+mod links;
 
 use std::{
     net::SocketAddr,
@@ -17,9 +18,10 @@ use std::{
 
 use logic::{Misbehaved, hello::Credentials, wire::Address};
 use seal::{DeviceId, DeviceKey, Timestamp};
+use testkit::circle::FOUNDED;
 use tokio::sync::mpsc;
 
-use crate::{Admission, GuestLink, Incoming, Limits, NetConfig, Network};
+use crate::{Admission, ConnectError, GuestLink, Incoming, Limits, Link, NetConfig, Network};
 
 /// Long enough for a loaded machine; nothing waits for it unless it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,6 +29,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 /// An owner that writes everything down.
 #[derive(Default)]
 pub(super) struct Owner {
+    pub(super) later: Mutex<Duration>,
     pub(super) unwelcoming: AtomicBool,
     pub(super) blocked: Mutex<Vec<DeviceId>>,
     pub(super) credentials: Mutex<Option<Credentials>>,
@@ -56,7 +59,7 @@ impl Admission for Owner {
         self.credentials.lock().unwrap().clone()
     }
     fn now(&self) -> Timestamp {
-        Timestamp(1_800_000_000_000)
+        FOUNDED.plus(*self.later.lock().unwrap())
     }
     fn blocked(&self, device: DeviceId) -> bool {
         self.blocked.lock().unwrap().contains(&device)
@@ -89,7 +92,10 @@ impl Device {
     }
 
     pub(super) async fn with(config: NetConfig) -> Self {
-        let key = DeviceKey::generate();
+        Self::under(DeviceKey::generate(), config).await
+    }
+
+    pub(super) async fn under(key: DeviceKey, config: NetConfig) -> Self {
         let owner = Arc::new(Owner::default());
         let (network, incoming) = Network::bind(&key, config, owner.clone()).await.unwrap();
         Self {
@@ -112,10 +118,23 @@ impl Device {
         vec![Address::Direct(self.addr())]
     }
 
-    pub(super) async fn knock(&self, other: &Device) -> Result<GuestLink, crate::ConnectError> {
+    pub(super) async fn knock(&self, other: &Device) -> Result<GuestLink, ConnectError> {
         self.network
             .connect_guest(other.id(), &other.addrs(), PATIENCE)
             .await
+    }
+
+    pub(super) async fn call(&self, other: &Device) -> Result<Link, ConnectError> {
+        self.network
+            .connect(other.id(), &other.addrs(), PATIENCE)
+            .await
+    }
+
+    pub(super) async fn member(&mut self) -> Link {
+        match self.incoming.recv().await.unwrap() {
+            Incoming::Member(link) => link,
+            other => panic!("{other:?}"),
+        }
     }
 
     pub(super) async fn guest(&mut self) -> GuestLink {

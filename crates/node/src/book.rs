@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use seal::{DeviceId, MemberId, Timestamp};
@@ -52,8 +52,8 @@ struct State {
 
 impl Book {
     /// Reads what is stored.
-    pub(crate) fn open(database: &Arc<Database>) -> Result<Self, DatabaseError> {
-        let (notes, traces) = (Table::open(database, "member notes")?, Table::open(database, "device traces")?);
+    pub(crate) fn open(database: &Database) -> Result<Self, DatabaseError> {
+        let (notes, traces) = (database.table("member notes"), database.table("device traces"));
         let state = State { notes: keyed(notes.all()?, MemberId::from_bytes), traces: keyed(traces.all()?, DeviceId::from_bytes) };
         Ok(Self { notes, traces, state: RwLock::new(state) })
     }

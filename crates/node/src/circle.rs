@@ -86,8 +86,8 @@ pub(crate) struct Circle {
 
 impl Circle {
     /// Reads what is stored.
-    pub(crate) fn open(database: &Arc<Database>, keyring: Arc<Keyring>) -> Result<Self, CircleError> {
-        let table = Table::open(database, "circle")?;
+    pub(crate) fn open(database: &Database, keyring: Arc<Keyring>) -> Result<Self, CircleError> {
+        let table = database.table("circle");
         let roster = table.get(ROSTER)?.map(|bytes: Vec<u8>| Roster::from_bytes(&bytes)).transpose()?;
         let circle = Self {
             keyring,

@@ -2,7 +2,7 @@
 //!
 //! What the engines decide is stored before the stranger hears of it: a burned or used invitation stays so over a crash.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use logic::Misbehaved;
 use logic::audit::{Event, Who};
@@ -14,7 +14,7 @@ use logic::wire::{Address, Frame, GuestHeader};
 use net::frame::{FrameError, expect_frame, read_body, write_frame};
 use net::{GuestLink, Stream};
 use seal::words::{Code, NAMEPLATES};
-use seal::{CircleId, Timestamp};
+use seal::{CircleId, DeviceId, Timestamp};
 use std::io;
 use store::database::{Database, DatabaseError, Table};
 use tokio::io::AsyncWriteExt;
@@ -63,8 +63,8 @@ pub(crate) enum VisitError {
 
 impl Desk {
     /// The desk of a device with a home.
-    pub(crate) fn open(database: &Arc<Database>) -> Result<Self, DatabaseError> {
-        let table = Table::open(database, "invitations")?;
+    pub(crate) fn open(database: &Database) -> Result<Self, DatabaseError> {
+        let table = database.table("invitations");
         let book = Invitations::load(table.all()?.into_iter().map(|(_, invitation)| invitation));
         Ok(Self { table: Some(table), book: Mutex::new(book) })
     }
@@ -135,8 +135,8 @@ impl Desk {
     }
 
     /// Has a stranger prove its code. The stream goes on afterwards.
-    pub(crate) async fn prove(&self, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>) -> Result<GuestProven, VisitError> {
-        let channel = Channel { exporter: guest.exporter(), local: guest.local(), remote: guest.remote() };
+    pub(crate) async fn prove(&self, local: DeviceId, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>) -> Result<GuestProven, VisitError> {
+        let channel = Channel { exporter: guest.exporter(), local, remote: guest.remote() };
         let body = next(stream, GUEST_FRAME).await?;
         let turned = match Knock::read(channel, &body).and_then(|knock| knock.answer(&self.book(), clock::now())) {
             Ok((host, reply)) => {
@@ -209,7 +209,7 @@ impl Desk {
                 }
                 Decision::Again(again, frame) => {
                     send(stream, &frame).await?;
-                    inviter = again;
+                    inviter = *again;
                 }
                 Decision::Over(_, frame) => {
                     send(stream, &frame).await?;
@@ -237,7 +237,7 @@ pub(crate) fn wants_to_join(proven: &GuestProven) -> bool {
 }
 
 /// The link of an invitation.
-pub(crate) fn link(device: seal::DeviceId, addresses: Vec<Address>, circle: Option<CircleId>) -> impl FnOnce(InvitationId, LinkSecret) -> InvitationLink {
+pub(crate) fn link(device: DeviceId, addresses: Vec<Address>, circle: Option<CircleId>) -> impl FnOnce(InvitationId, LinkSecret) -> InvitationLink {
     move |invitation, secret| InvitationLink { invitation, device, addresses, secret, circle }
 }
 

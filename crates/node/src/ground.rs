@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use logic::audit::{Event, Who};
 use logic::transfer::{Offer, TransferId};
 use seal::{DeviceId, Keyring, Purpose, Signature};
-use store::database::{Database, DatabaseError, Table};
+use store::database::{Database, Table};
 use store::settings::Settings;
 
 use crate::book::Book;
@@ -111,8 +111,8 @@ fn logged(who: Who, event: Happened) -> Event {
 struct Rows(Table<Vec<u8>>);
 
 /// Where transfers are remembered.
-pub(crate) fn shelf(database: &Arc<Database>) -> Result<Arc<dyn Shelf>, DatabaseError> {
-    Ok(Arc::new(Rows(Table::open(database, "transfers")?)))
+pub(crate) fn shelf(database: &Database) -> Arc<dyn Shelf> {
+    Arc::new(Rows(database.table("transfers")))
 }
 
 impl Shelf for Rows {

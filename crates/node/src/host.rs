@@ -94,7 +94,7 @@ impl NodeHost {
 
 /// Database, journal and circle of a home, without a network.
 fn rooms(home: &Home, keyring: &Arc<Keyring>) -> ApiResult<(Journal, Circle)> {
-    let db = Arc::new(Database::open(&home.database(), &keyring.records).map_err(database)?);
+    let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
     let journal = Journal::open(&db, EventHub::default(), configuration::load(home)?.log_keep).map_err(database)?;
     Ok((journal, Circle::open(&db, keyring.clone())?))
 }

@@ -70,9 +70,9 @@ fn unreachable_at(place: &str, error: &ConnectError) -> ApiError {
 }
 
 /// Proves the code to whoever made it, and has it prove the same.
-pub(crate) async fn prove(guest: &GuestLink, stream: &mut Stream, ticket: &Ticket, purpose: Purpose) -> ApiResult<GuestProven> {
+pub(crate) async fn prove(local: DeviceId, guest: &GuestLink, stream: &mut Stream, ticket: &Ticket, purpose: Purpose) -> ApiResult<GuestProven> {
     let exchange = async {
-        let channel = Channel { exporter: guest.exporter(), local: guest.local(), remote: guest.remote() };
+        let channel = Channel { exporter: guest.exporter(), local, remote: guest.remote() };
         let (knocked, frame) = Guest::knock(channel, purpose, ticket);
         send(stream, &frame).await.map_err(lost)?;
         let (confirming, frame) = knocked.confirm(&next(stream, GUEST_FRAME).await.map_err(visit)?).map_err(fault)?;
@@ -116,7 +116,7 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     let guest = reach(network, &ticket, &request.at, lan_port).await?;
     let mut stream = guest.open().await.map_err(lost)?;
     crate::desk::knock(&mut stream).await.map_err(lost)?;
-    let proven = prove(&guest, &mut stream, &ticket, Purpose::Join).await?;
+    let proven = prove(network.id(), &guest, &mut stream, &ticket, Purpose::Join).await?;
     let recipient = keyring.seal.recipient();
     let application = Application { name: &request.name, device_name: &request.device, member, device: &keyring.device, recipient: &recipient };
     let joiner = Joiner::new(proven, circle).map_err(|_| internal("the proof is for something else"))?;

@@ -27,8 +27,8 @@ pub(crate) struct Journal {
 
 impl Journal {
     /// Opens the log and starts its writer. At most `keep` entries stay.
-    pub(crate) fn open(database: &Arc<Database>, hub: EventHub, keep: u64) -> Result<Self, DatabaseError> {
-        let log = Arc::new(EventLog::open(database, "journal")?);
+    pub(crate) fn open(database: &Database, hub: EventHub, keep: u64) -> Result<Self, DatabaseError> {
+        let log = Arc::new(database.events());
         let (sender, events) = channel();
         let writer = std::thread::Builder::new().name("journal".into()).spawn({
             let (log, hub) = (log.clone(), hub.clone());

@@ -146,10 +146,10 @@ impl Passing {
     async fn receive_guest(&self, guest: GuestLink) -> Result<(), VisitError> {
         let mut incoming = guest.accept().await?;
         desk::expect_knock(&mut incoming).await?;
-        let proven = self.desk.prove(&guest, &mut incoming, None).await?;
+        let proven = self.desk.prove(self.network.id(), &guest, &mut incoming, None).await?;
         let Some(Aim::Get { transfer }) = proven.invitation().and_then(|id| self.desk.aim(id)) else { return Ok(()) };
         incoming.send.finish().await?;
-        self.transfers.hand_to(transfer, guest.remote())?;
+        self.transfers.readdress(transfer, guest.remote());
         self.attend(guest).await
     }
 
@@ -229,7 +229,7 @@ impl Passing {
         let guest = joining::reach(&self.network, ticket, at, self.lan_port).await?;
         let mut desk = guest.open().await.map_err(|e| io_error("talk to the sender", &e))?;
         desk::knock(&mut desk).await.map_err(|e| io_error("talk to the sender", &e))?;
-        joining::prove(&guest, &mut desk, ticket, Purpose::Get).await?;
+        joining::prove(self.network.id(), &guest, &mut desk, ticket, Purpose::Get).await?;
         Ok(guest)
     }
 

@@ -14,6 +14,7 @@ use seal::{DeviceId, MemberId};
 use crate::book::Note;
 use crate::circle::Snapshot;
 use crate::errors::database;
+use crate::files::Readers;
 use crate::links::path;
 use crate::running::Running;
 
@@ -72,7 +73,7 @@ impl Running {
             role: found.member.role.to_string(),
             state: state.into(),
             path: link.as_ref().map(|link| path(link).into()),
-            bulk: link.as_ref().map(|link| link.bulk_lane().to_string()),
+            bulk: None,
             address: address.map(|address| address.to_string()),
             rtt_us: paths.as_ref().and_then(|paths| paths.rtt).map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             last_seen: if link.is_some() { Some(crate::clock::now().0) } else { trace.last_seen.map(|at| at.0) },
@@ -112,6 +113,36 @@ impl Running {
             [] => Err(unknown(name, names)),
             _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member")).hint("write member/device, or the beginning of a device id (`warren peers --json`)")),
         }
+    }
+
+    /// The first device of whoever a name means, this member included; for looking at certificates.
+    pub(crate) fn any_device_named(&self, name: &str) -> ApiResult<DeviceId> {
+        let now = self.circle_now()?;
+        let own = now.view.devices.get(&self.circle.device());
+        let is_own = own.and_then(|own| now.view.members.get(&own.member)).is_some_and(|member| seal::pki::name_key(&member.shown) == seal::pki::name_key(name));
+        if is_own { Ok(self.circle.device()) } else { Ok(self.named(&now, name)?[0].device.device) }
+    }
+
+    /// To whom a file is to be sealed: those named, and always this member.
+    pub(crate) fn readers(&self, request: &api::types::Encrypt) -> ApiResult<Readers> {
+        if let Some(passphrase) = &request.passphrase {
+            return Ok(Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone())));
+        }
+        let now = self.circle_now()?;
+        let mut readers = Vec::new();
+        for name in &request.to {
+            let found = self.named(&now, name)?;
+            let member = found[0].member;
+            if member.standing != Standing::Active {
+                return Err(ApiError::new(ErrorCode::NotAllowed, format!("{name} is no member any more")));
+            }
+            let recipient = member.recipient.clone().ok_or_else(|| ApiError::new(ErrorCode::NotAllowed, format!("no sealing key of {name} is known")))?;
+            readers.push((member.shown.clone(), recipient));
+        }
+        let own = self.circle.member()?;
+        let own_name = now.view.members.get(&own).map_or_else(|| "this member".to_owned(), |member| member.shown.clone());
+        readers.push((own_name, self.keyring.seal.recipient()));
+        Ok(Readers::Members(readers))
     }
 
     /// The one device that a name means, for transfers.

@@ -1,12 +1,11 @@
 //! Everything that runs while the device is unlocked, put together and taken apart in order.
 
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use api::types::{Circle as ApiCircle, Identity, Sent, Status};
 use api::{ApiError, ApiResult, ErrorCode, EventHub};
-use logic::audit::Event;
+use logic::audit::{Event, Who};
 use logic::roster::Standing;
 use net::{Incoming, Network};
 use seal::Keyring;
@@ -24,6 +23,7 @@ use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
 use crate::errors::{blocking, database, io_error};
 use crate::gate::Gate;
+use crate::joining;
 use crate::journal::Journal;
 use crate::lan::Voice;
 use crate::links::{self, Links};
@@ -71,7 +71,7 @@ impl Running {
         ports.put(LAST_PORT, &network.port()).map_err(database)?;
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(circle.clone(), book.clone(), keyring.clone(), journal.clone(), settings.clone(), home.path().to_owned());
-        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db).map_err(database)?).map_err(|e| io_error("read the stored transfers", &e))?;
+        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db)).map_err(|e| io_error("read the stored transfers", &e))?;
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -147,7 +147,7 @@ impl Running {
     async fn receive_stranger(&self, guest: &net::GuestLink) -> Result<(), VisitError> {
         let mut stream = guest.accept().await?;
         desk::expect_knock(&mut stream).await?;
-        let proven = self.desk.prove(guest, &mut stream, Some(&self.journal)).await?;
+        let proven = self.desk.prove(self.network.id(), guest, &mut stream, Some(&self.journal)).await?;
         if desk::wants_to_join(&proven) {
             self.desk.admit(proven, guest, &mut stream, &self.circle, &self.journal).await?;
             // The joiner hangs up once it has stored what it got.
@@ -192,6 +192,29 @@ impl Running {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
         if let Err(error) = self.transfers.limit(None, settings.rate_limit.0) {
             tracing::warn!(%error, "the rate limit could not be set");
+        }
+    }
+
+    /// Joins a circle with a device that runs without one.
+    pub(crate) async fn join(&self, request: api::types::Join) -> ApiResult<api::types::Joined> {
+        if self.circle.snapshot().is_some() {
+            return Err(crate::circle::CircleError::HasCircle.into());
+        }
+        let joined = joining::join(&self.network, &self.keyring, &request, self.settings().lan_port).await;
+        let done = joined.and_then(|joined| {
+            self.circle.adopt(joined.roster.clone())?;
+            Ok(joined)
+        });
+        match done {
+            Ok(joined) => {
+                let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
+                self.journal.note(Event::CircleJoined { who, circle: joined.roster.circle_name().to_owned(), name: request.name });
+                Ok(joining::shown(&joined))
+            }
+            Err(error) => {
+                self.journal.note(Event::CircleJoinFailed { who: None, reason: error.message.clone() });
+                Err(error)
+            }
         }
     }
 
@@ -249,7 +272,7 @@ impl Running {
 
 /// What is opened from disk, before anything runs.
 struct Rooms {
-    database: Arc<Database>,
+    database: Database,
     journal: Journal,
     circle: Arc<Circle>,
     book: Arc<Book>,
@@ -262,15 +285,15 @@ const LAST_PORT: &[u8] = b"port";
 
 impl Rooms {
     fn open(home: &Home, keyring: &Arc<Keyring>, hub: EventHub, keep: u64) -> ApiResult<Self> {
-        let db = Arc::new(Database::open(&home.database(), keyring.records.clone()).map_err(|e| {
+        let db = Database::open(&home.database(), keyring.records.clone()).map_err(|e| {
             ApiError::new(ErrorCode::Damaged, format!("the database cannot be opened: {e}")).hint("put back a copy of this home from a backup, keystore and database together")
-        })?);
+        })?;
         Ok(Self {
             journal: Journal::open(&db, hub, keep).map_err(database)?,
             circle: Arc::new(Circle::open(&db, keyring.clone())?),
             book: Arc::new(Book::open(&db).map_err(database)?),
             desk: Arc::new(Desk::open(&db).map_err(database)?),
-            ports: Table::open(&db, "ports").map_err(database)?,
+            ports: db.table("ports"),
             database: db,
         })
     }

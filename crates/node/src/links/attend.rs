@@ -53,7 +53,7 @@ impl Links {
             let mut stream = link.accept().await?;
             match expect_frame(&mut stream.recv, HEADER_FRAME).await? {
                 StreamHeader::Control => stream,
-                StreamHeader::Transfer { .. } | StreamHeader::Lane { .. } => return Err(FrameError::Misbehaved(Misbehaved::StreamUnexpected)),
+                StreamHeader::Transfer { .. } | StreamHeader::Lane { .. } => return Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
             }
         };
         let (replies, queue) = mpsc::channel(super::OUTBOX);
@@ -111,7 +111,7 @@ impl Links {
         let header: StreamHeader = expect_frame(&mut incoming.recv, HEADER_FRAME).await?;
         let transfers = &self.parts.transfers;
         match header {
-            StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::StreamUnexpected)),
+            StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
             StreamHeader::Transfer { id } => {
                 transfers.serve_transfer(peer, id, stream(incoming)).await;
                 Ok(())

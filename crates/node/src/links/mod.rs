@@ -6,6 +6,8 @@
 mod attend;
 mod gossip;
 
+pub(crate) use attend::path;
+
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -320,7 +322,7 @@ impl Links {
                     Some(view) => Event::DeviceLearned { who: named(view.member), device_id: *device, name: view.name.clone() },
                     None => continue,
                 },
-                Change::NameShown { member, wanted, shown } => Event::NameConflict { who: named(*member), wanted: wanted.clone(), shown: shown.clone() },
+                Change::NameConflict { member, wanted, shown } => Event::NameConflict { who: named(*member), wanted: wanted.clone(), shown: shown.clone() },
                 Change::BeaconRotated => Event::BeaconRotated { generation: now.view.beacon_generation },
                 Change::MemberRenewed(_) | Change::DeviceRenewed(_) => continue,
                 Change::DeviceMoved(device) => {

@@ -193,8 +193,7 @@ pub(crate) async fn serve(core: Weak<Core>, mut recv: RecvHalf) -> Result<(), Fr
 
 async fn give_ticket(core: &Arc<Core>, id: u32) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (Some(port), Some(addr), Ok(permit)) =
-        (core.shared.tcp_port, core.direct_addr(), permit)
+    let (Some(port), Some(addr), Ok(permit)) = (core.shared.tcp_port, core.direct_addr(), permit)
     else {
         return core.desk.say(Message::No { id }).await;
     };
@@ -217,8 +216,7 @@ async fn dial_back(
     port: u16,
 ) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (true, Some(addr), Ok(permit)) =
-        (core.shared.config.tcp_lane, core.direct_addr(), permit)
+    let (true, Some(addr), Ok(permit)) = (core.shared.config.tcp_lane, core.direct_addr(), permit)
     else {
         return core.desk.say(Message::No { id }).await;
     };

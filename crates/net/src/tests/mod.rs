@@ -3,8 +3,8 @@
 #![allow(clippy::unwrap_used)]
 
 mod guests;
-mod lanes;
 mod lan;
+mod lanes;
 mod links;
 
 use std::{
@@ -45,7 +45,10 @@ impl Owner {
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("{offence:?} is not among {:?}", self.offences.lock().unwrap());
+            panic!(
+                "{offence:?} is not among {:?}",
+                self.offences.lock().unwrap()
+            );
         }
     }
 

@@ -115,7 +115,7 @@ async fn welcome(
     permit: OwnedSemaphorePermit,
 ) {
     let deadline = shared.config.limits.handshake;
-    let handshake = async { Ok::<_, ()>(call.accept().map_err(drop)?.await.map_err(drop)?) };
+    let handshake = async { call.accept().map_err(drop)?.await.map_err(drop) };
     let conn = match timeout(deadline, handshake).await {
         Ok(Ok(conn)) => conn,
         // Ends of scans and lost packets; nothing is proven about anybody.

@@ -1,7 +1,5 @@
 //! Attacks on a device over real sockets on loopback, and the story that must survive them.
 
-#![allow(clippy::unwrap_used)]
-
 mod guests;
 mod lan;
 mod lanes;

@@ -17,9 +17,9 @@ use std::{
 };
 
 use logic::{Misbehaved, hello::Credentials, wire::Address};
-use warren_net::{Admission, Incoming, NetConfig, Network};
 use seal::{DeviceId, DeviceKey, Timestamp};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use warren_net::{Admission, Incoming, NetConfig, Network};
 
 const BLOCK: usize = 1 << 20;
 
@@ -171,13 +171,21 @@ fn report(what: &str, bytes: u64, start: Instant, cpu_before: f64) {
 /// User and system seconds of this process (proc_pid_stat(5), fields 14 and 15, in 1/100 s).
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap()
+        .split_whitespace()
+        .collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     ticks as f64 / 100.0
 }
 
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
+    let line = status
+        .lines()
+        .find(|line| line.starts_with("VmRSS"))
+        .unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

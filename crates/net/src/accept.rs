@@ -30,6 +30,8 @@ use crate::{
 
 /// TCP calls that may be unanswered at once.
 const TCP_HANDSHAKES: usize = 64;
+/// How long a refused member may take to read the refusal.
+const LINGER: Duration = Duration::from_millis(500);
 /// How long to wait when the system is out of sockets.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
 
@@ -63,7 +65,9 @@ impl Door {
         let now = Instant::now();
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = gate.0.knock(addr.ip(), proven, busy, now);
-        let told = gate.1.is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
+        let told = gate
+            .1
+            .is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
         if verdict == Verdict::Ignore && !told {
             gate.1 = Some(now);
             drop(gate);
@@ -111,7 +115,7 @@ async fn welcome(
     permit: OwnedSemaphorePermit,
 ) {
     let deadline = shared.config.limits.handshake;
-    let handshake = async { Ok::<_, ()>(call.accept().map_err(drop)?.await.map_err(drop)?) };
+    let handshake = async { call.accept().map_err(drop)?.await.map_err(drop) };
     let conn = match timeout(deadline, handshake).await {
         Ok(Ok(conn)) => conn,
         // Ends of scans and lost packets; nothing is proven about anybody.
@@ -162,12 +166,15 @@ async fn member(
 ) -> Result<Incoming, Goodbye> {
     match Link::admit(shared.clone(), conn.clone()).await {
         Ok(link) => Ok(Incoming::Member(link)),
-        Err(Denial::Misbehaved(offence)) => {
-            let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
-            shared.admission.report(Some(device), addr, offence);
+        Err(denial) => {
+            if let Denial::Misbehaved(offence) = denial {
+                let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
+                shared.admission.report(Some(device), addr, offence);
+            }
+            // The dialer hangs up once it has read why; it need not.
+            let _ = timeout(LINGER, conn.closed()).await;
             Err(Goodbye::Refused)
         }
-        Err(Denial::Quietly) => Err(Goodbye::Refused),
     }
 }
 

@@ -48,10 +48,7 @@ impl Bound {
 
 /// The endpoint's UDP port.
 pub(crate) fn port(endpoint: &Endpoint) -> u16 {
-    endpoint
-        .bound_sockets()
-        .first()
-        .map_or(0, SocketAddr::port)
+    endpoint.bound_sockets().first().map_or(0, SocketAddr::port)
 }
 
 /// Opens everything on the wanted port, or on any if that is allowed.
@@ -137,12 +134,13 @@ async fn endpoint(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Endp
             .bind_addr_with_opts(SocketAddr::new(*ip, port), options)
             .map_err(|e| setup(&e))?;
     }
-    builder.bind().await.map_err(|e| {
-        match udp_is_taken(&config.listen, port) {
+    builder
+        .bind()
+        .await
+        .map_err(|e| match udp_is_taken(&config.listen, port) {
             true => BindError::Socket(io::ErrorKind::AddrInUse.into()),
             false => setup(&e),
-        }
-    })
+        })
 }
 
 /// The endpoint does not say why it could not be bound, so look.

@@ -8,6 +8,8 @@
 //!
 //! Decisions about peers are the owner's ([`Admission`]); what a peer may cost is in [`Limits`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod accept;
 mod address;
 mod admission;

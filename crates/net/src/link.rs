@@ -86,8 +86,6 @@ impl Link {
                 if let Some(reply) = &denied.reply {
                     send(&mut stream.send, reply).await?;
                     stream.send.finish().await?;
-                    // The dialer hangs up once it has read why.
-                    conn.closed().await;
                 }
                 match denied.fault {
                     HelloError::Misbehaved(offence) => Err(Denial::Misbehaved(offence)),

@@ -20,8 +20,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accept,
-    address,
+    accept, address,
     admission::Admission,
     bind,
     close::Goodbye,

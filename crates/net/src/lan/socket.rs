@@ -186,7 +186,14 @@ mod tests {
 
     #[test]
     fn answers_stay_in_the_neighbourhood() {
-        for near in ["192.168.1.9", "10.0.0.1", "127.0.0.1", "fe80::1", "fd00::1", "::1"] {
+        for near in [
+            "192.168.1.9",
+            "10.0.0.1",
+            "127.0.0.1",
+            "fe80::1",
+            "fd00::1",
+            "::1",
+        ] {
             assert!(is_near(near.parse().unwrap()), "{near}");
         }
         for far in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {

@@ -53,7 +53,10 @@ async fn the_wrong_key_at_the_right_address_is_recognised() {
     let impostor = DeviceKey::generate().id();
     let addrs = b.addrs();
     let dialled = a.network.connect_guest(impostor, &addrs, PATIENCE).await;
-    assert!(matches!(dialled, Err(ConnectError::WrongDevice)), "{dialled:?}");
+    assert!(
+        matches!(dialled, Err(ConnectError::WrongDevice)),
+        "{dialled:?}"
+    );
     assert_eq!(a.network.identify(b.addr()).await.unwrap(), b.id());
     let own = a.network.connect_guest(a.id(), &a.addrs(), PATIENCE).await;
     assert!(matches!(own, Err(ConnectError::OneSelf)));
@@ -66,11 +69,17 @@ async fn strangers_are_refused_when_unexpected_or_blocked() {
     let (a, b) = (Device::new().await, Device::new().await);
     b.owner.unwelcoming.store(true, Ordering::Relaxed);
     let refused = a.knock(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.unwelcoming.store(false, Ordering::Relaxed);
     b.owner.blocked.lock().unwrap().push(a.id());
     let refused = a.knock(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.heard(Misbehaved::BlockedConnected).await;
 }
 
@@ -81,7 +90,10 @@ async fn only_so_many_strangers_at_once_until_one_is_vouched_for() {
     let _first = a.knock(&b).await.unwrap();
     let inside = b.guest().await;
     let busy = c.knock(&b).await;
-    assert!(matches!(busy, Err(ConnectError::Closed(Goodbye::Busy))), "{busy:?}");
+    assert!(
+        matches!(busy, Err(ConnectError::Closed(Goodbye::Busy))),
+        "{busy:?}"
+    );
     inside.vouch();
     let wait = async {
         while c.knock(&b).await.is_err() {
@@ -129,7 +141,9 @@ async fn a_vanished_peer_is_noticed() {
     let (ab, ba) = strangers(&a, &mut b).await;
     // Its runtime freezes: nothing is sent, nothing is closed.
     let frozen = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
         runtime.block_on(async { drop(ba) });
     });
     frozen.join().unwrap();

@@ -60,10 +60,7 @@ fn free_port() -> u16 {
     socket.local_addr().unwrap().port()
 }
 
-async fn sees(
-    sightings: &mut tokio::sync::mpsc::Receiver<Sighting>,
-    device: DeviceId,
-) -> Sighting {
+async fn sees(sightings: &mut tokio::sync::mpsc::Receiver<Sighting>, device: DeviceId) -> Sighting {
     let wait = async {
         loop {
             let sighting = sightings.recv().await.unwrap();
@@ -86,7 +83,10 @@ async fn devices_on_one_machine_see_each_other_and_strangers_see_nobody() {
     let (_b, mut by_b) = Lan::start(port, Arc::new(b)).unwrap();
     let seen = sees(&mut by_a, b_id).await;
     assert_eq!(seen.addr.direct().unwrap().port(), 1002);
-    assert_eq!(sees(&mut by_b, a_id).await.addr.direct().unwrap().port(), 1001);
+    assert_eq!(
+        sees(&mut by_b, a_id).await.addr.direct().unwrap().port(),
+        1001
+    );
     assert!(by_stranger.try_recv().is_err());
 }
 
@@ -105,7 +105,12 @@ async fn a_nameplate_is_found_where_it_is_open_and_nowhere_else() {
     let hints = ask(port, 77, PATIENCE).await.unwrap();
     assert_eq!(hints.len(), 1);
     assert_eq!(hints[0].device, device);
-    assert!(hints[0].addrs.iter().all(|a| a.direct().unwrap().port() == 1002));
+    assert!(
+        hints[0]
+            .addrs
+            .iter()
+            .all(|a| a.direct().unwrap().port() == 1002)
+    );
     let none = ask(port, 78, Duration::from_millis(500)).await.unwrap();
     assert_eq!(none, []);
 }

@@ -230,3 +230,80 @@ async fn one_changed_bit_on_the_way_is_found() {
     };
     tokio::join!(dial, answer);
 }
+
+/// Two ends of a lane without a network above them.
+async fn pair() -> (handshake::Secured, handshake::Secured) {
+    let (client, server) = (DeviceKey::generate(), DeviceKey::generate());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let (tls, peer) = (LaneTls::new(&client.seed()).unwrap(), server.public());
+    let dial = async {
+        let socket = TcpStream::connect(addr).await.unwrap();
+        handshake::connect(socket, tls.client(peer).unwrap())
+            .await
+            .unwrap()
+    };
+    let answer = async {
+        let tls = LaneTls::new(&server.seed()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        handshake::accept(socket, tls.server.clone()).await.unwrap()
+    };
+    tokio::join!(dial, answer)
+}
+
+#[tokio::test]
+async fn keys_are_replaced_while_both_sides_send() {
+    // 4 MiB are 256 records: a dozen keys in each direction.
+    let data = payload(4 << 20);
+    let (a, b) = pair().await;
+    let ends = [(a.reader, a.writer), (b.reader, b.writer)].map(|(mut reader, mut writer)| {
+        let data = data.clone();
+        tokio::spawn(async move {
+            let send = async {
+                writer.write_all(&data).await.unwrap();
+                writer.shutdown().await.unwrap();
+            };
+            let mut got = Vec::new();
+            let (_, end) = tokio::join!(send, reader.read_to_end(&mut got));
+            end.unwrap();
+            assert!(got == data);
+        })
+    });
+    for end in ends {
+        end.await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn both_lanes_agree_on_a_post_quantum_key() {
+    let provider = crate::tls::provider();
+    let groups: Vec<_> = provider
+        .kx_groups
+        .iter()
+        .map(|group| group.name())
+        .collect();
+    assert_eq!(
+        groups,
+        [
+            rustls::NamedGroup::X25519MLKEM768,
+            rustls::NamedGroup::X25519
+        ]
+    );
+    // QUIC aborts the process if its first suite has a shorter key.
+    let first = provider.cipher_suites[0].suite();
+    assert_eq!(first, rustls::CipherSuite::TLS13_AES_256_GCM_SHA384);
+}
+
+#[tokio::test]
+async fn a_lane_over_ipv6_where_there_is_one() {
+    let (a, mut b) = (Device::new().await, Device::new().await);
+    let addr = SocketAddr::from((std::net::Ipv6Addr::LOCALHOST, b.network.port()));
+    let direct = logic::wire::Address::Direct(addr);
+    if !b.network.addresses().contains(&direct) {
+        return;
+    }
+    let ab = a.network.connect_guest(b.id(), &[direct], PATIENCE).await;
+    let (ab, ba) = (ab.unwrap(), b.guest().await);
+    ba.vouch();
+    carry(&ab, &ba, Lane::Tcp, &payload(100_000)).await;
+}

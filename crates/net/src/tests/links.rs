@@ -5,7 +5,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iroh::{Endpoint, EndpointAddr, EndpointId, SecretKey, TransportAddr, endpoint::presets};
+use iroh::{
+    Endpoint, EndpointAddr, EndpointId, SecretKey, TransportAddr,
+    endpoint::{Connection, PortmapperConfig, presets},
+};
 use logic::{Misbehaved, hello::Credentials};
 use seal::{DeviceKey, pki::Role};
 use testkit::circle::{LIFETIME, TestCircle};
@@ -81,7 +84,10 @@ async fn a_member_of_another_circle_is_refused_and_learns_no_name() {
     let mut other = TestCircle::new(8);
     let foreign = join(&mut other, "eve", &|_| {}).await;
     let refused = foreign.call(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.heard(Misbehaved::CrlWrongIssuer).await;
 }
 
@@ -90,7 +96,10 @@ async fn an_expired_member_is_refused() {
     let (_, a, b) = two(|_| {}).await;
     *b.owner.later.lock().unwrap() = LIFETIME + Duration::from_secs(86_400);
     let refused = a.call(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.heard(Misbehaved::CertificateExpired).await;
 }
 
@@ -99,7 +108,10 @@ async fn a_blocked_member_is_refused() {
     let (_, a, b) = two(|_| {}).await;
     b.owner.blocked.lock().unwrap().push(a.id());
     let refused = a.call(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.heard(Misbehaved::BlockedConnected).await;
 }
 
@@ -109,7 +121,10 @@ async fn somebody_elses_certificate_is_no_use() {
     let thief = Device::new().await;
     set(&thief, a.owner.credentials.lock().unwrap().clone());
     let refused = thief.call(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     b.owner.heard(Misbehaved::HelloKeyMismatch).await;
 }
 
@@ -118,51 +133,49 @@ async fn a_locked_device_dials_nobody_and_answers_nobody() {
     let (_, a, b) = two(|_| {}).await;
     set(&b, None);
     let refused = a.call(&b).await;
-    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    assert!(
+        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
+        "{refused:?}"
+    );
     assert!(matches!(b.call(&a).await, Err(ConnectError::NoCredentials)));
     assert_eq!(b.owner.offences(), []);
 }
 
 /// A member's ALPN, and then whatever the attacker likes.
-async fn evil(victim: &Device) -> iroh::endpoint::Connection {
+async fn evil(victim: &Device) -> (Endpoint, Connection) {
     let endpoint = Endpoint::builder(presets::Empty)
         .crypto_provider(tls::provider())
         .secret_key(SecretKey::from_bytes(&DeviceKey::generate().seed()))
+        .portmapper_config(PortmapperConfig::Disabled)
         .bind()
         .await
         .unwrap();
     let id = EndpointId::from_bytes(victim.id().as_bytes()).unwrap();
     let addr = EndpointAddr::from_parts(id, [TransportAddr::Ip(victim.addr())]);
     let conn = endpoint.connect(addr, ALPN_MEMBER).await.unwrap();
-    tokio::spawn({
-        let conn = conn.clone();
-        async move {
-            conn.closed().await;
-            endpoint.close().await;
-        }
-    });
-    conn
+    (endpoint, conn)
 }
 
 #[tokio::test]
 async fn an_oversize_hello_is_cut_before_memory_is_taken() {
     let (_, _, b) = two(|_| {}).await;
-    let conn = evil(&b).await;
+    let (_endpoint, conn) = evil(&b).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
     b.owner.heard(Misbehaved::FrameTooLong).await;
-    assert_eq!(Goodbye::heard(&conn.closed().await), Goodbye::Refused);
+    let end = conn.closed().await;
+    assert_eq!(Goodbye::heard(&end), Goodbye::Refused, "{end:?}");
 }
 
 #[tokio::test]
 async fn a_truncated_and_a_garbled_hello_are_named() {
     let (_, _, b) = two(|_| {}).await;
-    let conn = evil(&b).await;
+    let (_endpoint, conn) = evil(&b).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 4, 0, 1, 2, 3]).await.unwrap();
     send.finish().unwrap();
     b.owner.heard(Misbehaved::FrameTruncated).await;
-    let conn = evil(&b).await;
+    let (_endpoint, conn) = evil(&b).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 0, 2, 250, 250]).await.unwrap();
     b.owner.heard(Misbehaved::FrameGarbled).await;
@@ -171,7 +184,7 @@ async fn a_truncated_and_a_garbled_hello_are_named() {
 #[tokio::test]
 async fn a_slow_hello_is_cut_at_the_deadline() {
     let (_, _, b) = two(|l| l.handshake = Duration::from_millis(300)).await;
-    let conn = evil(&b).await;
+    let (_endpoint, conn) = evil(&b).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 4]).await.unwrap();
     b.owner.heard(Misbehaved::HandshakeTooSlow).await;

@@ -1,10 +1,8 @@
 //! Attacks on a device over real sockets on loopback, and the story that must survive them.
 
-#![allow(clippy::unwrap_used)]
-
 mod guests;
-mod lanes;
 mod lan;
+mod lanes;
 mod links;
 
 use std::{
@@ -45,7 +43,10 @@ impl Owner {
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!("{offence:?} is not among {:?}", self.offences.lock().unwrap());
+            panic!(
+                "{offence:?} is not among {:?}",
+                self.offences.lock().unwrap()
+            );
         }
     }
 

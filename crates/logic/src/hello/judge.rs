@@ -1,7 +1,7 @@
 //! What both sides check about the other one.
 
 use seal::Timestamp;
-use seal::pki::{Certificate, CertifiedDevice, Crl, verify_device};
+use seal::pki::{Certificate, CertifiedDevice, Crl, PkiFault, verify_device};
 
 use super::message::{Context, Side, Signed, Statement};
 use super::{Credentials, PeerProven};
@@ -56,14 +56,14 @@ pub(super) fn judge(
     }
     signed.check(side, context, first)?;
     let theirs = statement.crls()?;
-    let newer_crls = news(&chain, &theirs, credentials)?;
-    let crls: Vec<_> = credentials
-        .crls
-        .iter()
-        .chain(&newer_crls)
-        .cloned()
-        .collect();
-    let device = verify_device(&credentials.root, &chain, &crls, now)?;
+    let crls: Vec<_> = credentials.crls.iter().chain(&theirs).cloned().collect();
+    let verdict = verify_device(&credentials.root, &chain, &crls, now);
+    let (device, newer_crls) = match (verdict, news(&chain, &theirs, credentials)) {
+        (Ok(device), Ok(newer_crls)) => (device, newer_crls),
+        // A forged list does not count, so its issuer's is missing: the forgery is the better name for it.
+        (Ok(_) | Err(PkiFault::NoCrl), Err(offence)) => return Err(offence),
+        (Err(fault), _) => return Err(fault.into()),
+    };
     Ok(Judged {
         statement,
         device,

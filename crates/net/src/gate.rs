@@ -1,0 +1,151 @@
+//! Who may start a handshake now: a rate per network and a bound on what is remembered.
+//!
+//! No sockets and no clock: time comes in. Used for QUIC and for TCP. A caller whose address is not
+//! proven (its source may be forged) is first sent away for a proof, later ignored; so somebody who
+//! forges the address of an honest peer can at most cost it one round trip.
+
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    time::{Duration, Instant},
+};
+
+/// Networks remembered at once.
+const REMEMBERED: usize = 4096;
+
+/// What to do with a handshake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Go on.
+    Admit,
+    /// Let the caller prove its address first, then count it again.
+    Prove,
+    /// Do not answer.
+    Ignore,
+}
+
+/// Handshakes per network over about the last second.
+pub(crate) struct Gate {
+    calm: f64,
+    flood: f64,
+    seen: HashMap<IpAddr, (f64, Instant)>,
+}
+
+impl Gate {
+    /// `calm` and `flood`: handshakes per second and network.
+    pub(crate) fn new(calm: u32, flood: u32) -> Self {
+        Self {
+            calm: f64::from(calm),
+            flood: f64::from(flood),
+            seen: HashMap::new(),
+        }
+    }
+
+    /// Counts a handshake from `from`; `proven`: the address was proven; `busy`: too many
+    /// handshakes are going on.
+    pub(crate) fn knock(&mut self, from: IpAddr, proven: bool, busy: bool, now: Instant) -> Verdict {
+        let count = self.count(network(from), now);
+        if count > self.flood {
+            Verdict::Ignore
+        } else if !proven && (busy || count > self.calm) {
+            Verdict::Prove
+        } else {
+            Verdict::Admit
+        }
+    }
+
+    /// A leaky count: every handshake adds one, and it decays to nothing in one second at the
+    /// flood rate.
+    fn count(&mut self, network: IpAddr, now: Instant) -> f64 {
+        if self.seen.len() >= REMEMBERED && !self.seen.contains_key(&network) {
+            self.forget(now);
+        }
+        let entry = self.seen.entry(network).or_insert((0.0, now));
+        let past = now.saturating_duration_since(entry.1).as_secs_f64();
+        *entry = ((entry.0 - past * self.flood).max(0.0) + 1.0, now);
+        entry.0 = entry.0.min(2.0 * self.flood);
+        entry.0
+    }
+
+    /// Makes room: first those who have been quiet; if nobody has, everybody.
+    fn forget(&mut self, now: Instant) {
+        self.seen
+            .retain(|_, (_, at)| now.saturating_duration_since(*at) < Duration::from_secs(2));
+        if self.seen.len() >= REMEMBERED {
+            self.seen.clear();
+        }
+    }
+}
+
+/// The network that an address stands for: IPv4 /24, IPv6 /64.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, c, _] = ip.octets();
+            IpAddr::from([a, b, c, 0])
+        }
+        IpAddr::V6(ip) => {
+            let [a, b, c, d, ..] = ip.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn v4(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    #[test]
+    fn a_calm_network_is_admitted_for_ever() {
+        let mut gate = Gate::new(5, 20);
+        let start = Instant::now();
+        for i in 0..1000 {
+            let now = start + Duration::from_millis(250 * i);
+            assert_eq!(gate.knock(v4(1), false, false, now), Verdict::Admit);
+        }
+    }
+
+    #[test]
+    fn a_forger_is_asked_for_a_proof_then_ignored_and_only_in_its_network() {
+        let mut gate = Gate::new(5, 20);
+        let now = Instant::now();
+        let verdicts: Vec<_> = (0..60)
+            .map(|i| gate.knock(v4(i), false, false, now))
+            .collect();
+        assert_eq!(verdicts[4], Verdict::Admit);
+        assert_eq!(verdicts[5], Verdict::Prove);
+        assert_eq!(verdicts[59], Verdict::Ignore);
+        let other = IpAddr::from([198, 51, 100, 1]);
+        assert_eq!(gate.knock(other, false, false, now), Verdict::Admit);
+        let later = now + Duration::from_secs(3);
+        assert_eq!(gate.knock(v4(1), false, false, later), Verdict::Admit);
+    }
+
+    #[test]
+    fn a_busy_device_wants_proof_of_address_from_everybody() {
+        let mut gate = Gate::new(5, 20);
+        let now = Instant::now();
+        assert_eq!(gate.knock(v4(1), false, true, now), Verdict::Prove);
+        assert_eq!(gate.knock(v4(1), true, true, now), Verdict::Admit);
+    }
+
+    #[test]
+    fn memory_is_bounded_whoever_knocks() {
+        let mut gate = Gate::new(5, 20);
+        let now = Instant::now();
+        for i in 0..3 * REMEMBERED as u32 {
+            gate.knock(IpAddr::from(i.rotate_left(8).to_be_bytes()), false, false, now);
+        }
+        assert!(gate.seen.len() <= REMEMBERED);
+    }
+
+    #[test]
+    fn mapped_and_plain_ipv4_are_one_network() {
+        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
+        assert_eq!(network(mapped), network(v4(9)));
+    }
+}

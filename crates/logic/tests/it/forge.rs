@@ -66,5 +66,6 @@ impl Signed {
 fn transcript(side: u8, speaker: DeviceId, context: &Context, first: &[u8], statement: &[u8]) -> Vec<u8> {
     let listener = if speaker == context.local { context.remote } else { context.local };
     let (first, said) = (blake3::hash(first), blake3::hash(statement));
-    [&[side][..], &context.exporter, speaker.as_bytes(), listener.as_bytes(), first.as_bytes(), said.as_bytes()].concat()
+    [&[side][..], &context.exporter, speaker.as_bytes(), listener.as_bytes(), first.as_bytes(), said.as_bytes()]
+        .concat()
 }

@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use seal::Timestamp;
 use seal::pki::Role;
 use serde_bytes::ByteBuf;
-use testkit::circle::{FOUNDED, LIFETIME, TestDevice, TestMember};
 use testkit::TestCircle;
+use testkit::circle::{FOUNDED, LIFETIME, TestDevice, TestMember};
 
 use crate::forge::{Message, Signed, Statement};
 
@@ -81,7 +81,11 @@ impl Scene {
     }
 
     /// Bob's reply with a changed statement, signed by his real key; what Ada makes of it.
-    fn forged_reply(&self, versions: (u16, u16), change: impl FnOnce(&mut Statement)) -> Result<PeerProven, HelloError> {
+    fn forged_reply(
+        &self,
+        versions: (u16, u16),
+        change: impl FnOnce(&mut Statement),
+    ) -> Result<PeerProven, HelloError> {
         let credentials = self.circle.credentials(&self.ada);
         let (dialer, hello) = Dialer::start_with(versions, &self.ada.key, &credentials, self.here(1)).unwrap();
         let (_, reply) = self.answer(hello.body()).unwrap();
@@ -99,7 +103,10 @@ fn two_members_prove_themselves() {
     let (dialer, hello) = scene.hello();
     let (ada, reply) = scene.answer(hello.body()).unwrap();
     let bob = dialer.finish(reply.body(), &scene.circle.credentials(&scene.ada), FOUNDED).unwrap();
-    assert_eq!((ada.device(), ada.member_name(), ada.device_name(), ada.role()), (scene.ada.id(), "Ada", "desk", Role::Admin));
+    assert_eq!(
+        (ada.device(), ada.member_name(), ada.device_name(), ada.role()),
+        (scene.ada.id(), "Ada", "desk", Role::Admin)
+    );
     assert_eq!((bob.device(), bob.member(), bob.role()), (scene.bob.id(), scene.bob_member.id(), Role::Reader));
     assert_eq!(bob.boot(), scene.circle.credentials(&scene.bob).boot);
     assert_eq!((ada.version(), bob.version()), (1, 1));
@@ -306,7 +313,10 @@ fn chains_of_a_wrong_length_are_refused() {
         statement.chain.extend(vec![again; 5]);
     });
     scene.refused(&long, Misbehaved::ChainTooLong);
-    scene.refused(&scene.forged(|statement| statement.chain[0] = ByteBuf::from([7; 30])), Misbehaved::CertificateInvalid);
+    scene.refused(
+        &scene.forged(|statement| statement.chain[0] = ByteBuf::from([7; 30])),
+        Misbehaved::CertificateInvalid,
+    );
 }
 
 #[test]

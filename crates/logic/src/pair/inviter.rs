@@ -117,14 +117,8 @@ impl Asking {
         }
         let own_chain = roster.chain_of(channel.local, now).ok_or(InviterFault::NotCertified)?;
         let id = self.inviter.invitation;
-        let role = match invitations.get(id).map(|invitation| invitation.aim) {
-            Some(Aim::Join { role }) if invitations.consume(id, channel.remote, &self.request.name, now).is_ok() => {
-                role
-            }
-            _ => {
-                let frame = self.inviter.proven.seal(&FromInviter::Refused(Refusal::InvitationOver), PAIR_FRAME)?;
-                return Ok(Decision::Over(Refusal::InvitationOver, frame));
-            }
+        let Some(Aim::Join { role }) = invitations.get(id).map(|invitation| invitation.aim) else {
+            return self.over();
         };
         let request = MemberRequest {
             member: self.request.member,
@@ -133,6 +127,10 @@ impl Asking {
             recipient: &self.request.recipient,
         };
         let certificate = issue_member(issuer, &request, Validity::starting(now, MEMBER_LIFETIME))?;
+        // The certificate leaves this function only if the invitation was open until now.
+        if invitations.consume(id, channel.remote, &self.request.name, now).is_err() {
+            return self.over();
+        }
         let welcome = Welcome {
             root: ByteBuf::from(roster.root().der()),
             certificate: ByteBuf::from(certificate.der()),
@@ -143,6 +141,14 @@ impl Asking {
         let inviter_member = own_chain.get(1).and_then(Certificate::member).ok_or(InviterFault::NotCertified)?;
         let welcoming = Welcoming { proven: self.inviter.proven, invitation: id, certificate, role, inviter_member };
         Ok(Decision::Welcome(Box::new(welcoming), frame))
+    }
+}
+
+impl Asking {
+    fn over(mut self) -> Result<Decision, InviterFault> {
+        let refusal = Refusal::InvitationOver;
+        let frame = self.inviter.proven.seal(&FromInviter::Refused(refusal), PAIR_FRAME)?;
+        Ok(Decision::Over(refusal, frame))
     }
 }
 

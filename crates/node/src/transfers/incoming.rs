@@ -8,12 +8,13 @@ use super::outgoing::End;
 use super::pool::{Parcel, Pool};
 use super::ports::{Decision, Stream, What};
 use super::record::{Accepted, Ended};
-use super::writing::Intake;
+use super::leftovers::Leftovers;
+use super::writing::{Chore, Intake};
 use api::types::TransferState;
 use logic::Misbehaved;
 use logic::transfer::path::Naming;
 use logic::transfer::receipt::SignedReceipt;
-use logic::transfer::{Effect, FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
+use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
 use serde_bytes::ByteBuf;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -130,7 +131,10 @@ async fn decide(
             }
             command = commands.recv() => match command.unwrap_or(Command::Yield) {
                 Command::Decided(Err(reason)) => return reject(item, control, reason).map(Err),
-                Command::Cancel => return reject(item, control, Reason::Asked).map(Err),
+                Command::Cancel => {
+                    control.send(&FromReceiver::Reject(Reason::Asked));
+                    return Ok(Err(End::Over));
+                }
                 Command::Yield => return Ok(Err(End::Yielded)),
                 Command::Lane(_) => return Err(Misbehaved::LaneNotGranted.into()),
                 Command::Decided(Ok(())) | Command::Pause(_) | Command::Limit(_) => {}
@@ -240,7 +244,9 @@ struct Run {
     lanes: JoinSet<Result<(), Broken>>,
     lanes_seen: usize,
     parcels: mpsc::UnboundedSender<Parcel>,
-    effects: std::sync::mpsc::Sender<Effect>,
+    chores: std::sync::mpsc::Sender<Chore>,
+    /// In a resumed run: what earlier runs left and is not listed any more.
+    leftovers: Option<Leftovers>,
     threads: Vec<JoinHandle<()>>,
     guard: Threads,
     land: bool,
@@ -264,10 +270,11 @@ impl Run {
         control: Control<FromSender>,
         token: Token,
     ) -> Self {
+        let leftovers = building.is_resumed().then(Leftovers::default);
         let intake = Arc::new(Intake::new(engine, building, Pool::new(BUFFERS)));
         let (parcels, from_lanes) = mpsc::unbounded_channel();
         let from_lanes = Arc::new(Mutex::new(from_lanes));
-        let (effects, to_do) = std::sync::mpsc::channel();
+        let (chores, to_do) = std::sync::mpsc::channel();
         let worker = intake.clone();
         let mut threads = vec![spawn_blocking(move || worker.work(&to_do))];
         for _ in 0..WRITERS {
@@ -283,7 +290,8 @@ impl Run {
             lanes,
             lanes_seen: 0,
             parcels,
-            effects,
+            chores,
+            leftovers,
             threads,
             guard,
             land: false,
@@ -294,6 +302,9 @@ impl Run {
     async fn drive(mut self, commands: &mut mpsc::UnboundedReceiver<Command>, resume: bool) -> Result<End, Broken> {
         if resume {
             self.item.happened(What::Resumed { had_bytes: 0 });
+        }
+        if self.item.record().paused {
+            self.obey(Command::Pause(true))?;
         }
         let intake = self.intake.clone();
         loop {
@@ -335,8 +346,12 @@ impl Run {
             }
             return Ok(());
         }
+        let leftovers = self.leftovers.as_mut().map(|leftovers| leftovers.note(&message)).unwrap_or_default();
         self.intake.engine().handle(message)?;
         self.intake.tell();
+        for chore in leftovers {
+            let _ = self.chores.send(chore);
+        }
         Ok(())
     }
 
@@ -389,7 +404,7 @@ impl Run {
                 None => break,
                 Some(ReceiverAction::Send(message)) => self.control.send(&message),
                 Some(ReceiverAction::Do(effect)) => {
-                    let _ = self.effects.send(effect);
+                    let _ = self.chores.send(Chore::Effect(effect));
                 }
                 Some(ReceiverAction::Warn { path, reason }) => self.item.warn(&path.to_string(), &in_words(&reason)),
                 Some(ReceiverAction::Land) => self.land = true,
@@ -410,10 +425,10 @@ impl Run {
 
     /// Ends lanes and threads and waits for them. Gives what is left of the run.
     async fn wind_up(self) -> (Arc<Item>, Option<Intake>, Control<FromSender>) {
-        let Self { item, intake, control, mut lanes, parcels, effects, threads, guard, .. } = self;
+        let Self { item, intake, control, mut lanes, parcels, chores, threads, guard, .. } = self;
         drop(guard);
         lanes.shutdown().await;
-        drop((parcels, effects));
+        drop((parcels, chores));
         for thread in threads {
             let _ = thread.await;
         }

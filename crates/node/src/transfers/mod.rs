@@ -17,6 +17,7 @@ mod incoming;
 mod item;
 mod lanes;
 mod late;
+mod leftovers;
 mod outgoing;
 mod pool;
 mod ports;

@@ -1,1 +1,6 @@
-//! Tests.
+//! Whole transfers between two services over links in memory that can be cut after any byte, with real files.
+
+#![allow(clippy::unwrap_used)]
+
+mod story;
+mod world;

@@ -10,7 +10,8 @@ use logic::transfer::limits::HELD_BATCH;
 use logic::transfer::listing::Mtime;
 use logic::transfer::path::RelPath;
 use logic::transfer::{Admit, Effect, Reason, Receiver, Target};
-use std::collections::HashMap;
+use super::leftovers::name_hash;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -37,6 +38,15 @@ pub(super) struct Intake {
     late: Mutex<Late>,
     pub pool: Pool,
     over: Mutex<Option<Broken>>,
+}
+
+/// Something for the thread that does not write content.
+#[derive(Debug)]
+pub(super) enum Chore {
+    /// What the engine wants.
+    Effect(Effect),
+    /// Everything in this directory (`None`: the top) goes whose name is not among these.
+    Prune { dir: Option<RelPath>, keep: HashSet<u64> },
 }
 
 /// A block on its way to the disk.
@@ -263,10 +273,14 @@ impl Intake {
         }
     }
 
-    /// Carries out effects until there are no more.
-    pub fn work(&self, effects: &mpsc::Receiver<Effect>) {
-        while let Ok(effect) = effects.recv() {
-            if let Err(broken) = self.perform(effect) {
+    /// Does chores until there are no more.
+    pub fn work(&self, chores: &mpsc::Receiver<Chore>) {
+        while let Ok(chore) = chores.recv() {
+            let done = match chore {
+                Chore::Effect(effect) => self.perform(effect),
+                Chore::Prune { dir, keep } => self.prune(dir.as_ref(), &keep),
+            };
+            if let Err(broken) = done {
                 return self.fail(broken);
             }
             self.wake.notify_one();
@@ -297,6 +311,22 @@ impl Intake {
             }
         }
         Ok(())
+    }
+
+    /// Removes everything from a directory that is not listed.
+    fn prune(&self, dir: Option<&RelPath>, keep: &HashSet<u64>) -> Result<(), Broken> {
+        let prune = || -> Result<(), LandingError> {
+            let at = dir.map(disk_path).transpose()?;
+            for name in self.building.names(at.as_ref())? {
+                if !keep.contains(&name_hash(name.as_bytes()))
+                    && let Ok(path) = RelPath::child(dir, name.as_bytes())
+                {
+                    self.building.remove(&disk_path(&path)?)?;
+                }
+            }
+            Ok(())
+        };
+        prune().or_else(|error| objection(error).map(drop))
     }
 
     fn make_dir(&self, path: &RelPath, mtime: Mtime) -> Result<(), LandingError> {

@@ -173,6 +173,26 @@ impl Building {
             .map_err(LandingError::at(path.as_path()))
     }
 
+    /// Names in a directory of the tree (`None`: its top), in no order; empty when there is no such directory.
+    pub fn names(&self, path: Option<&RelPath>) -> Result<Vec<OsString>, LandingError> {
+        use std::os::unix::ffi::OsStrExt;
+        let read = || -> io::Result<Vec<OsString>> {
+            let dir = match path {
+                Some(path) => self.tree.dir(path)?,
+                None => self.tree.root().clone(),
+            };
+            let names = fs::Dir::read_from(&dir)?.map(|entry| {
+                entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
+            });
+            let names: Vec<_> = names.collect::<Result<_, _>>()?;
+            Ok(names.into_iter().filter(|name| name != "." && name != "..").collect())
+        };
+        match read() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            names => names.map_err(LandingError::at(path.map_or(Path::new(""), RelPath::as_path))),
+        }
+    }
+
     /// Removes whatever lies at `path`, with all below it; no error when nothing does.
     pub fn remove(&self, path: &RelPath) -> Result<(), LandingError> {
         self.tree.forget();

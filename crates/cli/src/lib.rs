@@ -53,7 +53,7 @@ where
     H: FnOnce(&Start) -> ApiResult<Arc<dyn Host>>,
 {
     let args: Vec<OsString> = args.collect();
-    let cli = match parse(&args) {
+    let cli = match parse(&args, terminal.columns) {
         Ok(cli) => cli,
         Err(error) => return print::usage(&mut terminal, &error, wants_json(&args)),
     };
@@ -74,9 +74,9 @@ where
 }
 
 /// Parses the command line.
-fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+fn parse(args: &[OsString], columns: u16) -> Result<Cli, clap::Error> {
     use clap::FromArgMatches;
-    let matches = args::command().try_get_matches_from(args)?;
+    let matches = args::command(columns).try_get_matches_from(args)?;
     Cli::from_arg_matches(&matches)
 }
 

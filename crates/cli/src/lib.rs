@@ -58,7 +58,10 @@ where
         Err(error) => return print::usage(&mut terminal, &error, wants_json(&args)),
     };
     terminal.choose_color(cli.global.color);
-    let start = Start { home: cli.global.home.clone(), verbosity: cli.global.verbose };
+    let start = Start {
+        home: cli.global.home.clone().filter(|home| !home.as_os_str().is_empty()),
+        verbosity: cli.global.verbose,
+    };
     let mut context = Context::new(terminal, cli.global);
     let outcome = match open(&start) {
         Ok(host) => {

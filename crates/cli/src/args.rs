@@ -19,7 +19,6 @@ use crate::terminal::ColorChoice;
     disable_help_subcommand = true,
     subcommand_required = true,
     arg_required_else_help = true,
-    max_term_width = 100,
     after_help = "\
 Begin here:
   warren demo                                   three devices on this machine, at work
@@ -112,9 +111,9 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("Watching and setting up", &["log", "demo", "service", "completions", "man", "version"]),
 ];
 
-/// The whole command line, with its commands grouped in the help.
-pub(crate) fn command() -> clap::Command {
-    let command = Cli::command();
+/// The whole command line, with its commands grouped in the help, which is wrapped at so many columns.
+pub(crate) fn command(columns: u16) -> clap::Command {
+    let command = Cli::command().term_width(columns.clamp(40, 110).into());
     let groups = grouped(&command);
     command.help_template(format!(
         "{{about}}\n\n{{usage-heading}} {{usage}}\n\n{groups}Options for every command:\n{{options}}{{after-help}}"
@@ -145,12 +144,12 @@ mod tests {
 
     #[test]
     fn command_line_is_consistent() {
-        command().debug_assert();
+        command(100).debug_assert();
     }
 
     #[test]
     fn every_command_is_in_one_group_and_has_help_with_an_example() {
-        let command = command();
+        let command = command(100);
         let mut grouped: Vec<&str> = GROUPS.iter().flat_map(|(_, names)| *names).copied().collect();
         let mut all: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
         grouped.sort_unstable();

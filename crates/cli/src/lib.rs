@@ -53,12 +53,15 @@ where
     H: FnOnce(&Start) -> ApiResult<Arc<dyn Host>>,
 {
     let args: Vec<OsString> = args.collect();
-    let cli = match parse(&args) {
+    let cli = match parse(&args, terminal.columns) {
         Ok(cli) => cli,
         Err(error) => return print::usage(&mut terminal, &error, wants_json(&args)),
     };
     terminal.choose_color(cli.global.color);
-    let start = Start { home: cli.global.home.clone(), verbosity: cli.global.verbose };
+    let start = Start {
+        home: cli.global.home.clone().filter(|home| !home.as_os_str().is_empty()),
+        verbosity: cli.global.verbose,
+    };
     let mut context = Context::new(terminal, cli.global);
     let outcome = match open(&start) {
         Ok(host) => {
@@ -74,9 +77,9 @@ where
 }
 
 /// Parses the command line.
-fn parse(args: &[OsString]) -> Result<Cli, clap::Error> {
+fn parse(args: &[OsString], columns: u16) -> Result<Cli, clap::Error> {
     use clap::FromArgMatches;
-    let matches = args::command().try_get_matches_from(args)?;
+    let matches = args::command(columns).try_get_matches_from(args)?;
     Cli::from_arg_matches(&matches)
 }
 

@@ -9,7 +9,12 @@ pub(crate) fn nearest<'a>(typed: &str, candidates: &'a [String]) -> Option<&'a s
     candidates
         .iter()
         .map(|name| (strsim::jaro_winkler(&typed, &name.to_lowercase()), name))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .filter(|(likeness, name)| *likeness >= ALIKE || is_one_slip(&typed, &name.to_lowercase()))
         .max_by(|(a, _), (b, _)| a.total_cmp(b))
         .map(|(_, name)| name.as_str())
+}
+
+/// True if one typing slip (a letter wrong, missing, too many, or two swapped) makes one name of the other.
+fn is_one_slip(typed: &str, name: &str) -> bool {
+    typed.chars().count() > 1 && strsim::damerau_levenshtein(typed, name) == 1
 }

@@ -194,3 +194,11 @@ fn drop_a_stale_socket_beside(path: &std::path::Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path.with_extension("other"), "").unwrap();
 }
+
+#[test]
+fn every_call_is_documented() {
+    let docs = include_str!("../../../../docs/api.md");
+    for name in warren_api::CALLS {
+        assert!(docs.contains(&format!("\n| `{name}` |")), "{name} is missing in docs/api.md");
+    }
+}

@@ -21,7 +21,7 @@ pub(crate) struct Completions {
 impl Completions {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut crate::args::command(), "warren", &mut script);
+        clap_complete::generate(self.shell, &mut crate::args::command(100), "warren", &mut script);
         cx.write_out(&String::from_utf8_lossy(&script));
         Ok(())
     }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::receive::{describe, waiting};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
-use crate::print::{Page, Show};
+use crate::print::{Page, Show, ending};
 
 /// Offers that wait for your decision
 #[derive(Debug, Args)]
@@ -67,7 +67,7 @@ impl Show for Offers {
         }
         for offer in &self.0 {
             let id: String = offer.id.chars().take(8).collect();
-            page.line(format!("{id}  {}", describe(offer)));
+            page.line(format!("{id}  {}", describe(offer).trim_end()));
         }
         page.line("");
         page.line("`warren inbox accept ID` or `warren inbox reject ID` (or --all).");
@@ -85,7 +85,7 @@ impl Show for Decided {
             page.line("No offers wait.");
         }
         for transfer in &self.0 {
-            transfer.human(page);
+            page.line(ending(page, transfer));
         }
     }
 }

@@ -48,7 +48,7 @@ fn write(dir: &Path) -> std::io::Result<Vec<String>> {
     std::fs::create_dir_all(dir)?;
     let mut files = Vec::new();
     // The template is for the terminal; a man page lists commands by itself.
-    let mut program = crate::args::command().help_template("{about}");
+    let mut program = crate::args::command(100).help_template("{about}");
     program.build();
     let mut put = |name: String, command: clap::Command| -> std::io::Result<()> {
         let path = dir.join(format!("{name}.1"));

@@ -84,14 +84,14 @@ enum Action {
         /// Who
         name: String,
         #[command(flatten)]
-        rule: Rule,
+        rule: OfferRule,
     },
 }
 
 /// What happens to offers.
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
-struct Rule {
+struct OfferRule {
     /// Accept without asking up to this size, for example 500M, or `always`
     #[arg(long, value_name = "SIZE|always", value_parser = parse_accept)]
     auto_accept: Option<u64>,

@@ -41,6 +41,36 @@ impl Show for TransferList {
 impl Show for Transfer {
     fn human(&self, page: &mut Page) {
         page.line(ending(page, self));
+        page.field("id", clean(&self.id));
+        page.field("peer", format!("{} {}", clean(&self.peer), clean(&self.device_id)));
+        let more = if self.scanned { "" } else { " so far" };
+        page.field(
+            "bytes",
+            format!(
+                "{} of {}{more}, {} over the wire",
+                size(self.bytes_done),
+                size(self.bytes_total),
+                size(self.bytes_wire)
+            ),
+        );
+        page.field("files", format!("{} of {}{more}", self.files_done, self.files_total));
+        if self.state == TransferState::Running {
+            let left = self.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
+            page.field("rate", format!("{}{left}", rate(self.rate)));
+        }
+        if let Some(limit) = self.rate_limit {
+            page.field("limit", rate(limit));
+        }
+        if let Some(lane) = &self.lane {
+            page.field("lane", clean(lane));
+        }
+        page.field("made", page.time(self.created_at));
+        if let Some(ended) = self.ended_at {
+            page.field("ended", page.time(ended));
+        }
+        if let Some(receipt) = &self.receipt {
+            page.field("receipt", clean(receipt));
+        }
     }
 }
 

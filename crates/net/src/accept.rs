@@ -4,7 +4,7 @@
 //! `Limits::handshake` to prove a key and, as a member, its membership.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use logic::Misbehaved;
 use seal::DeviceId;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     tls::HandshakeError,
 };
 
-/// TCP calls that may be unanswered at once.
+/// TCP calls that may be unanswered at once, of those who are expected and of all others.
 const TCP_HANDSHAKES: usize = 64;
 /// How long a refused member may take to read the refusal.
 const LINGER: Duration = Duration::from_millis(500);
@@ -179,7 +179,8 @@ async fn member(
 }
 
 async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
-    let handshakes = Arc::new(tokio::sync::Semaphore::new(TCP_HANDSHAKES));
+    let expected = Arc::new(Semaphore::new(TCP_HANDSHAKES));
+    let strange = Arc::new(Semaphore::new(TCP_HANDSHAKES));
     loop {
         let (socket, addr) = match listener.accept().await {
             Ok(call) => call,
@@ -193,12 +194,15 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
         if door.shared.deaf.is_cancelled() {
             continue;
         }
-        if !holds_ticket(&door.shared, addr.ip())
-            && door.knock(addr, true, false) == Verdict::Ignore
-        {
+        // Ticket holders have places of their own, so that a flood cannot take them.
+        let places = if door.shared.tickets.expects(addr.ip()) {
+            &expected
+        } else if door.knock(addr, true, false) == Verdict::Ignore {
             continue;
-        }
-        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+        } else {
+            &strange
+        };
+        let Ok(permit) = places.clone().try_acquire_owned() else {
             continue;
         };
         let shared = door.shared.clone();
@@ -207,10 +211,6 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
             drop(permit);
         });
     }
-}
-
-fn holds_ticket(shared: &Shared, ip: IpAddr) -> bool {
-    shared.tickets.expects(ip)
 }
 
 async fn lane(shared: &Shared, socket: TcpStream, addr: SocketAddr) {

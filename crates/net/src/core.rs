@@ -4,7 +4,15 @@
 //! Invariants: when the connection ends, every stream of the link ends with an error, on TCP too;
 //! when the last handle is dropped, the connection is closed.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use iroh::{
     TransportAddr,
@@ -81,6 +89,7 @@ pub(crate) struct Core {
     dialled: bool,
     exporter: [u8; 32],
     inbox: AsyncMutex<mpsc::Receiver<Stream>>,
+    trusted: AtomicBool,
 }
 
 impl Core {
@@ -104,6 +113,7 @@ impl Core {
             dialled,
             exporter,
             inbox: AsyncMutex::new(inbox),
+            trusted: AtomicBool::new(false),
         });
         let ended = core.conn.weak_handle().closed();
         let cut = core.cut.clone();
@@ -122,10 +132,16 @@ impl Core {
         core
     }
 
-    /// The peer is trusted with the full windows from now on.
-    pub(crate) fn widen(&self) {
+    /// The peer is trusted with the full windows and with TCP lanes from now on.
+    pub(crate) fn trust(&self) {
+        self.trusted.store(true, Ordering::Relaxed);
         self.conn.set_receive_window(RECEIVE_WINDOW);
         self.conn.set_max_concurrent_bi_streams(STREAMS);
+    }
+
+    /// True after [`Core::trust`].
+    pub(crate) fn trusted(&self) -> bool {
+        self.trusted.load(Ordering::Relaxed)
     }
 
     /// Runs `task` until it ends or the network is closed.

@@ -105,7 +105,7 @@ impl Link {
         cut: CancellationToken,
     ) -> Self {
         let core = Core::start(shared, conn, dialled, context.exporter, desk, cut);
-        core.widen();
+        core.trust();
         Self {
             core,
             peer: Arc::new(peer),

@@ -185,6 +185,9 @@ pub(crate) async fn serve(core: Weak<Core>, mut recv: RecvHalf) -> Result<(), Fr
             return Ok(());
         };
         match message {
+            Message::Ask { id } | Message::DialMe { id, .. } if !core.trusted() => {
+                core.desk.say(Message::No { id }).await?;
+            }
             Message::Ask { id } => give_ticket(&core, id).await?,
             Message::Ticket { id, token, port } => core.desk.answered(id, Some((token, port)))?,
             Message::DialMe { id, token, port } => dial_back(&core, id, token, port).await?,

@@ -137,18 +137,32 @@ async fn a_stranger_has_one_stream_and_a_small_window_until_vouched_for() {
 #[tokio::test]
 async fn a_vanished_peer_is_noticed() {
     let quick = |l: &mut crate::Limits| l.silence = Duration::from_millis(600);
-    let (a, mut b) = (Device::limited(quick).await, Device::limited(quick).await);
-    let (ab, ba) = strangers(&a, &mut b).await;
-    // Its runtime freezes: nothing is sent, nothing is closed.
-    let frozen = std::thread::spawn(move || {
+    let (where_is, found) = tokio::sync::oneshot::channel();
+    let (thaw, frozen) = std::sync::mpsc::channel::<()>();
+    // A runtime that is not driven any more: the sockets are open, and nothing is sent or closed.
+    let peer = std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
             .build()
             .unwrap();
-        runtime.block_on(async { drop(ba) });
+        let _held = runtime.block_on(async {
+            let mut b = Device::limited(quick).await;
+            where_is.send((b.id(), b.addrs())).unwrap();
+            let link = b.guest().await;
+            link.vouch();
+            (b, link)
+        });
+        // The other end of the channel is dropped at the end of the test.
+        let _ = frozen.recv();
+        runtime.shutdown_background();
     });
-    frozen.join().unwrap();
-    let end = tokio::time::timeout(PATIENCE, ab.closed()).await;
-    assert!(end.is_ok());
+    let (id, addrs) = found.await.unwrap();
+    let a = Device::limited(quick).await;
+    let link = a.network.connect_guest(id, &addrs, PATIENCE).await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, link.closed()).await;
+    assert_eq!(end.unwrap(), Goodbye::Silent);
+    drop(thaw);
+    peer.join().unwrap();
 }
 
 #[tokio::test]

@@ -84,6 +84,14 @@ async fn where_tcp_is_refused_both_ways_quic_carries() {
     carry(&ab, &ba, Lane::Quic, &payload(700_000)).await;
 }
 
+#[tokio::test]
+async fn a_stranger_who_has_proven_nothing_gets_no_ticket() {
+    let (a, mut b) = (Device::new().await, Device::new().await);
+    let (ab, _ba) = (a.knock(&b).await.unwrap(), b.guest().await);
+    a.network.stop_listening();
+    assert_eq!(ab.open_bulk(1).await.unwrap().lane, Lane::Quic);
+}
+
 /// What an attacker can do who has a key of its own: TLS and a token.
 async fn show(key: &DeviceKey, victim: &Device, token: LinkToken) -> Result<(), LaneError> {
     let tls = LaneTls::new(&key.seed()).unwrap();

@@ -16,6 +16,8 @@ pub enum ErrorCode {
     Locked,
     /// The passphrase is wrong.
     WrongPassphrase,
+    /// A passphrase is needed and none was given: ask for it and try again.
+    PassphraseNeeded,
     /// No device is running in this home.
     NotRunning,
     /// A device is running in this home already.
@@ -53,6 +55,30 @@ pub struct ApiError {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+impl ErrorCode {
+    /// All kinds.
+    pub const ALL: &[Self] = &[
+        Self::BadRequest,
+        Self::NotFound,
+        Self::Exists,
+        Self::Locked,
+        Self::WrongPassphrase,
+        Self::PassphraseNeeded,
+        Self::NotRunning,
+        Self::AlreadyRunning,
+        Self::NotInitialised,
+        Self::NotAllowed,
+        Self::Unreachable,
+        Self::Refused,
+        Self::BadInvitation,
+        Self::DiskFull,
+        Self::Io,
+        Self::Damaged,
+        Self::Cancelled,
+        Self::Internal,
+    ];
 }
 
 impl ApiError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::types::{Identity, Join, Joined, Passphrase};
+use crate::types::{Identity, Join, Joined, Passphrase, SetSetting, Settings};
 use crate::{ApiResult, Service};
 
 /// Makes a device in an empty home.
@@ -47,6 +47,10 @@ pub trait Host: Send + Sync {
 
     /// Runs the device until it is told to stop by `shutdown`, SIGINT or SIGTERM; `ready` is called once it serves requests.
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()>;
+
+    /// Lists the settings of this home while no device runs in it, after changing one if `change` says so. Settings are no
+    /// secrets, so no passphrase is needed; the home is made if there is none.
+    async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings>;
 
     /// A client of the running device, or `NotRunning`.
     async fn running(&self) -> ApiResult<Arc<dyn Service>>;

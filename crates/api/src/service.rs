@@ -51,7 +51,7 @@ macro_rules! calls {
 
             /// Reads a request of the given name; `None` for an unknown name.
             pub fn read(name: &str, body: &[u8]) -> Option<serde_json::Result<Self>> {
-                let body = if body.is_empty() { b"{}" } else { body };
+                let body = if body.is_empty() { b"{}".as_slice() } else { body };
                 match name {
                     $( stringify!($name) => Some(serde_json::from_slice(body).map(Self::$variant)), )+
                     _ => None,

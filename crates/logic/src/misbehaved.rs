@@ -37,7 +37,11 @@ offences! {
     AddressRecordInvalid: "sent an address record with an address that cannot be one",
     AddressRecordRolledBack: "answered with an older address record than the one we said we have",
     AddressRecordTooLong: "sent an address record with too many addresses",
+    BadReceipt: "sent a receipt that does not prove what was sent",
     BeaconKeyUnauthorized: "sent a beacon key that no admin of the circle signed",
+    BlockBeyondEnd: "sent a block behind the end of its file",
+    BlockLengthWrong: "sent a block of the wrong length",
+    BlockTwice: "sent a block twice",
     BlockedConnected: "is blocked and connected all the same",
     CertificateExpired: "showed a certificate that is past its end",
     CertificateForeign: "showed a certificate that does not lead to the root of this circle",
@@ -49,6 +53,7 @@ offences! {
     ChainTooLong: "showed a chain of more certificates than a circle allows",
     ConfirmationSkipped: "asked for something before it proved that it knows the code",
     ConnectFlood: "started more connections than the limit allows",
+    ContentBeforeWanted: "sent content that was not wanted yet",
     CrlForged: "sent a revocation list whose signature does not hold",
     CrlInvalid: "sent bytes as a revocation list that are none",
     CrlMissing: "showed a chain without the revocation list of one of its issuers",
@@ -56,7 +61,10 @@ offences! {
     CrlStale: "showed a revocation list that is past its time",
     CrlTooBig: "sent a revocation list above the size limit",
     CrlWrongIssuer: "sent a revocation list of somebody who may not issue certificates here",
-    DeviceKeyMismatch: "certified another device key than the one it is connected with",
+    DeviceKeyMismatch: "asked for, or made, a certificate for another device key than the one it is connected with",
+    EntriesAfterEnd: "sent entries after the end of the listing",
+    EntryWithoutParent: "listed an entry without its directory",
+    FileHashWrong: "declared a hash that does not belong to the file",
     FrameGarbled: "sent a frame whose content is not a message",
     FrameOutOfTurn: "sent a message that does not belong to this step",
     FrameTooLong: "announced a frame above the size limit",
@@ -79,16 +87,37 @@ offences! {
     JoinNameInvalid: "asked for a name that no member or device may have",
     JoinProofInvalid: "asked to join with a key that it did not prove to hold",
     LaneKeyMismatch: "used the token of a lane that was given to another device",
+    LaneNotGranted: "opened a content lane that was not granted",
     LaneTokenUnknown: "opened a lane with a token that was never given or was used before",
+    LinkTargetInvalid: "listed a symbolic link that cannot exist",
+    ListingTooFarAhead: "listed entries further ahead than allowed",
+    ListingTooLong: "listed more entries than a transfer may have",
+    ListingTotalsWrong: "ended the listing with numbers that are not true",
+    ListingUnsorted: "listed a name twice or out of order",
+    MoreThanAccepted: "sent more than was accepted",
     NameAttemptsExceeded: "tried more names than a session allows",
+    NameEmpty: "sent an empty name",
+    NameTooLong: "sent a name that is too long",
+    NameTraversal: "sent a name that leads out of its directory",
+    NameWithNul: "sent a name with a NUL byte",
+    NameWithSeparator: "sent a path where a name belongs",
+    OfferInvalid: "sent an offer that breaks the limits",
+    PathTooDeep: "listed a path that is too deep or too long",
+    PieceMalformed: "sent a content frame that cannot be read",
+    ProgressUntrue: "confirmed what was never sent",
     RecordSignatureInvalid: "sent a record whose signature does not hold",
+    RefetchFlood: "asked for the same content over and over",
     RosterOverflow: "sent more members or devices than a circle may have",
     RosterTooLong: "sent more entries in one batch than the limit allows",
     RosterUnanchored: "sent an entry without the certificate that it stands on",
     SealedMessageInvalid: "sent a message that does not open under the agreed key",
+    TimeInvalid: "sent an impossible time",
+    TransferForeign: "spoke about a transfer that belongs to somebody else",
+    UnknownEntry: "spoke about a file that was never listed",
     VersionDowngraded: "chose an older version than both sides speak",
     VersionUnoffered: "chose a version that we did not offer",
     WelcomeInvalid: "welcomed us with certificates that do not hold or are not for us",
+    WrongBlockHash: "sent content that does not match its hash",
     WrongCode: "guessed a code wrongly",
 }
 
@@ -108,13 +137,9 @@ impl From<PkiFault> for Misbehaved {
             PkiFault::Revoked => Self::CertificateRevoked,
             PkiFault::NoCrl => Self::CrlMissing,
             PkiFault::StaleCrl | PkiFault::CrlNotYetValid => Self::CrlStale,
-            PkiFault::WrongIssuer | PkiFault::WrongCircle | PkiFault::NotARoot => {
-                Self::CertificateForeign
-            }
+            PkiFault::WrongIssuer | PkiFault::WrongCircle | PkiFault::NotARoot => Self::CertificateForeign,
             PkiFault::PathTooLong => Self::ChainTooLong,
-            PkiFault::IssuerNotAdmin | PkiFault::IssuerNotAuthority => {
-                Self::CertificateUnauthorized
-            }
+            PkiFault::IssuerNotAdmin | PkiFault::IssuerNotAuthority => Self::CertificateUnauthorized,
             PkiFault::BadSignature
             | PkiFault::NotADevice
             | PkiFault::NotAMember
@@ -133,11 +158,7 @@ impl TryFrom<String> for Misbehaved {
     type Error = UnknownOffence;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|offence| offence.name() == name)
-            .ok_or(UnknownOffence(name))
+        Self::ALL.iter().copied().find(|offence| offence.name() == name).ok_or(UnknownOffence(name))
     }
 }
 
@@ -147,10 +168,7 @@ mod tests {
 
     #[test]
     fn names_are_alphabetical_and_survive_storing() {
-        let names: Vec<_> = Misbehaved::ALL
-            .iter()
-            .map(|offence| offence.name())
-            .collect();
+        let names: Vec<_> = Misbehaved::ALL.iter().map(|offence| offence.name()).collect();
         assert!(names.is_sorted(), "keep the list alphabetical");
         for offence in Misbehaved::ALL {
             let stored = postcard::to_stdvec(offence).expect("a name encodes");

@@ -7,12 +7,10 @@ use logic::roster::{AddressRecord, BeaconRecord, Roster, RosterUpdate, SignedRec
 use logic::wire::Address;
 use seal::beacon::BeaconKey;
 use seal::pki::{
-    Certificate, Crl, CrlRequest, Issuer, MemberRequest, Reason, Role, Serial, Validity, issue_crl,
-    issue_device, issue_member, issue_root,
+    Certificate, Crl, CrlRequest, Issuer, MemberRequest, Reason, Role, Serial, Validity, issue_crl, issue_device,
+    issue_member, issue_root,
 };
-use seal::{
-    DeviceId, DeviceKey, MemberId, MemberKey, RootKey, SealIdentity, SealRecipient, Timestamp,
-};
+use seal::{DeviceId, DeviceKey, MemberId, MemberKey, RootKey, SealIdentity, SealRecipient, Timestamp};
 
 use crate::Dice;
 
@@ -73,29 +71,14 @@ impl TestDevice {
 
     /// A record of where it is.
     pub fn address(&self, counter: u64, port: u16) -> SignedRecord {
-        let member = self.chain[1]
-            .member()
-            .expect("a device's issuer is a member");
+        let member = self.chain[1].member().expect("a device's issuer is a member");
         let addresses = vec![Address::Direct(([127, 0, 0, 1], port).into())];
-        SignedRecord::address(
-            &self.key,
-            AddressRecord {
-                member,
-                counter,
-                addresses,
-            },
-        )
+        SignedRecord::address(&self.key, AddressRecord { member, counter, addresses })
     }
 
     /// A new key for announcements.
     pub fn beacon(&self, generation: u64, key: [u8; 32]) -> SignedRecord {
-        SignedRecord::beacon(
-            &self.key,
-            BeaconRecord {
-                generation,
-                key: BeaconKey::from_bytes(key),
-            },
-        )
+        SignedRecord::beacon(&self.key, BeaconRecord { generation, key: BeaconKey::from_bytes(key) })
     }
 }
 
@@ -113,17 +96,9 @@ pub struct TestCircle {
 
 /// The revocation list of any authority.
 pub fn crl(issuer: &Issuer<'_>, number: u64, revoked: &[Serial], at: Timestamp) -> Crl {
-    let entry = |serial: &Serial| seal::pki::Revoked {
-        serial: *serial,
-        at,
-        reason: Reason::PrivilegeWithdrawn,
-    };
+    let entry = |serial: &Serial| seal::pki::Revoked { serial: *serial, at, reason: Reason::PrivilegeWithdrawn };
     let revoked: Vec<_> = revoked.iter().map(entry).collect();
-    let request = CrlRequest {
-        number,
-        revoked: &revoked,
-        validity: Validity::starting(at, LIFETIME),
-    };
+    let request = CrlRequest { number, revoked: &revoked, validity: Validity::starting(at, LIFETIME) };
     issue_crl(issuer, &request).expect("a list of distinct serials")
 }
 
@@ -132,24 +107,9 @@ impl TestCircle {
     pub fn new(seed: u64) -> Self {
         let mut dice = Dice::new(seed);
         let root_key = RootKey::from_seed(&dice.bytes());
-        let root = issue_root(
-            &root_key,
-            "Warren",
-            Validity::starting(FOUNDED, LIFETIME * 20),
-        )
-        .expect("a valid name");
-        let crls = vec![crl(
-            &Issuer::root(&root_key, &root).expect("its own key"),
-            1,
-            &[],
-            FOUNDED,
-        )];
-        Self {
-            root_key,
-            root,
-            crls,
-            dice,
-        }
+        let root = issue_root(&root_key, "Warren", Validity::starting(FOUNDED, LIFETIME * 20)).expect("a valid name");
+        let crls = vec![crl(&Issuer::root(&root_key, &root).expect("its own key"), 1, &[], FOUNDED)];
+        Self { root_key, root, crls, dice }
     }
 
     /// The root as an authority.
@@ -163,30 +123,14 @@ impl TestCircle {
     }
 
     /// A member certified by `admin`, or by the root, at a given time.
-    pub fn admit(
-        &mut self,
-        admin: Option<&TestMember>,
-        name: &str,
-        role: Role,
-        at: Timestamp,
-    ) -> TestMember {
+    pub fn admit(&mut self, admin: Option<&TestMember>, name: &str, role: Role, at: Timestamp) -> TestMember {
         let key = MemberKey::from_seed(&self.dice.bytes());
         let recipient = SealIdentity::generate().recipient();
-        let request = MemberRequest {
-            member: key.id(),
-            name,
-            role,
-            recipient: &recipient,
-        };
+        let request = MemberRequest { member: key.id(), name, role, recipient: &recipient };
         let issuer = admin.map_or_else(|| self.root_issuer(), TestMember::issuer);
-        let certificate = issue_member(&issuer, &request, Validity::starting(at, LIFETIME))
-            .expect("a valid request");
-        let member = TestMember {
-            key,
-            certificate,
-            above: admin.map(TestMember::chain).unwrap_or_default(),
-            recipient,
-        };
+        let certificate = issue_member(&issuer, &request, Validity::starting(at, LIFETIME)).expect("a valid request");
+        let member =
+            TestMember { key, certificate, above: admin.map(TestMember::chain).unwrap_or_default(), recipient };
         self.crls.push(member.crl(1, &[], at));
         member
     }
@@ -200,84 +144,47 @@ impl TestCircle {
     /// A certificate of a member for any device key.
     pub fn certify(&mut self, member: &TestMember, key: DeviceKey, name: &str) -> TestDevice {
         let validity = Validity::starting(FOUNDED, LIFETIME);
-        let certificate =
-            issue_device(&member.issuer(), key.id(), name, validity).expect("a valid name");
+        let certificate = issue_device(&member.issuer(), key.id(), name, validity).expect("a valid name");
         let chain = [std::slice::from_ref(&certificate), &member.chain()].concat();
         TestDevice { key, chain }
     }
 
     /// Puts a newer list in place of an older one of the same issuer.
     pub fn publish(&mut self, crl: Crl) {
-        self.crls
-            .retain(|old| old.facts().issuer_key_id != crl.facts().issuer_key_id);
+        self.crls.retain(|old| old.facts().issuer_key_id != crl.facts().issuer_key_id);
         self.crls.push(crl);
     }
 
     /// What a device shows in the hello, with all the lists of the circle.
     pub fn credentials(&self, device: &TestDevice) -> Credentials {
-        let boot = *device
-            .id()
-            .as_bytes()
-            .first_chunk()
-            .expect("an id has 32 bytes");
-        Credentials {
-            chain: device.chain.clone(),
-            crls: self.crls.clone(),
-            root: self.root.clone(),
-            boot,
-        }
+        let boot = *device.id().as_bytes().first_chunk().expect("an id has 32 bytes");
+        Credentials { chain: device.chain.clone(), crls: self.crls.clone(), root: self.root.clone(), boot }
     }
 
     /// The roster of somebody who knows these devices and all the lists of the circle.
     pub fn roster(&self, devices: &[&TestDevice]) -> Roster {
         let mut roster = Roster::new(self.root.clone());
         for device in devices {
-            roster
-                .merge(
-                    &RosterUpdate::of(device.chain.iter().rev(), [], []),
-                    FOUNDED,
-                )
-                .expect("an honest chain");
+            roster.merge(&RosterUpdate::of(device.chain.iter().rev(), [], []), FOUNDED).expect("an honest chain");
         }
         let known = |crl: &&Crl| {
             let by = |certificate: &Certificate| crl.is_by(certificate);
             by(&self.root) || devices.iter().any(|device| device.chain.iter().any(by))
         };
-        roster
-            .merge(
-                &RosterUpdate::of([], self.crls.iter().filter(known), []),
-                FOUNDED,
-            )
-            .expect("honest lists");
+        roster.merge(&RosterUpdate::of([], self.crls.iter().filter(known), []), FOUNDED).expect("honest lists");
         roster
     }
 
     /// Both ends of a link between two devices, by a real hello: what the first knows of the second, and the reverse.
-    pub fn link(
-        &mut self,
-        dialer: &TestDevice,
-        responder: &TestDevice,
-    ) -> (PeerProven, PeerProven) {
+    pub fn link(&mut self, dialer: &TestDevice, responder: &TestDevice) -> (PeerProven, PeerProven) {
         let exporter = self.dice.bytes();
         let (of_dialer, of_responder) = (self.credentials(dialer), self.credentials(responder));
-        let here = Context {
-            exporter,
-            local: dialer.id(),
-            remote: responder.id(),
-        };
-        let there = Context {
-            exporter,
-            local: responder.id(),
-            remote: dialer.id(),
-        };
-        let (waiting, hello) =
-            Dialer::start(&dialer.key, &of_dialer, here).expect("own credentials");
-        let answered =
-            Responder::new(there).answer(hello.body(), &responder.key, &of_responder, FOUNDED);
+        let here = Context { exporter, local: dialer.id(), remote: responder.id() };
+        let there = Context { exporter, local: responder.id(), remote: dialer.id() };
+        let (waiting, hello) = Dialer::start(&dialer.key, &of_dialer, here).expect("own credentials");
+        let answered = Responder::new(there).answer(hello.body(), &responder.key, &of_responder, FOUNDED);
         let (known_dialer, reply) = answered.expect("an honest hello");
-        let known_responder = waiting
-            .finish(reply.body(), &of_dialer, FOUNDED)
-            .expect("an honest reply");
+        let known_responder = waiting.finish(reply.body(), &of_dialer, FOUNDED).expect("an honest reply");
         (known_responder, known_dialer)
     }
 }

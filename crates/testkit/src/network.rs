@@ -92,12 +92,7 @@ pub struct Network {
 
 impl fmt::Debug for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Network(at {:?}, {} on the way)",
-            self.now,
-            self.queue.len()
-        )
+        write!(f, "Network(at {:?}, {} on the way)", self.now, self.queue.len())
     }
 }
 
@@ -147,15 +142,11 @@ impl Network {
     }
 
     fn carry(&mut self, packet: Packet) {
-        if self.cut.contains(&(packet.from, packet.to)) || self.dice.permille(self.conditions.loss)
-        {
+        if self.cut.contains(&(packet.from, packet.to)) || self.dice.permille(self.conditions.loss) {
             return;
         }
         let pair = (packet.from, packet.to);
-        let mut at = self.now.plus(
-            self.dice
-                .duration(self.conditions.delay_min, self.conditions.delay_max),
-        );
+        let mut at = self.now.plus(self.dice.duration(self.conditions.delay_min, self.conditions.delay_max));
         if self.conditions.ordered {
             at = at.max(self.last_arrival.get(&pair).copied().unwrap_or(at));
             self.last_arrival.insert(pair, at);
@@ -195,11 +186,7 @@ impl Network {
 
     /// Like [`Self::step`], but nothing after `end`; then the clock shows `end`.
     pub fn step_until(&mut self, end: Timestamp) -> Option<Happening> {
-        if self
-            .queue
-            .first_key_value()
-            .is_some_and(|((at, _), _)| *at <= end)
-        {
+        if self.queue.first_key_value().is_some_and(|((at, _), _)| *at <= end) {
             return self.step();
         }
         self.now = self.now.max(end);
@@ -236,10 +223,7 @@ mod tests {
 
     #[test]
     fn a_stream_is_complete_and_in_order() {
-        assert_eq!(
-            contents(&run(5, Conditions::stream())),
-            (0..50).collect::<Vec<_>>()
-        );
+        assert_eq!(contents(&run(5, Conditions::stream())), (0..50).collect::<Vec<_>>());
     }
 
     #[test]

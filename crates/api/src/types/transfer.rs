@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ErrorCode;
+
 /// Send files, folders and a text.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Send {
@@ -79,6 +81,9 @@ pub struct Transfer {
     pub ended_at: Option<i64>,
     /// What went wrong, with a next step.
     pub problem: Option<String>,
+    /// Kind of what went wrong, for scripts.
+    #[serde(default)]
+    pub problem_code: Option<ErrorCode>,
     /// Files that could not be sent or changed meanwhile, with the reason (at most 100 are listed).
     pub warnings: Vec<String>,
     /// Where it landed (receiver) once it is done.
@@ -86,7 +91,6 @@ pub struct Transfer {
     /// Hash over all that was received, from the receiver's signed receipt.
     pub receipt: Option<String>,
 }
-
 
 /// Where a transfer stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -166,7 +170,8 @@ pub struct CodeSend {
     pub rename: Option<String>,
 }
 
-/// Receive by a one-time code.
+/// Receive by a one-time code. The call returns once the offer is known: accepted if `yes`, else in state `offered` until
+/// `accept_offer` or `reject_offer`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeReceive {
     /// Four words, or the link.
@@ -191,4 +196,3 @@ pub struct CodeOffer {
     /// The transfer that will run.
     pub transfer: Transfer,
 }
-

@@ -32,8 +32,7 @@ pub enum BadRecord {
 impl Record {
     /// The bytes to store.
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION])
-            .expect("a record has only types that postcard can write")
+        postcard::to_extend(self, vec![VERSION]).expect("a record has only types that postcard can write")
     }
 
     /// Reads what [`Self::to_bytes`] wrote.

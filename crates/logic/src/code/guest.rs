@@ -13,9 +13,7 @@ use crate::wire::Frame;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum GuestFault {
     /// The host said no: the code is wrong, over, used, or not made there.
-    #[error(
-        "the other side does not accept this code: it may be mistyped, used, expired or ended by a wrong try"
-    )]
+    #[error("the other side does not accept this code: it may be mistyped, used, expired or ended by a wrong try")]
     Refused,
     /// The host broke the rules, or is not who made the code.
     #[error(transparent)]
@@ -35,29 +33,10 @@ impl Guest {
     /// Begins. The frame goes to the host.
     pub fn knock(channel: Channel, purpose: Purpose, ticket: &Ticket) -> (Self, Frame) {
         let reference = ticket.reference();
-        let context = context(
-            purpose,
-            reference,
-            channel.local,
-            channel.remote,
-            &channel.exporter,
-        );
+        let context = context(purpose, reference, channel.local, channel.remote, &channel.exporter);
         let (pake, mine) = Pake::joiner(&ticket.secret(), &context);
-        let knock = Message::Knock {
-            version: VERSION,
-            purpose,
-            reference,
-            pake: mine,
-        };
-        (
-            Self {
-                channel,
-                purpose,
-                reference,
-                pake,
-            },
-            knock.frame(),
-        )
+        let knock = Message::Knock { version: VERSION, purpose, reference, pake: mine };
+        (Self { channel, purpose, reference, pake }, knock.frame())
     }
 
     /// Takes the host's answer and proves the code. The frame goes to the host.
@@ -72,20 +51,9 @@ impl Guest {
                 return Err(Misbehaved::FrameOutOfTurn.into());
             }
         };
-        let keys = self
-            .pake
-            .finish(&theirs)
-            .map_err(|_| Misbehaved::FrameGarbled)?;
+        let keys = self.pake.finish(&theirs).map_err(|_| Misbehaved::FrameGarbled)?;
         let frame = Message::Confirm(keys.confirm()).frame();
-        Ok((
-            Confirming {
-                channel: self.channel,
-                purpose: self.purpose,
-                reference: self.reference,
-                keys,
-            },
-            frame,
-        ))
+        Ok((Confirming { channel: self.channel, purpose: self.purpose, reference: self.reference, keys }, frame))
     }
 }
 
@@ -112,10 +80,7 @@ impl Confirming {
                 return Err(Misbehaved::FrameOutOfTurn.into());
             }
         };
-        let keys = self
-            .keys
-            .check(&theirs)
-            .map_err(|_| Misbehaved::WrongCode)?;
+        let keys = self.keys.check(&theirs).map_err(|_| Misbehaved::WrongCode)?;
         Ok(GuestProven {
             channel: self.channel,
             purpose: self.purpose,

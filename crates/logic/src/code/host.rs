@@ -24,11 +24,7 @@ pub struct Turned {
 
 impl From<Misbehaved> for Turned {
     fn from(offence: Misbehaved) -> Self {
-        Self {
-            offence,
-            burned: None,
-            reply: Message::Refused.frame(),
-        }
+        Self { offence, burned: None, reply: Message::Refused.frame() }
     }
 }
 
@@ -48,17 +44,9 @@ impl Knock {
     /// [`Turned`].
     pub fn read(channel: Channel, body: &[u8]) -> Result<Self, Turned> {
         match Message::read(body)? {
-            Message::Knock {
-                version: VERSION,
-                purpose,
-                reference,
-                pake,
-            } => Ok(Self {
-                channel,
-                purpose,
-                reference,
-                pake,
-            }),
+            Message::Knock { version: VERSION, purpose, reference, pake } => {
+                Ok(Self { channel, purpose, reference, pake })
+            }
             Message::Knock { .. } => Err(Misbehaved::VersionUnoffered.into()),
             _ => Err(Misbehaved::ConfirmationSkipped.into()),
         }
@@ -68,32 +56,17 @@ impl Knock {
     ///
     /// # Errors
     /// [`Turned`], all alike for the guest.
-    pub fn answer(
-        self,
-        invitations: &Invitations,
-        now: Timestamp,
-    ) -> Result<(Host, Frame), Turned> {
-        let Channel {
-            exporter,
-            local,
-            remote,
-        } = self.channel;
+    pub fn answer(self, invitations: &Invitations, now: Timestamp) -> Result<(Host, Frame), Turned> {
+        let Channel { exporter, local, remote } = self.channel;
         let invitation = invitations.open(&self.reference, remote, now)?;
         if Purpose::from(invitation.aim) != self.purpose {
             return Err(Misbehaved::InvitationUnknown.into());
         }
         let context = context(self.purpose, self.reference, remote, local, &exporter);
         let (pake, mine) = Pake::inviter(&invitation.secret(&self.reference), &context);
-        let keys = pake
-            .finish(&self.pake)
-            .map_err(|_| Misbehaved::FrameGarbled)?;
-        let host = Host {
-            channel: self.channel,
-            purpose: self.purpose,
-            reference: self.reference,
-            id: invitation.id,
-            keys,
-        };
+        let keys = pake.finish(&self.pake).map_err(|_| Misbehaved::FrameGarbled)?;
+        let host =
+            Host { channel: self.channel, purpose: self.purpose, reference: self.reference, id: invitation.id, keys };
         Ok((host, Message::Answer { pake: mine }.frame()))
     }
 }
@@ -123,9 +96,7 @@ impl Host {
         invitations.open(&self.reference, self.channel.remote, now)?;
         let mine = Message::Confirm(self.keys.confirm()).frame();
         let checked = match Message::read(body) {
-            Ok(Message::Confirm(theirs)) => {
-                self.keys.check(&theirs).map_err(|_| Misbehaved::WrongCode)
-            }
+            Ok(Message::Confirm(theirs)) => self.keys.check(&theirs).map_err(|_| Misbehaved::WrongCode),
             Ok(_) | Err(_) => Err(Misbehaved::ConfirmationSkipped),
         };
         let keys = match checked {
@@ -133,34 +104,13 @@ impl Host {
             Err(offence) => {
                 let guessable = matches!(self.reference, Reference::Nameplate(_));
                 let burned = (guessable && invitations.burn(self.id, now)).then_some(self.id);
-                return Err(Turned {
-                    burned,
-                    ..Turned::from(offence)
-                });
+                return Err(Turned { burned, ..Turned::from(offence) });
             }
         };
-        if matches!(
-            invitations.get(self.id).map(|invitation| invitation.aim),
-            Some(Aim::Get { .. })
-        ) {
+        if matches!(invitations.get(self.id).map(|invitation| invitation.aim), Some(Aim::Get { .. })) {
             invitations.bind(self.id, self.channel.remote);
         }
-        let Self {
-            channel,
-            purpose,
-            reference,
-            id,
-            ..
-        } = self;
-        Ok((
-            GuestProven {
-                channel,
-                purpose,
-                invitation: Some(id),
-                reference,
-                keys,
-            },
-            mine,
-        ))
+        let Self { channel, purpose, reference, id, .. } = self;
+        Ok((GuestProven { channel, purpose, invitation: Some(id), reference, keys }, mine))
     }
 }

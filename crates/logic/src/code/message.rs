@@ -44,12 +44,7 @@ impl From<Aim> for Purpose {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Message {
     /// Guest: which code, and the first SPAKE2 message.
-    Knock {
-        version: u8,
-        purpose: Purpose,
-        reference: Reference,
-        pake: Vec<u8>,
-    },
+    Knock { version: u8, purpose: Purpose, reference: Reference, pake: Vec<u8> },
     /// Host: the other SPAKE2 message.
     Answer { pake: Vec<u8> },
     /// Both: proof of the agreed key.
@@ -60,8 +55,7 @@ pub(super) enum Message {
 
 impl Message {
     pub(super) fn frame(&self) -> Frame {
-        wire::encode(self, GUEST_FRAME)
-            .expect("the longest message has two ids and a SPAKE2 message of 33 bytes")
+        wire::encode(self, GUEST_FRAME).expect("the longest message has two ids and a SPAKE2 message of 33 bytes")
     }
 
     pub(super) fn read(body: &[u8]) -> Result<Self, Misbehaved> {

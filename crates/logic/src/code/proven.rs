@@ -56,43 +56,22 @@ impl GuestProven {
         } else {
             (self.channel.remote, self.channel.local)
         };
-        safety_words(&[
-            b"guest",
-            low.as_bytes(),
-            high.as_bytes(),
-            &self.channel.exporter,
-        ])
+        safety_words(&[b"guest", low.as_bytes(), high.as_bytes(), &self.channel.exporter])
     }
 
     /// The next message to the other side, sealed under the agreed key.
-    pub(crate) fn seal<M: Serialize>(
-        &mut self,
-        message: &M,
-        limit: FrameLimit,
-    ) -> Result<Frame, FrameTooBig> {
+    pub(crate) fn seal<M: Serialize>(&mut self, message: &M, limit: FrameLimit) -> Result<Frame, FrameTooBig> {
         let plain = postcard::to_stdvec(message)
             .map(Zeroizing::new)
-            .map_err(|_| FrameTooBig {
-                bytes: usize::MAX,
-                limit: limit.bytes(),
-            })?;
+            .map_err(|_| FrameTooBig { bytes: usize::MAX, limit: limit.bytes() })?;
         Frame::around(&self.keys.seal(&plain), limit)
     }
 
     /// The next message of the other side.
-    pub(crate) fn open<M: DeserializeOwned>(
-        &mut self,
-        body: &[u8],
-        limit: FrameLimit,
-    ) -> Result<M, Misbehaved> {
+    pub(crate) fn open<M: DeserializeOwned>(&mut self, body: &[u8], limit: FrameLimit) -> Result<M, Misbehaved> {
         if body.len() > limit.bytes() {
             return Err(Misbehaved::FrameTooLong);
         }
-        wire::decode(
-            &self
-                .keys
-                .open(body)
-                .map_err(|_| Misbehaved::SealedMessageInvalid)?,
-        )
+        wire::decode(&self.keys.open(body).map_err(|_| Misbehaved::SealedMessageInvalid)?)
     }
 }

@@ -21,11 +21,7 @@ impl Dialer {
     ///
     /// # Errors
     /// [`HelloError::OwnCredentials`].
-    pub fn start(
-        key: &DeviceKey,
-        credentials: &Credentials,
-        context: Context,
-    ) -> Result<(Self, Frame), HelloError> {
+    pub fn start(key: &DeviceKey, credentials: &Credentials, context: Context) -> Result<(Self, Frame), HelloError> {
         Self::start_with((VERSION_MIN, VERSION_MAX), key, credentials, context)
     }
 
@@ -43,61 +39,33 @@ impl Dialer {
         let signed = Signed::make(key, Side::Dialer, &context, &[], &statement)?;
         let statement = signed.statement.clone();
         let frame = Message::Hello(signed).frame()?;
-        Ok((
-            Self {
-                context,
-                versions,
-                statement,
-            },
-            frame,
-        ))
+        Ok((Self { context, versions, statement }, frame))
     }
 
     /// Checks the reply.
     ///
     /// # Errors
     /// [`HelloError`].
-    pub fn finish(
-        self,
-        reply: &[u8],
-        credentials: &Credentials,
-        now: Timestamp,
-    ) -> Result<PeerProven, HelloError> {
+    pub fn finish(self, reply: &[u8], credentials: &Credentials, now: Timestamp) -> Result<PeerProven, HelloError> {
         let signed = match Message::read(reply)? {
             Message::Reply(signed) => signed,
             Message::Refused => return Err(HelloError::Refused),
             Message::Incompatible(min, max) => return Err(HelloError::Incompatible { min, max }),
             Message::Hello(_) => return Err(Misbehaved::HelloReflected.into()),
         };
-        let judged = judge(
-            &signed,
-            Side::Responder,
-            &self.context,
-            &self.statement,
-            credentials,
-            now,
-        )?;
-        let chosen = judged
-            .statement
-            .chosen
-            .ok_or(Misbehaved::VersionUnoffered)?;
-        let best = best_version(self.versions, judged.statement.versions)
-            .ok_or(Misbehaved::VersionUnoffered)?;
+        let judged = judge(&signed, Side::Responder, &self.context, &self.statement, credentials, now)?;
+        let chosen = judged.statement.chosen.ok_or(Misbehaved::VersionUnoffered)?;
+        let best = best_version(self.versions, judged.statement.versions).ok_or(Misbehaved::VersionUnoffered)?;
         match chosen {
             chosen if chosen == best => Ok(judged.proven(chosen)),
-            chosen if chosen < best && chosen >= self.versions.0 => {
-                Err(Misbehaved::VersionDowngraded.into())
-            }
+            chosen if chosen < best && chosen >= self.versions.0 => Err(Misbehaved::VersionDowngraded.into()),
             _ => Err(Misbehaved::VersionUnoffered.into()),
         }
     }
 }
 
 /// The newest version that both speak.
-pub(super) fn best_version(
-    ours: (Version, Version),
-    theirs: (Version, Version),
-) -> Option<Version> {
+pub(super) fn best_version(ours: (Version, Version), theirs: (Version, Version)) -> Option<Version> {
     let best = ours.1.min(theirs.1);
     (best >= ours.0 && best >= theirs.0).then_some(best)
 }

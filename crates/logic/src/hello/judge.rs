@@ -1,7 +1,7 @@
 //! What both sides check about the other one.
 
 use seal::Timestamp;
-use seal::pki::{Certificate, CertifiedDevice, Crl, verify_device};
+use seal::pki::{Certificate, CertifiedDevice, Crl, PkiFault, verify_device};
 
 use super::message::{Context, Side, Signed, Statement};
 use super::{Credentials, PeerProven};
@@ -43,11 +43,7 @@ pub(super) fn judge(
         return Err(Misbehaved::HelloReplayed);
     }
     let chain = statement.chain()?;
-    let leaf = chain
-        .first()
-        .ok_or(Misbehaved::ChainEmpty)?
-        .device()
-        .ok_or(Misbehaved::CertificateInvalid)?;
+    let leaf = chain.first().ok_or(Misbehaved::ChainEmpty)?.device().ok_or(Misbehaved::CertificateInvalid)?;
     if leaf == context.local {
         return Err(Misbehaved::HelloReflected);
     }
@@ -56,49 +52,30 @@ pub(super) fn judge(
     }
     signed.check(side, context, first)?;
     let theirs = statement.crls()?;
-    let newer_crls = news(&chain, &theirs, credentials)?;
-    let crls: Vec<_> = credentials
-        .crls
-        .iter()
-        .chain(&newer_crls)
-        .cloned()
-        .collect();
-    let device = verify_device(&credentials.root, &chain, &crls, now)?;
-    Ok(Judged {
-        statement,
-        device,
-        chain,
-        newer_crls,
-    })
+    let crls: Vec<_> = credentials.crls.iter().chain(&theirs).cloned().collect();
+    let verdict = verify_device(&credentials.root, &chain, &crls, now);
+    let (device, newer_crls) = match (verdict, news(&chain, &theirs, credentials)) {
+        (Ok(device), Ok(newer_crls)) => (device, newer_crls),
+        // A forged list does not count, so its issuer's is missing: the forgery is the better name for it.
+        (Ok(_) | Err(PkiFault::NoCrl), Err(offence)) => return Err(offence),
+        (Err(fault), _) => return Err(fault.into()),
+    };
+    Ok(Judged { statement, device, chain, newer_crls })
 }
 
 /// Those of their lists that are newer than ours. Every list must be by an issuer of the chain.
-fn news(
-    chain: &[Certificate],
-    theirs: &[Crl],
-    credentials: &Credentials,
-) -> Result<Vec<Crl>, Misbehaved> {
+fn news(chain: &[Certificate], theirs: &[Crl], credentials: &Credentials) -> Result<Vec<Crl>, Misbehaved> {
     let issuers = || chain.iter().skip(1).chain([&credentials.root]);
     for crl in theirs {
         if !issuers().any(|issuer| crl.is_by(issuer)) {
             let named = issuers().any(|issuer| crl.facts().issuer_key_id == issuer.facts().key_id);
-            return Err(if named {
-                Misbehaved::CrlForged
-            } else {
-                Misbehaved::CrlWrongIssuer
-            });
+            return Err(if named { Misbehaved::CrlForged } else { Misbehaved::CrlWrongIssuer });
         }
     }
     let known = |crl: &Crl| {
-        let same_issuer = credentials
-            .crls
-            .iter()
-            .filter(|other| other.facts().issuer_key_id == crl.facts().issuer_key_id);
+        let same_issuer =
+            credentials.crls.iter().filter(|other| other.facts().issuer_key_id == crl.facts().issuer_key_id);
         same_issuer.map(|other| other.facts().number).max()
     };
-    Ok(theirs
-        .iter()
-        .filter(|crl| known(crl).is_none_or(|number| crl.facts().number > number))
-        .cloned()
-        .collect())
+    Ok(theirs.iter().filter(|crl| known(crl).is_none_or(|number| crl.facts().number > number)).cloned().collect())
 }

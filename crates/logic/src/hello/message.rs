@@ -84,20 +84,13 @@ impl Statement {
         chosen: Option<Version>,
     ) -> Self {
         let issuers = || credentials.chain.iter().skip(1).chain([&credentials.root]);
-        let ours = credentials
-            .crls
-            .iter()
-            .filter(|crl| issuers().any(|issuer| crl.is_by(issuer)));
+        let ours = credentials.crls.iter().filter(|crl| issuers().any(|issuer| crl.is_by(issuer)));
         Self {
             versions,
             chosen,
             boot: credentials.boot,
             channel: context.tag(),
-            chain: credentials
-                .chain
-                .iter()
-                .map(|certificate| ByteBuf::from(certificate.der()))
-                .collect(),
+            chain: credentials.chain.iter().map(|certificate| ByteBuf::from(certificate.der())).collect(),
             crls: ours.map(|crl| ByteBuf::from(crl.der())).collect(),
         }
     }
@@ -109,9 +102,7 @@ impl Statement {
             1..=CHAIN_CERTIFICATES => self
                 .chain
                 .iter()
-                .map(|der| {
-                    Certificate::from_der(der.to_vec()).map_err(|_| Misbehaved::CertificateInvalid)
-                })
+                .map(|der| Certificate::from_der(der.to_vec()).map_err(|_| Misbehaved::CertificateInvalid))
                 .collect(),
             _ => Err(Misbehaved::ChainTooLong),
         }
@@ -125,10 +116,7 @@ impl Statement {
         if self.crls.iter().any(|der| der.len() > CRL_BYTES) {
             return Err(Misbehaved::CrlTooBig);
         }
-        self.crls
-            .iter()
-            .map(|der| Crl::from_der(der.to_vec()).map_err(|_| Misbehaved::CrlInvalid))
-            .collect()
+        self.crls.iter().map(|der| Crl::from_der(der.to_vec()).map_err(|_| Misbehaved::CrlInvalid)).collect()
     }
 }
 
@@ -142,54 +130,27 @@ impl Signed {
         statement: &Statement,
     ) -> Result<Self, HelloError> {
         let statement = postcard::to_stdvec(statement).map_err(|_| HelloError::OwnCredentials)?;
-        let proof = key.sign(
-            Purpose::HelloProof,
-            &transcript(side, context.local, context, first, &statement),
-        );
+        let proof = key.sign(Purpose::HelloProof, &transcript(side, context.local, context, first, &statement));
         Ok(Self { statement, proof })
     }
 
     /// Checks the proof of the other side.
-    pub(super) fn check(
-        &self,
-        side: Side,
-        context: &Context,
-        first: &[u8],
-    ) -> Result<(), Misbehaved> {
+    pub(super) fn check(&self, side: Side, context: &Context, first: &[u8]) -> Result<(), Misbehaved> {
         let bytes = transcript(side, context.remote, context, first, &self.statement);
-        context
-            .remote
-            .verify(Purpose::HelloProof, &bytes, &self.proof)
-            .map_err(|_| Misbehaved::HelloProofInvalid)
+        context.remote.verify(Purpose::HelloProof, &bytes, &self.proof).map_err(|_| Misbehaved::HelloProofInvalid)
     }
 }
 
 /// What a proof signs: side, exporter, speaker and listener, and both statements as far as they exist.
-fn transcript(
-    side: Side,
-    speaker: DeviceId,
-    context: &Context,
-    first: &[u8],
-    statement: &[u8],
-) -> Vec<u8> {
-    let listener = if speaker == context.local {
-        context.remote
-    } else {
-        context.local
-    };
+fn transcript(side: Side, speaker: DeviceId, context: &Context, first: &[u8], statement: &[u8]) -> Vec<u8> {
+    let listener = if speaker == context.local { context.remote } else { context.local };
     let (label, first) = match side {
         Side::Dialer => (b'D', blake3::hash(b"")),
         Side::Responder => (b'R', blake3::hash(first)),
     };
     let said = blake3::hash(statement);
-    let parts: [&[u8]; 6] = [
-        &[label],
-        &context.exporter,
-        speaker.as_bytes(),
-        listener.as_bytes(),
-        first.as_bytes(),
-        said.as_bytes(),
-    ];
+    let parts: [&[u8]; 6] =
+        [&[label], &context.exporter, speaker.as_bytes(), listener.as_bytes(), first.as_bytes(), said.as_bytes()];
     parts.concat()
 }
 

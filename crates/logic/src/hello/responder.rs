@@ -25,14 +25,9 @@ impl From<HelloError> for Denied {
     fn from(fault: HelloError) -> Self {
         let message = match fault {
             HelloError::Incompatible { .. } => Message::Incompatible(VERSION_MIN, VERSION_MAX),
-            HelloError::Refused | HelloError::Misbehaved(_) | HelloError::OwnCredentials => {
-                Message::Refused
-            }
+            HelloError::Refused | HelloError::Misbehaved(_) | HelloError::OwnCredentials => Message::Refused,
         };
-        Self {
-            fault,
-            reply: message.frame().ok(),
-        }
+        Self { fault, reply: message.frame().ok() }
     }
 }
 
@@ -81,16 +76,9 @@ impl Responder {
         };
         let judged = judge(&signed, Side::Dialer, &self.context, &[], credentials, now)?;
         let (min, max) = judged.statement.versions;
-        let version =
-            best_version(self.versions, (min, max)).ok_or(HelloError::Incompatible { min, max })?;
+        let version = best_version(self.versions, (min, max)).ok_or(HelloError::Incompatible { min, max })?;
         let statement = Statement::new(credentials, &self.context, self.versions, Some(version));
-        let reply = Signed::make(
-            key,
-            Side::Responder,
-            &self.context,
-            &signed.statement,
-            &statement,
-        )?;
+        let reply = Signed::make(key, Side::Responder, &self.context, &signed.statement, &statement)?;
         Ok((judged.proven(version), Message::Reply(reply).frame()?))
     }
 }

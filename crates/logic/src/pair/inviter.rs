@@ -1,8 +1,7 @@
 //! The side that invited: an admin's device.
 
 use seal::pki::{
-    Certificate, Crl, IssueError, Issuer, MEMBER_LIFETIME, MemberRequest, Role, Validity,
-    issue_member, valid_name,
+    Certificate, Crl, IssueError, Issuer, MEMBER_LIFETIME, MemberRequest, Role, Validity, issue_member, valid_name,
 };
 use seal::{DeviceId, MemberId, Purpose as SignaturePurpose, Timestamp};
 use serde_bytes::ByteBuf;
@@ -49,11 +48,7 @@ impl Inviter {
     /// [`NotForJoining`].
     pub fn new(proven: GuestProven) -> Result<Self, NotForJoining> {
         match (proven.purpose(), proven.invitation()) {
-            (Purpose::Join, Some(invitation)) => Ok(Self {
-                proven,
-                invitation,
-                attempts: 0,
-            }),
+            (Purpose::Join, Some(invitation)) => Ok(Self { proven, invitation, attempts: 0 }),
             _ => Err(NotForJoining),
         }
     }
@@ -71,26 +66,11 @@ impl Inviter {
             return Err(Misbehaved::NameAttemptsExceeded);
         }
         let signed = request.bytes_to_check(self.proven.channel());
-        let by_member = request.member.verify(
-            SignaturePurpose::JoinRequest,
-            &signed,
-            &request.member_proof,
-        );
-        let by_device = self.proven.remote().verify(
-            SignaturePurpose::JoinRequest,
-            &signed,
-            &request.device_proof,
-        );
-        by_member
-            .and(by_device)
-            .map_err(|_| Misbehaved::JoinProofInvalid)?;
-        valid_name(&request.name)
-            .and(valid_name(&request.device_name))
-            .map_err(|_| Misbehaved::JoinNameInvalid)?;
-        Ok(Asking {
-            inviter: self,
-            request,
-        })
+        let by_member = request.member.verify(SignaturePurpose::JoinRequest, &signed, &request.member_proof);
+        let by_device = self.proven.remote().verify(SignaturePurpose::JoinRequest, &signed, &request.device_proof);
+        by_member.and(by_device).map_err(|_| Misbehaved::JoinProofInvalid)?;
+        valid_name(&request.name).and(valid_name(&request.device_name)).map_err(|_| Misbehaved::JoinNameInvalid)?;
+        Ok(Asking { inviter: self, request })
     }
 }
 
@@ -132,31 +112,13 @@ impl Asking {
         let channel = *self.inviter.proven.channel();
         let view = View::new(roster, now);
         if view.name_taken(&self.request.name, self.request.member) {
-            let frame = self
-                .inviter
-                .proven
-                .seal(&FromInviter::Refused(Refusal::NameTaken), PAIR_FRAME)?;
+            let frame = self.inviter.proven.seal(&FromInviter::Refused(Refusal::NameTaken), PAIR_FRAME)?;
             return Ok(Decision::Again(Box::new(self.inviter), frame));
         }
-        let own_chain = roster
-            .chain_of(channel.local, now)
-            .ok_or(InviterFault::NotCertified)?;
+        let own_chain = roster.chain_of(channel.local, now).ok_or(InviterFault::NotCertified)?;
         let id = self.inviter.invitation;
-        let role = match invitations.get(id).map(|invitation| invitation.aim) {
-            Some(Aim::Join { role })
-                if invitations
-                    .consume(id, channel.remote, &self.request.name, now)
-                    .is_ok() =>
-            {
-                role
-            }
-            _ => {
-                let frame = self
-                    .inviter
-                    .proven
-                    .seal(&FromInviter::Refused(Refusal::InvitationOver), PAIR_FRAME)?;
-                return Ok(Decision::Over(Refusal::InvitationOver, frame));
-            }
+        let Some(Aim::Join { role }) = invitations.get(id).map(|invitation| invitation.aim) else {
+            return self.over();
         };
         let request = MemberRequest {
             member: self.request.member,
@@ -165,38 +127,35 @@ impl Asking {
             recipient: &self.request.recipient,
         };
         let certificate = issue_member(issuer, &request, Validity::starting(now, MEMBER_LIFETIME))?;
+        // The certificate leaves this function only if the invitation was open until now.
+        if invitations.consume(id, channel.remote, &self.request.name, now).is_err() {
+            return self.over();
+        }
         let welcome = Welcome {
             root: ByteBuf::from(roster.root().der()),
             certificate: ByteBuf::from(certificate.der()),
             chains: chains(roster, &own_chain, &certificate),
             roster: roster.missing(&Summary::default()),
         };
-        let frame = self
-            .inviter
-            .proven
-            .seal(&FromInviter::Welcome(Box::new(welcome)), PAIR_FRAME)?;
-        let inviter_member = own_chain
-            .get(1)
-            .and_then(Certificate::member)
-            .ok_or(InviterFault::NotCertified)?;
-        let welcoming = Welcoming {
-            proven: self.inviter.proven,
-            invitation: id,
-            certificate,
-            role,
-            inviter_member,
-        };
+        let frame = self.inviter.proven.seal(&FromInviter::Welcome(Box::new(welcome)), PAIR_FRAME)?;
+        let inviter_member = own_chain.get(1).and_then(Certificate::member).ok_or(InviterFault::NotCertified)?;
+        let welcoming = Welcoming { proven: self.inviter.proven, invitation: id, certificate, role, inviter_member };
         Ok(Decision::Welcome(Box::new(welcoming), frame))
+    }
+}
+
+impl Asking {
+    fn over(mut self) -> Result<Decision, InviterFault> {
+        let refusal = Refusal::InvitationOver;
+        let frame = self.inviter.proven.seal(&FromInviter::Refused(refusal), PAIR_FRAME)?;
+        Ok(Decision::Over(refusal, frame))
     }
 }
 
 /// The inviter's device and the new member, with the lists of their issuers; issuers first.
 fn chains(roster: &Roster, own_chain: &[Certificate], certificate: &Certificate) -> RosterUpdate {
     let certificates: Vec<_> = own_chain.iter().rev().chain([certificate]).collect();
-    let shown: Vec<_> = certificates
-        .iter()
-        .map(|certificate| (*certificate).clone())
-        .collect();
+    let shown: Vec<_> = certificates.iter().map(|certificate| (*certificate).clone()).collect();
     RosterUpdate::of(certificates, &roster.crls_for(&shown), [])
 }
 
@@ -224,26 +183,16 @@ impl Welcoming {
         let FromJoiner::Settled(settlement) = self.proven.open(body, PAIR_FRAME)? else {
             return Err(Misbehaved::FrameOutOfTurn.into());
         };
-        let device = Certificate::from_der(settlement.device.to_vec())
-            .map_err(|_| Misbehaved::CertificateInvalid)?;
+        let device = Certificate::from_der(settlement.device.to_vec()).map_err(|_| Misbehaved::CertificateInvalid)?;
         let crl = Crl::from_der(settlement.crl.to_vec()).map_err(|_| Misbehaved::CrlInvalid)?;
         if device.device() != Some(self.proven.remote())
-            || settlement
-                .records
-                .iter()
-                .any(|record| record.by() != self.proven.remote())
+            || settlement.records.iter().any(|record| record.by() != self.proven.remote())
         {
             return Err(Misbehaved::DeviceKeyMismatch.into());
         }
-        let changes = roster.merge(
-            &RosterUpdate::of([&self.certificate, &device], [&crl], settlement.records),
-            now,
-        )?;
+        let changes = roster.merge(&RosterUpdate::of([&self.certificate, &device], [&crl], settlement.records), now)?;
         let frame = self.proven.seal(&FromInviter::Done, PAIR_FRAME)?;
-        let member = self
-            .certificate
-            .member()
-            .ok_or(InviterFault::NotCertified)?;
+        let member = self.certificate.member().ok_or(InviterFault::NotCertified)?;
         let admitted = Admitted {
             member,
             name: self.certificate.facts().name.clone(),

@@ -1,18 +1,14 @@
 //! The side that joins.
 
 use seal::pki::{
-    CRL_LIFETIME, Certificate, CrlRequest, DEVICE_LIFETIME, IssueError, Issuer, Role, Validity,
-    issue_crl, issue_device, verify_root,
+    CRL_LIFETIME, Certificate, CrlRequest, DEVICE_LIFETIME, IssueError, Issuer, Role, Validity, issue_crl,
+    issue_device, verify_root,
 };
-use seal::{
-    CircleId, DeviceKey, MemberId, MemberKey, Purpose as SignaturePurpose, SealRecipient, Timestamp,
-};
+use seal::{CircleId, DeviceKey, MemberId, MemberKey, Purpose as SignaturePurpose, SealRecipient, Timestamp};
 use serde_bytes::ByteBuf;
 use thiserror::Error;
 
-use super::message::{
-    FromInviter, FromJoiner, JoinRequest, NotForJoining, Refusal, Settlement, Welcome,
-};
+use super::message::{FromInviter, FromJoiner, JoinRequest, NotForJoining, Refusal, Settlement, Welcome};
 use super::safety_words;
 use crate::Misbehaved;
 use crate::code::{GuestProven, Purpose};
@@ -63,11 +59,7 @@ impl Joiner {
     /// # Errors
     /// [`NotForJoining`].
     pub fn new(proven: GuestProven, circle: Option<CircleId>) -> Result<Self, NotForJoining> {
-        if proven.purpose() == Purpose::Join {
-            Ok(Self { proven, circle })
-        } else {
-            Err(NotForJoining)
-        }
+        if proven.purpose() == Purpose::Join { Ok(Self { proven, circle }) } else { Err(NotForJoining) }
     }
 
     /// Asks to join under a name. The frame goes to the inviter.
@@ -75,13 +67,7 @@ impl Joiner {
     /// # Errors
     /// [`FrameTooBig`] where the names are absurd.
     pub fn ask(mut self, application: &Application<'_>) -> Result<(Asked, Frame), FrameTooBig> {
-        let Application {
-            name,
-            device_name,
-            member,
-            device,
-            recipient,
-        } = *application;
+        let Application { name, device_name, member, device, recipient } = *application;
         let channel = self.proven.channel();
         let signed = JoinRequest::signed_bytes(
             &channel.exporter,
@@ -99,15 +85,9 @@ impl Joiner {
             member_proof: member.sign(SignaturePurpose::JoinRequest, &signed),
             device_proof: device.sign(SignaturePurpose::JoinRequest, &signed),
         };
-        let frame = self
-            .proven
-            .seal(&FromJoiner::Request(request), PAIR_FRAME)?;
-        let asked = Asked {
-            joiner: self,
-            name: name.to_owned(),
-            device_name: device_name.to_owned(),
-            member: member.id(),
-        };
+        let frame = self.proven.seal(&FromJoiner::Request(request), PAIR_FRAME)?;
+        let asked =
+            Asked { joiner: self, name: name.to_owned(), device_name: device_name.to_owned(), member: member.id() };
         Ok((asked, frame))
     }
 }
@@ -141,16 +121,13 @@ impl Asked {
         match self.joiner.proven.open(body, PAIR_FRAME)? {
             FromInviter::Refused(Refusal::NameTaken) => Ok(Answer::Again(Box::new(self.joiner))),
             FromInviter::Refused(refusal) => Ok(Answer::Refused(refusal)),
-            FromInviter::Welcome(welcome) => {
-                Ok(Answer::Welcome(Box::new(self.welcomed(&welcome, now)?)))
-            }
+            FromInviter::Welcome(welcome) => Ok(Answer::Welcome(Box::new(self.welcomed(&welcome, now)?))),
             FromInviter::Done => Err(Misbehaved::FrameOutOfTurn),
         }
     }
 
     fn welcomed(self, welcome: &Welcome, now: Timestamp) -> Result<Welcomed, Misbehaved> {
-        let root =
-            Certificate::from_der(welcome.root.to_vec()).map_err(|_| Misbehaved::WelcomeInvalid)?;
+        let root = Certificate::from_der(welcome.root.to_vec()).map_err(|_| Misbehaved::WelcomeInvalid)?;
         let circle = verify_root(&root, now).map_err(|_| Misbehaved::WelcomeInvalid)?;
         if self.joiner.circle.is_some_and(|wanted| wanted != circle) {
             return Err(Misbehaved::InviterUnexpected);
@@ -158,25 +135,16 @@ impl Asked {
         let mut roster = Roster::new(root);
         roster.merge(&welcome.chains, now)?;
         roster.merge(&welcome.roster, now)?;
-        let certificate = Certificate::from_der(welcome.certificate.to_vec())
-            .map_err(|_| Misbehaved::WelcomeInvalid)?;
+        let certificate =
+            Certificate::from_der(welcome.certificate.to_vec()).map_err(|_| Misbehaved::WelcomeInvalid)?;
         let view = View::new(&roster, now);
-        let own = view
-            .members
-            .get(&self.member)
-            .ok_or(Misbehaved::WelcomeInvalid)?;
+        let own = view.members.get(&self.member).ok_or(Misbehaved::WelcomeInvalid)?;
         let inviter = self.joiner.proven.remote();
-        let admin = view
-            .owner(inviter)
-            .filter(|owner| owner.role == Role::Admin)
-            .ok_or(Misbehaved::WelcomeInvalid)?;
+        let admin = view.owner(inviter).filter(|owner| owner.role == Role::Admin).ok_or(Misbehaved::WelcomeInvalid)?;
         let holds = own.chain[0] == certificate
             && own.standing == Standing::Active
             && own.name == self.name
-            && view
-                .devices
-                .get(&inviter)
-                .is_some_and(|device| device.standing == Standing::Active);
+            && view.devices.get(&inviter).is_some_and(|device| device.standing == Standing::Active);
         if !holds {
             return Err(Misbehaved::WelcomeInvalid);
         }
@@ -217,48 +185,22 @@ impl Welcomed {
     ) -> Result<(Settled, Frame), JoinFault> {
         let issuer = Issuer::member(application.member, &self.certificate)?;
         let lifetime = Validity::starting(now, DEVICE_LIFETIME);
-        let device = issue_device(
-            &issuer,
-            application.device.id(),
-            &self.device_name,
-            lifetime,
-        )?;
+        let device = issue_device(&issuer, application.device.id(), &self.device_name, lifetime)?;
         let crl = issue_crl(
             &issuer,
-            &CrlRequest {
-                number: 1,
-                revoked: &[],
-                validity: Validity::starting(now, CRL_LIFETIME),
-            },
+            &CrlRequest { number: 1, revoked: &[], validity: Validity::starting(now, CRL_LIFETIME) },
         )?;
-        self.roster
-            .merge(&RosterUpdate::of([&device], [&crl], records.clone()), now)?;
-        let settlement = Settlement {
-            device: ByteBuf::from(device.der()),
-            crl: ByteBuf::from(crl.der()),
-            records,
-        };
-        let frame = self
-            .proven
-            .seal(&FromJoiner::Settled(settlement), PAIR_FRAME)?;
+        self.roster.merge(&RosterUpdate::of([&device], [&crl], records.clone()), now)?;
+        let settlement = Settlement { device: ByteBuf::from(device.der()), crl: ByteBuf::from(crl.der()), records };
+        let frame = self.proven.seal(&FromJoiner::Settled(settlement), PAIR_FRAME)?;
         let joined = Joined {
-            safety_words: safety_words(
-                self.roster.circle(),
-                application.member.id(),
-                self.inviter_member,
-            ),
+            safety_words: safety_words(self.roster.circle(), application.member.id(), self.inviter_member),
             roster: self.roster,
             certificate: self.certificate,
             inviter: self.inviter,
             inviter_member: self.inviter_member,
         };
-        Ok((
-            Settled {
-                proven: self.proven,
-                joined,
-            },
-            frame,
-        ))
+        Ok((Settled { proven: self.proven, joined }, frame))
     }
 }
 

@@ -72,14 +72,7 @@ impl JoinRequest {
     /// The same for a request that came over `channel`.
     pub(super) fn bytes_to_check(&self, channel: &Channel) -> Vec<u8> {
         let names = (self.name.as_str(), self.device_name.as_str());
-        Self::signed_bytes(
-            &channel.exporter,
-            channel.remote,
-            channel.local,
-            names,
-            self.member,
-            &self.recipient,
-        )
+        Self::signed_bytes(&channel.exporter, channel.remote, channel.local, names, self.member, &self.recipient)
     }
 }
 

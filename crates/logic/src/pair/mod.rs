@@ -27,15 +27,6 @@ use seal::{CircleId, MemberId};
 
 /// Six words that two members compare: equal words mean that both see the same circle and the same two keys.
 pub fn safety_words(circle: CircleId, one: MemberId, other: MemberId) -> String {
-    let (low, high) = if one < other {
-        (one, other)
-    } else {
-        (other, one)
-    };
-    seal::words::safety_words(&[
-        b"members",
-        circle.as_bytes(),
-        low.as_bytes(),
-        high.as_bytes(),
-    ])
+    let (low, high) = if one < other { (one, other) } else { (other, one) };
+    seal::words::safety_words(&[b"members", circle.as_bytes(), low.as_bytes(), high.as_bytes()])
 }

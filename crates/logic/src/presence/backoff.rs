@@ -24,9 +24,7 @@ impl Jitter {
 
     /// The pause after so many failures in a row.
     pub(super) fn pause(&mut self, failures: u32) -> Duration {
-        let doubled = PAUSE_MIN
-            .saturating_mul(1 << failures.saturating_sub(1).min(16))
-            .min(PAUSE_MAX);
+        let doubled = PAUSE_MIN.saturating_mul(1 << failures.saturating_sub(1).min(16)).min(PAUSE_MAX);
         let permille = u32::try_from(750 + self.next() % 501).unwrap_or(1000);
         doubled * permille / 1000
     }

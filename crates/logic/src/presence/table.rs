@@ -89,12 +89,7 @@ pub struct Presence {
 impl Presence {
     /// An empty table of the device `local`; `seed` spreads the pauses and need not be secret.
     pub fn new(local: DeviceId, seed: u64) -> Self {
-        Self {
-            local,
-            entries: BTreeMap::new(),
-            actions: VecDeque::new(),
-            jitter: Jitter::new(seed),
-        }
+        Self { local, entries: BTreeMap::new(), actions: VecDeque::new(), jitter: Jitter::new(seed) }
     }
 
     /// From now on there should be a link to `device`.
@@ -102,11 +97,7 @@ impl Presence {
         if device == self.local {
             return;
         }
-        let next_dial = if self.local < device {
-            now
-        } else {
-            now.plus(YIELD)
-        };
+        let next_dial = if self.local < device { now } else { now.plus(YIELD) };
         let entry = self.entries.entry(device).or_insert(Entry {
             wanted: false,
             live: None,
@@ -123,19 +114,14 @@ impl Presence {
             return;
         };
         if let Some(live) = entry.live {
-            self.actions
-                .push_back(Action::Close(live.up.link, CloseReason::Unwanted));
+            self.actions.push_back(Action::Close(live.up.link, CloseReason::Unwanted));
             self.actions.push_back(Action::Offline(device));
         }
     }
 
     /// `device` was seen on the LAN or has a new address: the pause before the next dial ends.
     pub fn sighted(&mut self, device: DeviceId, now: Timestamp) {
-        let yielding = if self.local < device {
-            now
-        } else {
-            now.plus(YIELD)
-        };
+        let yielding = if self.local < device { now } else { now.plus(YIELD) };
         if let Some(entry) = self.entries.get_mut(&device) {
             entry.failures = 0;
             entry.next_dial = entry.next_dial.min(yielding);
@@ -164,8 +150,7 @@ impl Presence {
     pub fn up(&mut self, up: Up, now: Timestamp) {
         let local = self.local;
         let Some(entry) = self.entries.get_mut(&up.device) else {
-            self.actions
-                .push_back(Action::Close(up.link, CloseReason::Unwanted));
+            self.actions.push_back(Action::Close(up.link, CloseReason::Unwanted));
             return;
         };
         if up.dialled {
@@ -174,29 +159,19 @@ impl Presence {
         entry.failures = 0;
         match &entry.live {
             Some(old) if !replaces(local, &up, &old.up) => {
-                self.actions
-                    .push_back(Action::Close(up.link, CloseReason::Duplicate));
+                self.actions.push_back(Action::Close(up.link, CloseReason::Duplicate));
                 return;
             }
-            Some(old) => self
-                .actions
-                .push_back(Action::Close(old.up.link, CloseReason::Duplicate)),
+            Some(old) => self.actions.push_back(Action::Close(old.up.link, CloseReason::Duplicate)),
             None => self.actions.push_back(Action::Online(up.device)),
         }
-        entry.live = Some(Live {
-            up,
-            heard: now,
-            pinged: now,
-        });
+        entry.live = Some(Live { up, heard: now, pinged: now });
     }
 
     /// Something came over the link.
     pub fn heard(&mut self, link: LinkId, now: Timestamp) {
-        if let Some(live) = self
-            .entries
-            .values_mut()
-            .filter_map(|entry| entry.live.as_mut())
-            .find(|live| live.up.link == link)
+        if let Some(live) =
+            self.entries.values_mut().filter_map(|entry| entry.live.as_mut()).find(|live| live.up.link == link)
         {
             live.heard = live.heard.max(now);
         }
@@ -204,45 +179,31 @@ impl Presence {
 
     /// The link ended by itself or by the other side. Dialled again soon, unless another link has taken its place.
     pub fn down(&mut self, link: LinkId, now: Timestamp) {
-        let Some((device, entry)) = self
-            .entries
-            .iter_mut()
-            .find(|(_, entry)| entry.live.as_ref().is_some_and(|live| live.up.link == link))
+        let Some((device, entry)) =
+            self.entries.iter_mut().find(|(_, entry)| entry.live.as_ref().is_some_and(|live| live.up.link == link))
         else {
             return;
         };
         entry.live = None;
-        entry.next_dial = if self.local < *device {
-            now
-        } else {
-            now.plus(YIELD)
-        };
+        entry.next_dial = if self.local < *device { now } else { now.plus(YIELD) };
         self.actions.push_back(Action::Offline(*device));
     }
 
     /// The link in use to `device`.
     pub fn link(&self, device: DeviceId) -> Option<LinkId> {
-        self.entries
-            .get(&device)?
-            .live
-            .as_ref()
-            .map(|live| live.up.link)
+        self.entries.get(&device)?.live.as_ref().map(|live| live.up.link)
     }
 
     /// Devices that are online, in order.
     pub fn online(&self) -> impl Iterator<Item = DeviceId> {
-        self.entries
-            .iter()
-            .filter(|(_, entry)| entry.live.is_some())
-            .map(|(device, _)| *device)
+        self.entries.iter().filter(|(_, entry)| entry.live.is_some()).map(|(device, _)| *device)
     }
 
     /// Lets time pass: dials, pings and gives up what is due.
     pub fn tick(&mut self, now: Timestamp) {
         for (device, entry) in &mut self.entries {
             if let Some(live) = entry.live.take_if(|live| live.dead_at() <= now) {
-                self.actions
-                    .push_back(Action::Close(live.up.link, CloseReason::Silent));
+                self.actions.push_back(Action::Close(live.up.link, CloseReason::Silent));
                 self.actions.push_back(Action::Offline(*device));
                 entry.next_dial = now;
             }

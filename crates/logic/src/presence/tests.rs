@@ -22,12 +22,7 @@ fn at(ms: i64) -> Timestamp {
 }
 
 fn up(link: u64, peer: u8, boot: u8, dialled: bool) -> Up {
-    Up {
-        link,
-        device: device(peer),
-        boot: [boot; 16],
-        dialled,
-    }
+    Up { link, device: device(peer), boot: [boot; 16], dialled }
 }
 
 /// A table of device 1 that wants device 2.
@@ -71,15 +66,8 @@ fn a_silent_link_is_pinged_then_dropped_and_dialled_again() {
         seen.extend(drain(&mut presence));
         assert!(now <= at(0).plus(DEAD_AFTER));
     }
-    let dropped = [
-        Action::Close(10, CloseReason::Silent),
-        Action::Offline(device(2)),
-        Action::Dial(device(2)),
-    ];
-    assert_eq!(
-        seen,
-        [[Action::Ping(10); 3].as_slice(), dropped.as_slice()].concat()
-    );
+    let dropped = [Action::Close(10, CloseReason::Silent), Action::Offline(device(2)), Action::Dial(device(2))];
+    assert_eq!(seen, [[Action::Ping(10); 3].as_slice(), dropped.as_slice()].concat());
 }
 
 #[test]
@@ -98,39 +86,22 @@ fn a_restarted_peer_replaces_its_old_link_at_once() {
     let mut presence = table();
     presence.up(up(10, 2, 1, true), at(0));
     presence.up(up(11, 2, 2, false), at(5));
-    assert_eq!(
-        drain(&mut presence),
-        [
-            Action::Online(device(2)),
-            Action::Close(10, CloseReason::Duplicate)
-        ]
-    );
+    assert_eq!(drain(&mut presence), [Action::Online(device(2)), Action::Close(10, CloseReason::Duplicate)]);
     assert_eq!(presence.link(device(2)), Some(11));
     presence.down(10, at(6));
-    assert_eq!(
-        drain(&mut presence),
-        [],
-        "the end of a replaced link says nothing"
-    );
+    assert_eq!(drain(&mut presence), [], "the end of a replaced link says nothing");
 }
 
 #[test]
 fn a_link_from_an_unwanted_device_is_closed() {
     let mut presence = table();
     presence.up(up(10, 9, 1, false), at(0));
-    assert_eq!(
-        drain(&mut presence),
-        [Action::Close(10, CloseReason::Unwanted)]
-    );
+    assert_eq!(drain(&mut presence), [Action::Close(10, CloseReason::Unwanted)]);
     presence.up(up(11, 2, 1, false), at(0));
     presence.forget(device(2));
     assert_eq!(
         drain(&mut presence),
-        [
-            Action::Online(device(2)),
-            Action::Close(11, CloseReason::Unwanted),
-            Action::Offline(device(2))
-        ]
+        [Action::Online(device(2)), Action::Close(11, CloseReason::Unwanted), Action::Offline(device(2))]
     );
 }
 

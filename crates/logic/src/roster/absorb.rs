@@ -18,11 +18,7 @@ impl Roster {
     ///
     /// # Errors
     /// The first offence; the roster is as before then.
-    pub fn merge(
-        &mut self,
-        update: &RosterUpdate,
-        now: Timestamp,
-    ) -> Result<Vec<Change>, Misbehaved> {
+    pub fn merge(&mut self, update: &RosterUpdate, now: Timestamp) -> Result<Vec<Change>, Misbehaved> {
         if update.len() > ROSTER_BATCH_ITEMS {
             return Err(Misbehaved::RosterTooLong);
         }
@@ -45,24 +41,16 @@ impl Roster {
     }
 
     fn take_certificate(&mut self, der: &[u8]) -> Result<(), Misbehaved> {
-        let certificate =
-            Certificate::from_der(der.to_vec()).map_err(|_| Misbehaved::CertificateInvalid)?;
+        let certificate = Certificate::from_der(der.to_vec()).map_err(|_| Misbehaved::CertificateInvalid)?;
         if certificate == self.root || self.holds(&certificate) {
             return Ok(());
         }
         let Some(issuer_key) = certificate.facts().issuer_key_id else {
             return Err(Misbehaved::CertificateForeign);
         };
-        let verdicts = || {
-            self.authorities(issuer_key)
-                .map(|issuer| check_link(&certificate, issuer))
-        };
+        let verdicts = || self.authorities(issuer_key).map(|issuer| check_link(&certificate, issuer));
         if !verdicts().any(|verdict| verdict.is_ok()) {
-            return match verdicts().find_map(|verdict| {
-                verdict
-                    .err()
-                    .filter(|fault| *fault != PkiFault::WrongIssuer)
-            }) {
+            return match verdicts().find_map(|verdict| verdict.err().filter(|fault| *fault != PkiFault::WrongIssuer)) {
                 Some(fault) => Err(fault.into()),
                 // The issuer had another role or name then, and its certificate of that time is forgotten.
                 None if self.authorities(issuer_key).next().is_some() => Ok(()),
@@ -70,11 +58,7 @@ impl Roster {
             };
         }
         self.keep_certificate(&certificate);
-        if self.member_count() > MEMBERS {
-            Err(Misbehaved::RosterOverflow)
-        } else {
-            Ok(())
-        }
+        if self.member_count() > MEMBERS { Err(Misbehaved::RosterOverflow) } else { Ok(()) }
     }
 
     fn take_crl(&mut self, der: &[u8]) -> Result<(), Misbehaved> {
@@ -120,10 +104,7 @@ impl Roster {
 
     fn holds(&self, certificate: &Certificate) -> bool {
         match (certificate.facts().kind, certificate.facts().issuer_key_id) {
-            (Kind::Device, Some(key)) => self
-                .devices
-                .get(&key)
-                .is_some_and(|kept| kept.contains(certificate)),
+            (Kind::Device, Some(key)) => self.devices.get(&key).is_some_and(|kept| kept.contains(certificate)),
             _ => self.members.values().any(|kept| kept.contains(certificate)),
         }
     }

@@ -51,14 +51,8 @@ impl RosterUpdate {
         records: impl IntoIterator<Item = SignedRecord>,
     ) -> Self {
         Self {
-            certificates: certificates
-                .into_iter()
-                .map(|certificate| ByteBuf::from(certificate.der()))
-                .collect(),
-            crls: crls
-                .into_iter()
-                .map(|crl| ByteBuf::from(crl.der()))
-                .collect(),
+            certificates: certificates.into_iter().map(|certificate| ByteBuf::from(certificate.der())).collect(),
+            crls: crls.into_iter().map(|crl| ByteBuf::from(crl.der())).collect(),
             records: records.into_iter().collect(),
             more: false,
         }
@@ -82,11 +76,7 @@ impl RosterUpdate {
     pub fn check_answer(&self, asked: &Summary) -> Result<(), Misbehaved> {
         for der in &self.crls {
             let crl = Crl::from_der(der.to_vec()).map_err(|_| Misbehaved::CrlInvalid)?;
-            if asked
-                .crls
-                .get(&crl.facts().issuer_key_id)
-                .is_some_and(|(number, _)| crl.facts().number < *number)
-            {
+            if asked.crls.get(&crl.facts().issuer_key_id).is_some_and(|(number, _)| crl.facts().number < *number) {
                 return Err(Misbehaved::CrlRolledBack);
             }
         }
@@ -94,11 +84,7 @@ impl RosterUpdate {
             let Record::Address(record) = signed.open()? else {
                 continue;
             };
-            if asked
-                .addresses
-                .get(&signed.by)
-                .is_some_and(|(counter, _)| record.counter < *counter)
-            {
+            if asked.addresses.get(&signed.by).is_some_and(|(counter, _)| record.counter < *counter) {
                 return Err(Misbehaved::AddressRecordRolledBack);
             }
         }
@@ -116,9 +102,8 @@ struct Batch {
 impl Batch {
     /// True if there is room for one more of `size` bytes; otherwise says that there is more.
     fn has_room(&mut self, size: usize) -> bool {
-        let fits = self.bytes + size <= ROSTER_BATCH_BYTES
-            && self.update.len() < ROSTER_BATCH_ITEMS
-            && !self.update.more;
+        let fits =
+            self.bytes + size <= ROSTER_BATCH_BYTES && self.update.len() < ROSTER_BATCH_ITEMS && !self.update.more;
         if fits {
             self.bytes += size;
         } else {
@@ -131,31 +116,18 @@ impl Batch {
 impl Roster {
     /// Hash of everything that is kept: equal exactly where the contents are.
     pub fn digest(&self) -> [u8; 32] {
-        let summary = postcard::to_stdvec(&self.summary())
-            .expect("a summary has only types that postcard can write");
+        let summary = postcard::to_stdvec(&self.summary()).expect("a summary has only types that postcard can write");
         *blake3::hash(&summary).as_bytes()
     }
 
     /// What this device knows.
     pub fn summary(&self) -> Summary {
-        let certificates = self
-            .members
-            .values()
-            .chain(self.devices.values())
-            .flatten()
-            .map(|certificate| tag(certificate.hash()));
-        let beacons = self
-            .beacons
-            .values()
-            .flatten()
-            .map(|kept| tag(kept.signed.hash()));
+        let certificates =
+            self.members.values().chain(self.devices.values()).flatten().map(|certificate| tag(certificate.hash()));
+        let beacons = self.beacons.values().flatten().map(|kept| tag(kept.signed.hash()));
         Summary {
             items: certificates.chain(beacons).collect(),
-            crls: self
-                .crls
-                .iter()
-                .map(|(key, crl)| (*key, (crl.facts().number, tag(crl.hash()))))
-                .collect(),
+            crls: self.crls.iter().map(|(key, crl)| (*key, (crl.facts().number, tag(crl.hash())))).collect(),
             addresses: self
                 .addresses
                 .iter()
@@ -168,38 +140,24 @@ impl Roster {
     pub fn missing(&self, theirs: &Summary) -> RosterUpdate {
         let mut batch = Batch::default();
         for certificate in self.issuers_first() {
-            if !theirs.items.contains(&tag(certificate.hash()))
-                && batch.has_room(certificate.der().len())
-            {
-                batch
-                    .update
-                    .certificates
-                    .push(ByteBuf::from(certificate.der()));
+            if !theirs.items.contains(&tag(certificate.hash())) && batch.has_room(certificate.der().len()) {
+                batch.update.certificates.push(ByteBuf::from(certificate.der()));
             }
         }
         for (key, crl) in &self.crls {
             let ours = (crl.facts().number, tag(crl.hash()));
-            if theirs.crls.get(key).is_none_or(|known| ours > *known)
-                && batch.has_room(crl.der().len())
-            {
+            if theirs.crls.get(key).is_none_or(|known| ours > *known) && batch.has_room(crl.der().len()) {
                 batch.update.crls.push(ByteBuf::from(crl.der()));
             }
         }
         for kept in self.beacons.values().flatten() {
-            if !theirs.items.contains(&tag(kept.signed.hash()))
-                && batch.has_room(kept.signed.size())
-            {
+            if !theirs.items.contains(&tag(kept.signed.hash())) && batch.has_room(kept.signed.size()) {
                 batch.update.records.push(kept.signed.clone());
             }
         }
         for (device, kept) in &self.addresses {
             let ours = (kept.record.counter, tag(kept.signed.hash()));
-            if theirs
-                .addresses
-                .get(device)
-                .is_none_or(|known| ours > *known)
-                && batch.has_room(kept.signed.size())
-            {
+            if theirs.addresses.get(device).is_none_or(|known| ours > *known) && batch.has_room(kept.signed.size()) {
                 batch.update.records.push(kept.signed.clone());
             }
         }
@@ -219,12 +177,7 @@ impl Roster {
 
     /// All certificates; authorities with longer paths, which issue the others, first.
     fn issuers_first(&self) -> Vec<&Certificate> {
-        let mut all: Vec<_> = self
-            .members
-            .values()
-            .chain(self.devices.values())
-            .flatten()
-            .collect();
+        let mut all: Vec<_> = self.members.values().chain(self.devices.values()).flatten().collect();
         all.sort_by_key(|certificate| std::cmp::Reverse(certificate.facts().path_len));
         all
     }

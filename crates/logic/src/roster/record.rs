@@ -47,12 +47,7 @@ pub struct SignedRecord {
 impl std::fmt::Debug for SignedRecord {
     /// Leaves the body out: it may hold a beacon key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "SignedRecord(by {:?}, {} bytes)",
-            self.by,
-            self.body.len()
-        )
+        write!(f, "SignedRecord(by {:?}, {} bytes)", self.by, self.body.len())
     }
 }
 
@@ -73,14 +68,9 @@ impl SignedRecord {
     }
 
     fn sign(key: &DeviceKey, record: &Record) -> Self {
-        let body =
-            postcard::to_stdvec(record).expect("records have only types that postcard can write");
+        let body = postcard::to_stdvec(record).expect("records have only types that postcard can write");
         let signature = key.sign(Purpose::RosterEntry, &body);
-        Self {
-            by: key.id(),
-            body,
-            signature,
-        }
+        Self { by: key.id(), body, signature }
     }
 
     /// The record, once its signature holds.
@@ -99,15 +89,7 @@ impl SignedRecord {
 
     /// Names the record by its contents.
     pub(super) fn hash(&self) -> [u8; 32] {
-        *blake3::hash(
-            &[
-                self.by.as_bytes(),
-                self.body.as_slice(),
-                self.signature.as_bytes(),
-            ]
-            .concat(),
-        )
-        .as_bytes()
+        *blake3::hash(&[self.by.as_bytes(), self.body.as_slice(), self.signature.as_bytes()].concat()).as_bytes()
     }
 
     /// Bytes that it takes in a batch.

@@ -54,20 +54,12 @@ impl Roster {
     /// What is known of a circle to begin with: its root. Whether it is the right one, the caller must know.
     pub fn new(root: Certificate) -> Self {
         let (members, devices, crls, beacons, addresses) = Default::default();
-        Self {
-            root,
-            members,
-            devices,
-            crls,
-            beacons,
-            addresses,
-        }
+        Self { root, members, devices, crls, beacons, addresses }
     }
 
     /// The bytes to store (sealed).
     pub fn to_bytes(&self) -> Vec<u8> {
-        postcard::to_extend(self, vec![VERSION])
-            .expect("a roster has only types that postcard can write")
+        postcard::to_extend(self, vec![VERSION]).expect("a roster has only types that postcard can write")
     }
 
     /// Reads what [`Self::to_bytes`] wrote. Signatures are not checked again: the store seals what it holds.
@@ -105,28 +97,19 @@ impl Roster {
     /// All certificates of a member, of all issuers.
     pub fn certificates_of_member(&self, member: MemberId) -> impl Iterator<Item = &Certificate> {
         let range = (member, [0; 20])..=(member, [0xff; 20]);
-        self.members
-            .range(range)
-            .flat_map(|(_, certificates)| certificates)
+        self.members.range(range).flat_map(|(_, certificates)| certificates)
     }
 
     /// All certificates of a device, of all members that certified its key.
     pub fn certificates_of_device(&self, device: DeviceId) -> impl Iterator<Item = &Certificate> {
-        self.devices
-            .values()
-            .flatten()
-            .filter(move |certificate| certificate.device() == Some(device))
+        self.devices.values().flatten().filter(move |certificate| certificate.device() == Some(device))
     }
 
     /// Certificates of the authorities with that key: of the root or of a member.
     pub(super) fn authorities(&self, key: KeyId) -> impl Iterator<Item = &Certificate> {
         let root = (self.root.facts().key_id == key).then_some(&self.root);
-        root.into_iter().chain(
-            self.members
-                .values()
-                .flatten()
-                .filter(move |certificate| certificate.facts().key_id == key),
-        )
+        root.into_iter()
+            .chain(self.members.values().flatten().filter(move |certificate| certificate.facts().key_id == key))
     }
 
     /// Keeps a certificate that leads to the root. True: it is new and stays.
@@ -136,27 +119,18 @@ impl Roster {
             return false;
         };
         let (list, limit) = match (facts.kind, certificate.member()) {
-            (Kind::Member(_), Some(member)) => (
-                self.members.entry((member, issuer)).or_default(),
-                MEMBER_CERTIFICATES,
-            ),
+            (Kind::Member(_), Some(member)) => (self.members.entry((member, issuer)).or_default(), MEMBER_CERTIFICATES),
             (Kind::Device, _) => (self.devices.entry(issuer).or_default(), DEVICE_CERTIFICATES),
             _ => return false,
         };
-        keep_newest(list, certificate.clone(), limit, |kept| {
-            (kept.facts().not_before, kept.hash())
-        })
+        keep_newest(list, certificate.clone(), limit, |kept| (kept.facts().not_before, kept.hash()))
     }
 
     /// Keeps a list that its issuer signed, if it is the newest.
     pub(super) fn keep_crl(&mut self, crl: &Crl) -> bool {
         let rank = |crl: &Crl| (crl.facts().number, crl.hash());
         let key = crl.facts().issuer_key_id;
-        if self
-            .crls
-            .get(&key)
-            .is_some_and(|kept| rank(kept) >= rank(crl))
-        {
+        if self.crls.get(&key).is_some_and(|kept| rank(kept) >= rank(crl)) {
             return false;
         }
         self.crls.insert(key, crl.clone());
@@ -167,11 +141,7 @@ impl Roster {
     pub(super) fn keep_address(&mut self, new: Kept<AddressRecord>) -> bool {
         let rank = |kept: &Kept<AddressRecord>| (kept.record.counter, kept.signed.hash());
         let device = new.signed.by;
-        if self
-            .addresses
-            .get(&device)
-            .is_some_and(|kept| rank(kept) >= rank(&new))
-        {
+        if self.addresses.get(&device).is_some_and(|kept| rank(kept) >= rank(&new)) {
             return false;
         }
         self.addresses.insert(device, new);
@@ -181,29 +151,18 @@ impl Roster {
     /// Keeps a beacon key that a device of an admin signed, if it is among the newest.
     pub(super) fn keep_beacon(&mut self, new: Kept<BeaconRecord>) -> bool {
         let list = self.beacons.entry(new.signed.by).or_default();
-        keep_newest(list, new, BEACON_KEYS, |kept| {
-            (kept.record.generation, kept.signed.hash())
-        })
+        keep_newest(list, new, BEACON_KEYS, |kept| (kept.record.generation, kept.signed.hash()))
     }
 
     /// True if an admin certified the device as its own, at any time.
     pub(super) fn is_admins(&self, device: DeviceId) -> bool {
-        let issuers = self
-            .certificates_of_device(device)
-            .filter_map(|certificate| certificate.facts().issuer_key_id);
-        issuers
-            .flat_map(|key| self.authorities(key))
-            .any(|owner| owner.facts().kind == Kind::Member(Role::Admin))
+        let issuers = self.certificates_of_device(device).filter_map(|certificate| certificate.facts().issuer_key_id);
+        issuers.flat_map(|key| self.authorities(key)).any(|owner| owner.facts().kind == Kind::Member(Role::Admin))
     }
 }
 
 /// Inserts into a list that is sorted by falling rank and has a limit. True: it is new and stays.
-fn keep_newest<T: PartialEq, R: Ord>(
-    list: &mut Vec<T>,
-    new: T,
-    limit: usize,
-    rank: impl Fn(&T) -> R,
-) -> bool {
+fn keep_newest<T: PartialEq, R: Ord>(list: &mut Vec<T>, new: T, limit: usize, rank: impl Fn(&T) -> R) -> bool {
     if list.contains(&new) {
         return false;
     }

@@ -23,11 +23,7 @@ pub enum Standing {
 
 impl From<PkiFault> for Standing {
     fn from(fault: PkiFault) -> Self {
-        if fault == PkiFault::Revoked {
-            Self::Removed
-        } else {
-            Self::Lapsed
-        }
+        if fault == PkiFault::Revoked { Self::Removed } else { Self::Lapsed }
     }
 }
 
@@ -93,8 +89,7 @@ impl View {
         let mut view = Self::default();
         let members: BTreeSet<_> = roster.members.keys().map(|(member, _)| *member).collect();
         for member in members {
-            view.members
-                .extend(member_view(roster, member, &crls, now).map(|seen| (member, seen)));
+            view.members.extend(member_view(roster, member, &crls, now).map(|seen| (member, seen)));
         }
         view.name_apart(roster);
         for certificate in roster.devices.values().flatten() {
@@ -107,26 +102,20 @@ impl View {
     /// The active member that is shown under that name, in any case.
     pub fn member_named(&self, name: &str) -> Option<&MemberView> {
         let wanted = name_key(name);
-        self.members.values().find(|member| {
-            member.standing != Standing::Removed && name_key(&member.shown) == wanted
-        })
+        self.members.values().find(|member| member.standing != Standing::Removed && name_key(&member.shown) == wanted)
     }
 
     /// True if somebody else than `member` has that name, or had it and may come back.
     pub fn name_taken(&self, name: &str, member: MemberId) -> bool {
         let wanted = name_key(name);
         self.members.values().any(|other| {
-            other.member != member
-                && other.standing != Standing::Removed
-                && name_key(&other.name) == wanted
+            other.member != member && other.standing != Standing::Removed && name_key(&other.name) == wanted
         })
     }
 
     /// Active devices.
     pub fn active_devices(&self) -> impl Iterator<Item = &DeviceView> {
-        self.devices
-            .values()
-            .filter(|device| device.standing == Standing::Active)
+        self.devices.values().filter(|device| device.standing == Standing::Active)
     }
 
     /// The device's member.
@@ -138,24 +127,11 @@ impl View {
     /// of the key decides. Certificates are compared as they were first seen, so that a renewal moves nothing.
     fn name_apart(&mut self, roster: &Roster) {
         let mut by_name: BTreeMap<String, Vec<_>> = BTreeMap::new();
-        for member in self
-            .members
-            .values()
-            .filter(|member| member.standing != Standing::Removed)
-        {
-            let first = roster
-                .certificates_of_member(member.member)
-                .map(|certificate| certificate.facts().not_before)
-                .min();
-            let rank = (
-                first,
-                *blake3::hash(member.member.as_bytes()).as_bytes(),
-                member.member,
-            );
-            by_name
-                .entry(name_key(&member.name))
-                .or_default()
-                .push(rank);
+        for member in self.members.values().filter(|member| member.standing != Standing::Removed) {
+            let first =
+                roster.certificates_of_member(member.member).map(|certificate| certificate.facts().not_before).min();
+            let rank = (first, *blake3::hash(member.member.as_bytes()).as_bytes(), member.member);
+            by_name.entry(name_key(&member.name)).or_default().push(rank);
         }
         for mut ranks in by_name.into_values() {
             ranks.sort_unstable();
@@ -168,13 +144,7 @@ impl View {
     }
 
     /// Looks at one certificate of a device; the best one of a device is shown.
-    fn consider(
-        &mut self,
-        roster: &Roster,
-        certificate: &Certificate,
-        crls: &[Crl],
-        now: Timestamp,
-    ) {
+    fn consider(&mut self, roster: &Roster, certificate: &Certificate, crls: &[Crl], now: Timestamp) {
         let Some(device) = certificate.device() else {
             return;
         };
@@ -188,12 +158,7 @@ impl View {
         let claimed = |owner: MemberId| record.is_some_and(|record| record.member == owner);
         // Best: the owner that the device itself names, then standing, then the later end.
         let rank = |seen: &DeviceView| {
-            (
-                claimed(seen.member),
-                std::cmp::Reverse(seen.standing),
-                seen.ends_at,
-                seen.chain[0].hash(),
-            )
+            (claimed(seen.member), std::cmp::Reverse(seen.standing), seen.ends_at, seen.chain[0].hash())
         };
         let seen = DeviceView {
             device,
@@ -201,17 +166,11 @@ impl View {
             member,
             standing,
             ends_at,
-            addresses: record
-                .map(|record| record.addresses.clone())
-                .unwrap_or_default(),
+            addresses: record.map(|record| record.addresses.clone()).unwrap_or_default(),
             address_counter: record.map_or(0, |record| record.counter),
             chain,
         };
-        if self
-            .devices
-            .get(&device)
-            .is_none_or(|best| rank(best) < rank(&seen))
-        {
+        if self.devices.get(&device).is_none_or(|best| rank(best) < rank(&seen)) {
             self.devices.insert(device, seen);
         }
     }
@@ -219,43 +178,23 @@ impl View {
     /// The newest keys of admins that are not removed.
     fn collect_beacons(&mut self, roster: &Roster) {
         let trusted = |device: DeviceId| {
-            let seen = self
-                .devices
-                .get(&device)
-                .filter(|seen| seen.standing != Standing::Removed);
+            let seen = self.devices.get(&device).filter(|seen| seen.standing != Standing::Removed);
             let owner = seen.and_then(|seen| self.members.get(&seen.member));
-            owner.is_some_and(|owner| {
-                owner.role == Role::Admin && owner.standing != Standing::Removed
-            })
+            owner.is_some_and(|owner| owner.role == Role::Admin && owner.standing != Standing::Removed)
         };
-        let kept = roster
-            .beacons
-            .values()
-            .flatten()
-            .filter(|kept| trusted(kept.signed.by));
-        let mut keys: Vec<_> = kept
-            .map(|kept| (kept.record.generation, kept.signed.hash(), &kept.record.key))
-            .collect();
+        let kept = roster.beacons.values().flatten().filter(|kept| trusted(kept.signed.by));
+        let mut keys: Vec<_> =
+            kept.map(|kept| (kept.record.generation, kept.signed.hash(), &kept.record.key)).collect();
         keys.sort_by_key(|(generation, hash, _)| std::cmp::Reverse((*generation, *hash)));
         self.beacon_generation = keys.first().map_or(0, |(generation, _, _)| *generation);
-        self.beacon_keys = keys
-            .into_iter()
-            .take(BEACON_KEYS)
-            .map(|(_, _, key)| key.clone())
-            .collect();
+        self.beacon_keys = keys.into_iter().take(BEACON_KEYS).map(|(_, _, key)| key.clone()).collect();
     }
 }
 
 /// A member by its best certificate: standing first, then the newest.
-fn member_view(
-    roster: &Roster,
-    member: MemberId,
-    crls: &[Crl],
-    now: Timestamp,
-) -> Option<MemberView> {
-    let looked = roster
-        .certificates_of_member(member)
-        .filter_map(|certificate| best_chain(roster, certificate, crls, now));
+fn member_view(roster: &Roster, member: MemberId, crls: &[Crl], now: Timestamp) -> Option<MemberView> {
+    let looked =
+        roster.certificates_of_member(member).filter_map(|certificate| best_chain(roster, certificate, crls, now));
     let newest = |chain: &[Certificate]| (chain[0].facts().not_before, chain[0].hash());
     let (standing, ends_at, chain) =
         looked.min_by_key(|(standing, _, chain)| (*standing, std::cmp::Reverse(newest(chain))))?;
@@ -279,33 +218,17 @@ fn member_view(
 type Looked = (Standing, Timestamp, Vec<Certificate>);
 
 /// The chain of a certificate that stands best, and how; `None`: none leads to the root.
-fn best_chain(
-    roster: &Roster,
-    certificate: &Certificate,
-    crls: &[Crl],
-    now: Timestamp,
-) -> Option<Looked> {
+fn best_chain(roster: &Roster, certificate: &Certificate, crls: &[Crl], now: Timestamp) -> Option<Looked> {
     let looked = chains(roster, certificate).into_iter().map(|chain| {
         let verdict = match certificate.facts().kind {
-            Kind::Device => {
-                verify_device(&roster.root, &chain, crls, now).map(|device| device.not_after())
-            }
+            Kind::Device => verify_device(&roster.root, &chain, crls, now).map(|device| device.not_after()),
             _ => verify_member(&roster.root, &chain, crls, now).map(|member| member.not_after()),
         };
-        let ends = chain
-            .iter()
-            .map(|certificate| certificate.facts().not_after)
-            .min();
-        (
-            verdict.map_or_else(Standing::from, |_| Standing::Active),
-            ends.unwrap_or(now),
-            chain,
-        )
+        let ends = chain.iter().map(|certificate| certificate.facts().not_after).min();
+        (verdict.map_or_else(Standing::from, |_| Standing::Active), ends.unwrap_or(now), chain)
     });
     let hashes = |chain: &[Certificate]| chain.iter().map(Certificate::hash).collect::<Vec<_>>();
-    looked.min_by_key(|(standing, ends, chain)| {
-        (*standing, std::cmp::Reverse((*ends, hashes(chain))))
-    })
+    looked.min_by_key(|(standing, ends, chain)| (*standing, std::cmp::Reverse((*ends, hashes(chain)))))
 }
 
 /// All chains from a certificate up to the root, by key identifiers.
@@ -336,9 +259,8 @@ impl Roster {
     /// What [`View::devices`] has about one device's chain: device first, the root left out.
     pub fn chain_of(&self, device: DeviceId, now: Timestamp) -> Option<Vec<Certificate>> {
         let crls = self.crls();
-        let looked = self
-            .certificates_of_device(device)
-            .filter_map(|certificate| best_chain(self, certificate, &crls, now));
+        let looked =
+            self.certificates_of_device(device).filter_map(|certificate| best_chain(self, certificate, &crls, now));
         looked
             .filter(|(standing, _, _)| *standing == Standing::Active)
             .max_by_key(|(_, ends, _)| *ends)
@@ -347,23 +269,14 @@ impl Roster {
 
     /// Revocation lists of the issuers of a chain, the root's included.
     pub fn crls_for(&self, chain: &[Certificate]) -> Vec<Crl> {
-        let issuers: BTreeSet<KeyId> = chain
-            .iter()
-            .filter_map(|certificate| certificate.facts().issuer_key_id)
-            .collect();
-        issuers
-            .iter()
-            .filter_map(|key| self.crls.get(key))
-            .cloned()
-            .collect()
+        let issuers: BTreeSet<KeyId> =
+            chain.iter().filter_map(|certificate| certificate.facts().issuer_key_id).collect();
+        issuers.iter().filter_map(|key| self.crls.get(key)).cloned().collect()
     }
 
     /// True if an issuer's newest revocation list names the certificate. Those above it are not looked at.
     pub fn is_revoked(&self, certificate: &Certificate) -> bool {
-        let list = certificate
-            .facts()
-            .issuer_key_id
-            .and_then(|key| self.crls.get(&key));
+        let list = certificate.facts().issuer_key_id.and_then(|key| self.crls.get(&key));
         list.is_some_and(|crl| crl.facts().revokes(certificate.serial()))
     }
 }
@@ -405,33 +318,19 @@ impl Change {
         for (id, new) in &after.members {
             let old = before.members.get(id);
             let was = old.map(|old| old.standing);
-            changes.extend(standing_change(
-                was,
-                new.standing,
-                Self::MemberAdded(*id),
-                Self::MemberRemoved(*id),
-            ));
+            changes.extend(standing_change(was, new.standing, Self::MemberAdded(*id), Self::MemberRemoved(*id)));
             if old.is_some_and(|old| old.chain != new.chain && old.standing == new.standing) {
                 changes.push(Self::MemberRenewed(*id));
             }
             let shown_before = old.map_or(&new.name, |old| &old.shown);
             if *shown_before != new.shown {
-                changes.push(Self::NameConflict {
-                    member: *id,
-                    wanted: new.name.clone(),
-                    shown: new.shown.clone(),
-                });
+                changes.push(Self::NameConflict { member: *id, wanted: new.name.clone(), shown: new.shown.clone() });
             }
         }
         for (id, new) in &after.devices {
             let old = before.devices.get(id);
             let was = old.map(|old| old.standing);
-            changes.extend(standing_change(
-                was,
-                new.standing,
-                Self::DeviceAdded(*id),
-                Self::DeviceRemoved(*id),
-            ));
+            changes.extend(standing_change(was, new.standing, Self::DeviceAdded(*id), Self::DeviceRemoved(*id)));
             if old.is_some_and(|old| old.chain[0] != new.chain[0] && old.standing == new.standing) {
                 changes.push(Self::DeviceRenewed(*id));
             }
@@ -447,12 +346,7 @@ impl Change {
 }
 
 /// Added or removed, if either.
-fn standing_change(
-    was: Option<Standing>,
-    is: Standing,
-    added: Change,
-    removed: Change,
-) -> Option<Change> {
+fn standing_change(was: Option<Standing>, is: Standing, added: Change, removed: Change) -> Option<Change> {
     match (was, is) {
         (Some(was), is) if was == is => None,
         (None | Some(Standing::Removed), Standing::Active | Standing::Lapsed)

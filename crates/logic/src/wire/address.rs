@@ -20,9 +20,7 @@ impl Address {
     /// True if it may be stored: a port, no unspecified or multicast IP, a relay address of sane length.
     pub fn is_usable(&self) -> bool {
         match self {
-            Self::Direct(addr) => {
-                addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast()
-            }
+            Self::Direct(addr) => addr.port() != 0 && !addr.ip().is_unspecified() && !addr.ip().is_multicast(),
             Self::Relay(url) => !url.is_empty() && url.len() <= RELAY_ADDRESS_BYTES,
         }
     }

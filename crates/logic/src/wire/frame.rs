@@ -38,10 +38,7 @@ impl Frame {
     /// Writes the length before the body.
     fn finish(mut bytes: Vec<u8>, limit: FrameLimit) -> Result<Self, FrameTooBig> {
         let len = bytes.len() - FRAME_PREFIX;
-        let too_big = FrameTooBig {
-            bytes: len,
-            limit: limit.bytes(),
-        };
+        let too_big = FrameTooBig { bytes: len, limit: limit.bytes() };
         if len > limit.bytes() {
             return Err(too_big);
         }
@@ -72,10 +69,8 @@ impl fmt::Debug for Frame {
 /// # Errors
 /// [`FrameTooBig`] where the body is above the limit.
 pub fn encode<M: Serialize>(message: &M, limit: FrameLimit) -> Result<Frame, FrameTooBig> {
-    let bytes = postcard::to_extend(message, vec![0; FRAME_PREFIX]).map_err(|_| FrameTooBig {
-        bytes: usize::MAX,
-        limit: limit.bytes(),
-    })?;
+    let bytes = postcard::to_extend(message, vec![0; FRAME_PREFIX])
+        .map_err(|_| FrameTooBig { bytes: usize::MAX, limit: limit.bytes() })?;
     Frame::finish(bytes, limit)
 }
 
@@ -85,11 +80,7 @@ pub fn encode<M: Serialize>(message: &M, limit: FrameLimit) -> Result<Frame, Fra
 /// [`Misbehaved::FrameTooLong`] above the limit, before anything is allocated.
 pub fn body_len(prefix: [u8; FRAME_PREFIX], limit: FrameLimit) -> Result<usize, Misbehaved> {
     let len = usize::try_from(u32::from_be_bytes(prefix)).map_err(|_| Misbehaved::FrameTooLong)?;
-    if len > limit.bytes() {
-        Err(Misbehaved::FrameTooLong)
-    } else {
-        Ok(len)
-    }
+    if len > limit.bytes() { Err(Misbehaved::FrameTooLong) } else { Ok(len) }
 }
 
 /// The message in a frame's body (without the prefix). The body must be used up exactly.
@@ -117,11 +108,7 @@ pub struct Deframer {
 impl Deframer {
     /// A deframer for frames up to `limit`.
     pub fn new(limit: FrameLimit) -> Self {
-        Self {
-            limit,
-            bytes: Vec::new(),
-            failed: None,
-        }
+        Self { limit, bytes: Vec::new(), failed: None }
     }
 
     /// Takes what arrived.
@@ -140,8 +127,7 @@ impl Deframer {
         let Some(prefix) = self.bytes.first_chunk::<FRAME_PREFIX>() else {
             return Ok(None);
         };
-        let len =
-            body_len(*prefix, self.limit).inspect_err(|offence| self.failed = Some(*offence))?;
+        let len = body_len(*prefix, self.limit).inspect_err(|offence| self.failed = Some(*offence))?;
         if self.bytes.len() < FRAME_PREFIX + len {
             return Ok(None);
         }
@@ -155,10 +141,6 @@ impl Deframer {
     /// # Errors
     /// [`Misbehaved::FrameTruncated`] where the end cuts a frame.
     pub fn finish(&self) -> Result<(), Misbehaved> {
-        if self.bytes.is_empty() {
-            Ok(())
-        } else {
-            Err(Misbehaved::FrameTruncated)
-        }
+        if self.bytes.is_empty() { Ok(()) } else { Err(Misbehaved::FrameTruncated) }
     }
 }

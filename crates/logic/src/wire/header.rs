@@ -44,9 +44,7 @@ impl FromStr for TransferId {
     type Err = NoTransferId;
 
     fn from_str(text: &str) -> Result<Self, NoTransferId> {
-        let bytes = HEXLOWER_PERMISSIVE
-            .decode(text.as_bytes())
-            .map_err(|_| NoTransferId)?;
+        let bytes = HEXLOWER_PERMISSIVE.decode(text.as_bytes()).map_err(|_| NoTransferId)?;
         bytes.try_into().map(Self).map_err(|_| NoTransferId)
     }
 }

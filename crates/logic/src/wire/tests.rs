@@ -16,37 +16,23 @@ struct Note(String);
 
 #[test]
 fn an_oversize_length_is_refused_before_its_body_arrives() {
-    assert_eq!(
-        body_len(1001u32.to_be_bytes(), LIMIT),
-        Err(Misbehaved::FrameTooLong)
-    );
+    assert_eq!(body_len(1001u32.to_be_bytes(), LIMIT), Err(Misbehaved::FrameTooLong));
     assert_eq!(body_len(1000u32.to_be_bytes(), LIMIT), Ok(1000));
     let mut deframer = Deframer::new(LIMIT);
     deframer.push(&u32::MAX.to_be_bytes());
     assert_eq!(deframer.next_body(), Err(Misbehaved::FrameTooLong));
     deframer.push(encode(&Note("late".into()), LIMIT).unwrap().as_bytes());
-    assert_eq!(
-        deframer.next_body(),
-        Err(Misbehaved::FrameTooLong),
-        "a broken stream stays broken"
-    );
+    assert_eq!(deframer.next_body(), Err(Misbehaved::FrameTooLong), "a broken stream stays broken");
 }
 
 #[test]
 fn a_cut_frame_is_noticed_at_the_end_of_the_stream() {
-    let frame = encode(&Note("whole".into()), LIMIT)
-        .unwrap()
-        .as_bytes()
-        .to_vec();
+    let frame = encode(&Note("whole".into()), LIMIT).unwrap().as_bytes().to_vec();
     for cut in 1..frame.len() {
         let mut deframer = Deframer::new(LIMIT);
         deframer.push(&frame[..cut]);
         assert_eq!(deframer.next_body(), Ok(None));
-        assert_eq!(
-            deframer.finish(),
-            Err(Misbehaved::FrameTruncated),
-            "cut after {cut} bytes"
-        );
+        assert_eq!(deframer.finish(), Err(Misbehaved::FrameTruncated), "cut after {cut} bytes");
     }
 }
 
@@ -61,32 +47,18 @@ fn garbage_and_trailing_bytes_have_their_own_names() {
     assert_eq!(decode::<Note>(&[200, 1]), Err(Misbehaved::FrameGarbled));
     assert_eq!(decode::<Note>(&[]), Err(Misbehaved::FrameGarbled));
     let frame = encode(&Note("a".into()), LIMIT).unwrap();
-    assert_eq!(
-        decode::<Note>(&[frame.body(), &[0]].concat()),
-        Err(Misbehaved::FrameTrailingBytes)
-    );
+    assert_eq!(decode::<Note>(&[frame.body(), &[0]].concat()), Err(Misbehaved::FrameTrailingBytes));
 }
 
 #[test]
 fn stream_headers_keep_their_bytes() {
     let id = TransferId([7; 16]);
+    assert_eq!(encode(&StreamHeader::Control, HEADER_FRAME).unwrap().as_bytes(), [0, 0, 0, 1, 0]);
     assert_eq!(
-        encode(&StreamHeader::Control, HEADER_FRAME)
-            .unwrap()
-            .as_bytes(),
-        [0, 0, 0, 1, 0]
-    );
-    assert_eq!(
-        encode(&StreamHeader::Transfer { id }, HEADER_FRAME)
-            .unwrap()
-            .as_bytes(),
+        encode(&StreamHeader::Transfer { id }, HEADER_FRAME).unwrap().as_bytes(),
         [&[0, 0, 0, 17, 1][..], &[7; 16]].concat()
     );
-    let lane = StreamHeader::Lane {
-        id,
-        number: 300,
-        token: None,
-    };
+    let lane = StreamHeader::Lane { id, number: 300, token: None };
     assert_eq!(
         encode(&lane, HEADER_FRAME).unwrap().as_bytes(),
         [&[0, 0, 0, 20, 2][..], &[7; 16], &[0xac, 2, 0]].concat()

@@ -95,11 +95,7 @@ pub struct Invitation {
 
 impl fmt::Debug for Invitation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Invitation({}, {:?}, {} left)",
-            self.id, self.aim, self.uses_left
-        )
+        write!(f, "Invitation({}, {:?}, {} left)", self.id, self.aim, self.uses_left)
     }
 }
 
@@ -152,10 +148,9 @@ impl Invitation {
     /// The secret that belongs to a way of using it.
     pub(crate) fn secret(&self, by: &Reference) -> Zeroizing<Vec<u8>> {
         match by {
-            Reference::Nameplate(_) => Code::parse(&self.code.0)
-                .map(|code| code.secret().to_vec())
-                .unwrap_or_default()
-                .into(),
+            Reference::Nameplate(_) => {
+                Code::parse(&self.code.0).map(|code| code.secret().to_vec()).unwrap_or_default().into()
+            }
             Reference::Link(_) => self.link_secret.0.to_vec().into(),
         }
     }
@@ -186,12 +181,7 @@ pub struct Invitations(BTreeMap<InvitationId, Invitation>);
 impl Invitations {
     /// Those that were stored.
     pub fn load(stored: impl IntoIterator<Item = Invitation>) -> Self {
-        Self(
-            stored
-                .into_iter()
-                .map(|invitation| (invitation.id, invitation))
-                .collect(),
-        )
+        Self(stored.into_iter().map(|invitation| (invitation.id, invitation)).collect())
     }
 
     /// Adds a fresh one.
@@ -199,11 +189,7 @@ impl Invitations {
     /// # Errors
     /// [`BookFull`].
     pub fn add(&mut self, invitation: Invitation, now: Timestamp) -> Result<(), BookFull> {
-        let open = || {
-            self.0
-                .values()
-                .filter(|other| other.state(now) == State::Open)
-        };
+        let open = || self.0.values().filter(|other| other.state(now) == State::Open);
         if open().count() >= INVITATIONS {
             return Err(BookFull::TooMany);
         }
@@ -252,15 +238,9 @@ impl Invitations {
         guest: DeviceId,
         now: Timestamp,
     ) -> Result<&Invitation, Misbehaved> {
-        let mut named: Vec<_> = self
-            .0
-            .values()
-            .filter(|invitation| invitation.answers_to(reference))
-            .collect();
+        let mut named: Vec<_> = self.0.values().filter(|invitation| invitation.answers_to(reference)).collect();
         // A nameplate is free again after its invitation: the open one is meant, else the newest.
-        named.sort_by_key(|invitation| {
-            (invitation.state(now) == State::Open, invitation.created_at)
-        });
+        named.sort_by_key(|invitation| (invitation.state(now) == State::Open, invitation.created_at));
         let invitation = named.pop().ok_or(Misbehaved::InvitationUnknown)?;
         match invitation.state(now) {
             State::Open if invitation.bound.is_none_or(|bound| bound == guest) => Ok(invitation),

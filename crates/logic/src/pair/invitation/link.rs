@@ -60,9 +60,7 @@ pub enum BadLink {
 impl Link {
     /// True if the text means to be a link.
     pub fn looks_like(text: &str) -> bool {
-        text.trim()
-            .get(..SCHEME.len())
-            .is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
+        text.trim().get(..SCHEME.len()).is_some_and(|scheme| scheme.eq_ignore_ascii_case(SCHEME))
     }
 
     fn path(&self) -> &'static str {
@@ -72,10 +70,7 @@ impl Link {
 
 fn checksum(bytes: &[u8]) -> [u8; CHECKSUM] {
     let mut sum = [0; CHECKSUM];
-    blake3::Hasher::new()
-        .update(bytes)
-        .finalize_xof()
-        .fill(&mut sum);
+    blake3::Hasher::new().update(bytes).finalize_xof().fill(&mut sum);
     sum
 }
 
@@ -83,12 +78,7 @@ impl fmt::Display for Link {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut bytes = postcard::to_extend(self, vec![VERSION]).map_err(|_| fmt::Error)?;
         bytes.extend(checksum(&bytes));
-        write!(
-            f,
-            "{SCHEME}{}{}",
-            self.path(),
-            BASE32_NOPAD.encode(&bytes).to_ascii_lowercase()
-        )
+        write!(f, "{SCHEME}{}{}", self.path(), BASE32_NOPAD.encode(&bytes).to_ascii_lowercase())
     }
 }
 
@@ -98,24 +88,14 @@ impl FromStr for Link {
     fn from_str(text: &str) -> Result<Self, BadLink> {
         let text = text.trim();
         if text.len() > MAX_TEXT || !text.is_ascii() {
-            return Err(if Self::looks_like(text) {
-                BadLink::Damaged
-            } else {
-                BadLink::NotALink
-            });
+            return Err(if Self::looks_like(text) { BadLink::Damaged } else { BadLink::NotALink });
         }
         let lower = text.to_ascii_lowercase();
         let rest = lower.strip_prefix(SCHEME).ok_or(BadLink::NotALink)?;
-        let (path, data) = [JOIN, GET]
-            .into_iter()
-            .find_map(|path| Some((path, rest.strip_prefix(path)?)))
-            .ok_or(BadLink::NotALink)?;
-        let bytes = BASE32_NOPAD
-            .decode(data.to_ascii_uppercase().as_bytes())
-            .map_err(|_| BadLink::Damaged)?;
-        let (body, sum) = bytes
-            .split_last_chunk::<CHECKSUM>()
-            .ok_or(BadLink::Damaged)?;
+        let (path, data) =
+            [JOIN, GET].into_iter().find_map(|path| Some((path, rest.strip_prefix(path)?))).ok_or(BadLink::NotALink)?;
+        let bytes = BASE32_NOPAD.decode(data.to_ascii_uppercase().as_bytes()).map_err(|_| BadLink::Damaged)?;
+        let (body, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(BadLink::Damaged)?;
         if checksum(body) != *sum {
             return Err(BadLink::Damaged);
         }
@@ -130,10 +110,6 @@ impl FromStr for Link {
         let sensible = link.path() == path
             && link.addresses.len() <= ADDRESSES_PER_DEVICE
             && link.addresses.iter().all(Address::is_usable);
-        if sensible {
-            Ok(link)
-        } else {
-            Err(BadLink::Senseless)
-        }
+        if sensible { Ok(link) } else { Err(BadLink::Senseless) }
     }
 }

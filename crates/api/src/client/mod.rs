@@ -1,0 +1,191 @@
+//! The typed client: a [`Service`] on the other end of a Unix socket. One connection per call: connecting costs some
+//! fifty microseconds and leaves no state to go wrong.
+
+mod sse;
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use async_trait::async_trait;
+use futures_util::stream;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::{Method, Response, StatusCode, header};
+use hyper_util::rt::TokioIo;
+use tokio::net::UnixStream;
+use tokio::task::JoinHandle;
+
+use crate::path::ShortPath;
+use crate::{ApiError, ApiResult, ErrorCode, EventStream, Reply, Request, Service};
+use sse::Parser;
+
+/// Largest reply in bytes that is read.
+const MAX_REPLY: usize = 256 << 20;
+
+/// A client of the device whose socket is at a path.
+#[derive(Debug, Clone)]
+pub struct Client {
+    socket: PathBuf,
+}
+
+impl Client {
+    /// A client; connects only when something is asked.
+    pub fn new(socket: impl Into<PathBuf>) -> Self {
+        Self { socket: socket.into() }
+    }
+
+    /// Where the socket is.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// `Ok` if a device accepts connections there.
+    ///
+    /// # Errors
+    /// [`ErrorCode::NotRunning`], or [`ErrorCode::Io`] if the socket cannot be opened.
+    pub async fn check(&self) -> ApiResult<()> {
+        self.connect().await.map(drop)
+    }
+
+    async fn connect(&self) -> ApiResult<UnixStream> {
+        let connected = match ShortPath::of(&self.socket) {
+            Ok(path) => UnixStream::connect(path.as_path()).await,
+            Err(error) => Err(error),
+        };
+        connected.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => not_running(),
+            _ => ApiError::new(
+                ErrorCode::Io,
+                format!("cannot open the device's socket {}: {error}", self.socket.display()),
+            ),
+        })
+    }
+
+    /// Sends one request and waits for the head of the response.
+    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> ApiResult<Exchange> {
+        let stream = self.connect().await?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
+        let driver = Driver(tokio::spawn(async move {
+            // The response says the same to the one who waits for it.
+            let _ = connection.await;
+        }));
+        let request = hyper::Request::builder()
+            .method(method)
+            .uri(path)
+            .header(header::HOST, "warren")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Full::new(Bytes::from(body)))
+            .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
+        Ok(Exchange { response, driver })
+    }
+}
+
+/// A response whose body may still be on its way, and the task that moves it.
+struct Exchange {
+    response: Response<Incoming>,
+    driver: Driver,
+}
+
+impl Exchange {
+    /// The whole body; an [`ApiError`] where the device answered with one.
+    async fn finish(self) -> ApiResult<Bytes> {
+        let status = self.response.status();
+        let body = Limited::new(self.response.into_body(), MAX_REPLY)
+            .collect()
+            .await
+            .map_err(|error| broken(error.as_ref()))?
+            .to_bytes();
+        if status.is_success() {
+            return Ok(body);
+        }
+        Err(read_error(status, &body))
+    }
+}
+
+/// Ends the connection's task with the last reader.
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[async_trait]
+impl Service for Client {
+    async fn call(&self, request: Request) -> ApiResult<Reply> {
+        let name = request.name();
+        let body = request.body().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let exchange = self.exchange(Method::POST, &format!("/v1/{name}"), body).await?;
+        let reply = exchange.finish().await?;
+        match Reply::read(name, &reply) {
+            Some(Ok(reply)) => Ok(reply),
+            Some(Err(fault)) => Err(strange(format!("its reply to `{name}`: {fault}"))),
+            None => Err(strange(format!("no reply belongs to `{name}`"))),
+        }
+    }
+
+    async fn events(&self) -> ApiResult<EventStream> {
+        let exchange = self.exchange(Method::GET, "/v1/events", Vec::new()).await?;
+        if !exchange.response.status().is_success() {
+            return exchange.finish().await.and(Err(strange("no events")));
+        }
+        let Exchange { response, driver } = exchange;
+        let reading = Reading { body: response.into_body(), parser: Parser::default(), _driver: driver };
+        Ok(Box::pin(stream::unfold(reading, Reading::next)))
+    }
+}
+
+/// An event stream under way.
+struct Reading {
+    body: Incoming,
+    parser: Parser,
+    _driver: Driver,
+}
+
+impl Reading {
+    /// The next event; `None` when the stream ends, breaks or cannot be understood any more.
+    async fn next(mut self) -> Option<(crate::types::Event, Self)> {
+        loop {
+            if let Some(data) = self.parser.next() {
+                // A kind of event that this version does not know is not for it.
+                if let Ok(event) = serde_json::from_slice(&data) {
+                    return Some((event, self));
+                }
+                continue;
+            }
+            let frame = self.body.frame().await?.ok()?;
+            if let Some(bytes) = frame.data_ref() {
+                self.parser.push(bytes).ok()?;
+            }
+        }
+    }
+}
+
+/// The error in a response that is none of success.
+fn read_error(status: StatusCode, body: &[u8]) -> ApiError {
+    serde_json::from_slice(body).unwrap_or_else(|_| strange(format!("HTTP status {status} without an explanation")))
+}
+
+/// No device runs in this home.
+fn not_running() -> ApiError {
+    ApiError::new(ErrorCode::NotRunning, "no device is running in this home")
+        .hint("start it with `warren up` (or `warren up --detach`)")
+}
+
+/// The connection broke before the reply was there.
+fn broken(error: &(dyn std::error::Error + 'static)) -> ApiError {
+    ApiError::new(ErrorCode::NotRunning, format!("the device went away before it answered: {error}"))
+        .hint("look whether it still runs: `warren status`")
+}
+
+/// The device answered something that makes no sense.
+fn strange(what: impl Into<String>) -> ApiError {
+    ApiError::new(
+        ErrorCode::Internal,
+        format!("the device gave an answer that this version does not understand: {}", what.into()),
+    )
+    .hint("was Warren updated while the device was running? Then restart it: `warren down`, `warren up --detach`")
+}

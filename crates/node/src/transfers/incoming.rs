@@ -1,0 +1,483 @@
+//! One run of an incoming transfer: decision, control messages, the threads behind them, and the landing.
+
+use super::control::{Broken, Control};
+use super::item::{Command, Item, in_words};
+use super::lanes::{read_lane, read_token};
+use super::now_ms;
+use super::outgoing::End;
+use super::pool::{Parcel, Pool};
+use super::ports::{Decision, Stream, What};
+use super::record::{Accepted, Ended};
+use super::writing::Intake;
+use api::types::TransferState;
+use logic::Misbehaved;
+use logic::transfer::path::Naming;
+use logic::transfer::receipt::SignedReceipt;
+use logic::transfer::{Effect, FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
+use serde_bytes::ByteBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use store::landing::{Building, Landing, LandingError};
+use tokio::sync::mpsc;
+use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+
+/// Parcels in memory, about 1 MiB each.
+const BUFFERS: usize = 12;
+/// Threads that verify and write.
+const WRITERS: usize = 2;
+/// Most lanes of a run.
+const LANES: usize = 64;
+/// How long the sender may take to read the receipt and close.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// Runs a transfer whose offer came over `control`, until it is over or the link is cut.
+pub(super) async fn run(
+    item: Arc<Item>,
+    mut control: Control<FromSender>,
+    offer: Offer,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> Result<End, Broken> {
+    let mut engine = Receiver::new(&offer, Naming::HERE)?;
+    item.live(|live| (live.found, live.scanned) = (offer.found, offer.complete));
+    let accepted = match decide(&item, &mut engine, offer, &mut control, commands).await? {
+        Ok(accepted) => accepted,
+        Err(end) => {
+            control.finish().await;
+            return Ok(end);
+        }
+    };
+    let building = match begin(&item, &accepted).await {
+        Ok(building) => building,
+        Err(broken) => return stuck(control, broken).await,
+    };
+    if building.is_complete() && accepted.landing.is_some() {
+        return match land(&item, building).await {
+            Ok(()) => farewell(&item, control).await,
+            Err(broken) => stuck(control, broken).await,
+        };
+    }
+    let resume = building.is_resumed();
+    let token = token();
+    engine.accept(resume, token, accepted.ceiling);
+    item.live(|live| {
+        live.state = TransferState::Running;
+        live.started = Some(Instant::now());
+    });
+    let run = Run::begin(item, engine, building, control, token);
+    run.drive(commands, resume).await
+}
+
+fn token() -> Token {
+    seal::random()
+}
+
+/// Tells the sender why this run cannot go on, if that is not its own fault.
+async fn stuck(control: Control<FromSender>, broken: Broken) -> Result<End, Broken> {
+    match broken {
+        Broken::Stuck(reason, problem) => {
+            control.send(&FromReceiver::Stuck(reason.clone()));
+            control.finish().await;
+            Ok(End::Stuck(reason, problem))
+        }
+        broken => Err(broken),
+    }
+}
+
+/// Finds out whether the offer is wanted: it was before, a rule says so, or the user does.
+async fn decide(
+    item: &Item,
+    engine: &mut Receiver,
+    mut offer: Offer,
+    control: &mut Control<FromSender>,
+    commands: &mut mpsc::UnboundedReceiver<Command>,
+) -> Result<Result<Accepted, End>, Broken> {
+    let mut asked = false;
+    loop {
+        if let Some(accepted) = item.record().accepted {
+            return Ok(Ok(accepted));
+        }
+        let decision = if asked { Decision::Ask } else { item.deps.host.decide(&item.peer, &offer) };
+        match decision {
+            Decision::Accept { to, ceiling } => {
+                let to = to.unwrap_or_else(|| item.deps.host.received_dir());
+                item.accept(&to, ceiling)?;
+                item.happened(What::Accepted { by_rule: true });
+                continue;
+            }
+            Decision::Reject(reason) => {
+                return reject(item, control, reason).map(Err);
+            }
+            Decision::Ask if !asked => {
+                asked = true;
+                item.state(TransferState::Offered);
+                control.send(&FromReceiver::Pending);
+            }
+            Decision::Ask | Decision::Wait => {}
+        }
+        tokio::select! {
+            message = control.next() => {
+                engine.handle(message?)?;
+                while let Some(action) = engine.poll(item.deps.clock()) {
+                    if let ReceiverAction::Cancelled(_) = action {
+                        return cancelled(item).map(Err);
+                    }
+                }
+                (offer.found, offer.complete) = engine.announced();
+                item.live(|live| (live.found, live.scanned) = (offer.found, offer.complete));
+            }
+            command = commands.recv() => match command.unwrap_or(Command::Yield) {
+                Command::Decided(Err(reason)) => return reject(item, control, reason).map(Err),
+                Command::Cancel => return reject(item, control, Reason::Asked).map(Err),
+                Command::Yield => return Ok(Err(End::Yielded)),
+                Command::Lane(_) => return Err(Misbehaved::LaneNotGranted.into()),
+                Command::Decided(Ok(())) | Command::Pause(_) | Command::Limit(_) => {}
+            }
+        }
+    }
+}
+
+fn reject(item: &Item, control: &Control<FromSender>, reason: Reason) -> Result<End, Broken> {
+    control.send(&FromReceiver::Reject(reason.clone()));
+    item.happened(What::Rejected { reason: in_words(&reason) });
+    item.end(Ended::Rejected, Some(in_words(&reason)))?;
+    Ok(End::Over)
+}
+
+fn cancelled(item: &Item) -> Result<End, Broken> {
+    item.happened(What::Cancelled { here: false });
+    item.end(Ended::Cancelled, Some("the other side cancelled it".into()))?;
+    Ok(End::Over)
+}
+
+impl Item {
+    /// Notes that the offer is accepted.
+    pub(super) fn accept(&self, to: &std::path::Path, ceiling: Option<u64>) -> std::io::Result<()> {
+        let to = ByteBuf::from(to.as_os_str().as_bytes());
+        self.store(|record| record.accepted = Some(Accepted { to, ceiling, landing: None }))
+    }
+}
+
+fn unwritable(error: LandingError) -> Broken {
+    let reason = match error {
+        LandingError::DiskFull { .. } => Reason::DiskFull(0),
+        LandingError::Denied { .. } => Reason::Denied,
+        _ => Reason::Other("cannot write".into()),
+    };
+    Broken::Stuck(reason, error.to_string())
+}
+
+/// Opens the landing folder and the tree under construction; sees that there is room.
+async fn begin(item: &Item, accepted: &Accepted) -> Result<Building, Broken> {
+    let to = PathBuf::from(OsString::from_vec(accepted.to.to_vec()));
+    let (id, bytes) = (item.id.0, item.lock().live.found.bytes);
+    let building = blocking(move || {
+        let building = Landing::open(&to)?.begin(&id)?;
+        let free = building.free_space()?;
+        Ok((building, free))
+    });
+    let (building, free) = building.await?;
+    if !building.is_resumed() && free < bytes {
+        let missing = bytes - free;
+        let _ = blocking(move || building.abandon()).await;
+        return Err(Broken::Stuck(
+            Reason::DiskFull(missing),
+            format!("the disk is full: {missing} more bytes are needed"),
+        ));
+    }
+    Ok(building)
+}
+
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LandingError> + Send + 'static,
+) -> Result<T, Broken> {
+    match spawn_blocking(work).await {
+        Ok(done) => done.map_err(unwritable),
+        Err(error) => Err(Broken::Stuck(Reason::Other("failed".into()), error.to_string())),
+    }
+}
+
+/// Makes everything durable and puts it in its place; the transfer is then done for this side.
+async fn land(item: &Arc<Item>, building: Building) -> Result<(), Broken> {
+    let landed = blocking(move || building.finish()).await?;
+    let receipt = item.record().accepted.and_then(|accepted| accepted.landing);
+    let Some(receipt) = receipt else {
+        return Err(Broken::Stuck(Reason::Other("failed".into()), "the landing was not noted".into()));
+    };
+    let signature = item.deps.host.sign(&receipt.to_bytes());
+    {
+        let mut inner = item.lock();
+        inner.record.landed = landed.paths().iter().map(|path| path.display().to_string()).collect();
+        inner.record.receipt = Some(SignedReceipt { receipt, signature });
+        inner.live.done = receipt.done;
+    }
+    let took = item.lock().live.started.map_or(Duration::ZERO, |started| started.elapsed());
+    item.end(Ended::Done, None)?;
+    let (files, bytes, took_ms) = (receipt.done.files, receipt.done.bytes, took.as_millis() as u64);
+    item.happened(What::Done { files, bytes, took_ms });
+    blocking(move || landed.settle()).await?;
+    Ok(())
+}
+
+/// Sends the receipt and waits until the sender has closed.
+pub(super) async fn farewell(item: &Item, mut control: Control<FromSender>) -> Result<End, Broken> {
+    if let Some(receipt) = item.record().receipt {
+        control.send(&FromReceiver::Receipt(receipt));
+    }
+    let _ = tokio::time::timeout(GOODBYE, async { while control.next().await.is_ok() {} }).await;
+    control.finish().await;
+    Ok(End::Over)
+}
+
+/// The state of a run after the acceptance.
+struct Run {
+    item: Arc<Item>,
+    intake: Arc<Intake>,
+    control: Control<FromSender>,
+    token: Token,
+    lanes: JoinSet<Result<(), Broken>>,
+    lanes_seen: usize,
+    parcels: mpsc::UnboundedSender<Parcel>,
+    effects: std::sync::mpsc::Sender<Effect>,
+    threads: Vec<JoinHandle<()>>,
+    guard: Threads,
+    land: bool,
+    end: Option<End>,
+}
+
+/// Ends the threads of a run however it ends.
+struct Threads(Arc<Intake>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.stop();
+    }
+}
+
+impl Run {
+    fn begin(
+        item: Arc<Item>,
+        engine: Receiver,
+        building: Building,
+        control: Control<FromSender>,
+        token: Token,
+    ) -> Self {
+        let intake = Arc::new(Intake::new(engine, building, Pool::new(BUFFERS)));
+        let (parcels, from_lanes) = mpsc::unbounded_channel();
+        let from_lanes = Arc::new(Mutex::new(from_lanes));
+        let (effects, to_do) = std::sync::mpsc::channel();
+        let worker = intake.clone();
+        let mut threads = vec![spawn_blocking(move || worker.work(&to_do))];
+        for _ in 0..WRITERS {
+            let (writer, queue) = (intake.clone(), from_lanes.clone());
+            threads.push(spawn_blocking(move || writer.write(&queue)));
+        }
+        let (lanes, guard) = (JoinSet::new(), Threads(intake.clone()));
+        Self {
+            item,
+            intake,
+            control,
+            token,
+            lanes,
+            lanes_seen: 0,
+            parcels,
+            effects,
+            threads,
+            guard,
+            land: false,
+            end: None,
+        }
+    }
+
+    async fn drive(mut self, commands: &mut mpsc::UnboundedReceiver<Command>, resume: bool) -> Result<End, Broken> {
+        if resume {
+            self.item.happened(What::Resumed { had_bytes: 0 });
+        }
+        let intake = self.intake.clone();
+        loop {
+            let wake_at = self.act()?;
+            if let Some(broken) = intake.failure() {
+                drop(intake);
+                return self.broken(broken).await;
+            }
+            if self.land {
+                drop(intake);
+                return self.finish().await;
+            }
+            if let Some(end) = self.end.take() {
+                drop(intake);
+                self.close().await;
+                return Ok(end);
+            }
+            let pause = wake_at.map(|at| at.saturating_sub(self.item.deps.clock()));
+            tokio::select! {
+                message = self.control.next() => self.hear(message?).await?,
+                command = commands.recv() => self.obey(command.unwrap_or(Command::Yield))?,
+                () = intake.wake.notified() => {}
+                () = sleep(pause) => {}
+                Some(lane) = self.lanes.join_next() => {
+                    lane.unwrap_or_else(|error| Err(Broken::Cut(std::io::Error::other(error))))?;
+                }
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: FromSender) -> Result<(), Broken> {
+        if let FromSender::Parcel(bytes) = message {
+            if !self.intake.engine().is_running() {
+                return Err(Misbehaved::LaneNotGranted.into());
+            }
+            if let Some(mut parcel) = self.intake.pool.take().await {
+                parcel.push(&bytes);
+                let _ = self.parcels.send(parcel);
+            }
+            return Ok(());
+        }
+        self.intake.engine().handle(message)?;
+        self.intake.tell();
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) -> Result<(), Broken> {
+        match command {
+            Command::Pause(paused) => {
+                self.control.send(&if paused { FromReceiver::Pause } else { FromReceiver::Resume });
+                self.show_paused(paused);
+            }
+            Command::Limit(limit) => self.control.send(&FromReceiver::Limit(limit)),
+            Command::Cancel => {
+                self.control.send(&FromReceiver::Cancel(Reason::Asked));
+                self.end = Some(End::Over);
+            }
+            Command::Yield => self.end = Some(End::Yielded),
+            Command::Lane(stream) => self.lane(stream)?,
+            Command::Decided(_) => {}
+        }
+        Ok(())
+    }
+
+    fn lane(&mut self, stream: Stream) -> Result<(), Broken> {
+        self.lanes_seen += 1;
+        if self.lanes_seen > LANES {
+            return Err(Misbehaved::LaneNotGranted.into());
+        }
+        let (token, pool, parcels) = (self.token, self.intake.pool.clone(), self.parcels.clone());
+        self.lanes.spawn(async move {
+            let Stream { send, mut recv } = stream;
+            if read_token(&mut recv).await? != token {
+                return Err(Misbehaved::LaneNotGranted.into());
+            }
+            let read = read_lane(recv, pool, parcels).await;
+            drop(send);
+            read
+        });
+        Ok(())
+    }
+
+    fn show_paused(&self, paused: bool) {
+        self.item.happened(if paused { What::Paused } else { What::Resumed { had_bytes: 0 } });
+        self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
+    }
+
+    /// Does what the engine wants; gives the time at which it wants to be asked again.
+    fn act(&mut self) -> Result<Option<Duration>, Broken> {
+        loop {
+            let action = self.intake.engine().poll(self.item.deps.clock());
+            match action {
+                None => break,
+                Some(ReceiverAction::Send(message)) => self.control.send(&message),
+                Some(ReceiverAction::Do(effect)) => {
+                    let _ = self.effects.send(effect);
+                }
+                Some(ReceiverAction::Warn { path, reason }) => self.item.warn(&path.to_string(), &in_words(&reason)),
+                Some(ReceiverAction::Land) => self.land = true,
+                Some(ReceiverAction::Paused(paused)) => self.show_paused(paused),
+                Some(ReceiverAction::Cancelled(_)) => self.end = Some(cancelled(&self.item)?),
+            }
+        }
+        let (found, scanned, done, wire, wake_at) = {
+            let engine = self.intake.engine();
+            let (found, scanned) = engine.announced();
+            (found, scanned, engine.done(), engine.wire(), engine.wake_at())
+        };
+        self.item.live(|live| {
+            (live.found, live.scanned, live.done, live.wire) = (found, scanned, done, wire);
+        });
+        Ok(wake_at)
+    }
+
+    /// Ends lanes and threads and waits for them. Gives what is left of the run.
+    async fn wind_up(self) -> (Arc<Item>, Option<Intake>, Control<FromSender>) {
+        let Self { item, intake, control, mut lanes, parcels, effects, threads, guard, .. } = self;
+        drop(guard);
+        lanes.shutdown().await;
+        drop((parcels, effects));
+        for thread in threads {
+            let _ = thread.await;
+        }
+        (item, Arc::into_inner(intake), control)
+    }
+
+    async fn close(self) {
+        let cancelled = matches!(self.item.view().state, TransferState::Cancelled);
+        let (_, intake, control) = self.wind_up().await;
+        control.finish().await;
+        if let Some(intake) = intake.filter(|_| cancelled) {
+            let _ = blocking(move || intake.into_building()?.0.abandon()).await;
+        }
+    }
+
+    async fn broken(self, broken: Broken) -> Result<End, Broken> {
+        let (_, _, control) = self.wind_up().await;
+        stuck(control, broken).await
+    }
+
+    /// Everything arrived.
+    async fn finish(self) -> Result<End, Broken> {
+        self.item.state(TransferState::Finishing);
+        let me_sender = *self.item.peer.as_bytes();
+        let receipt = self.intake.engine().landed(me_sender, now_ms());
+        let (item, intake, control) = self.wind_up().await;
+        let Some(intake) = intake else {
+            return Err(Broken::Stuck(Reason::Other("failed".into()), "a writer is still at work".into()));
+        };
+        let noted = item.store(|record| {
+            if let Some(accepted) = &mut record.accepted {
+                accepted.landing = Some(receipt);
+            }
+        });
+        noted?;
+        let landed = async {
+            let (building, problems) = blocking(move || intake.into_building()).await?;
+            for problem in problems {
+                item.warn("a link or a folder's time", &problem);
+            }
+            land(&item, building).await
+        };
+        match landed.await {
+            Ok(()) => farewell(&item, control).await,
+            Err(broken) => stuck(control, broken).await,
+        }
+    }
+}
+
+async fn sleep(pause: Option<Duration>) {
+    match pause {
+        Some(pause) => tokio::time::sleep(pause).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Removes what an accepted transfer left under construction, in the background.
+pub(super) fn discard(item: &Item) {
+    let Some(accepted) = item.record().accepted else { return };
+    let (to, id) = (PathBuf::from(OsString::from_vec(accepted.to.into_vec())), item.id.0);
+    spawn_blocking(move || {
+        let gone = Landing::open(&to).and_then(|landing| landing.begin(&id)).and_then(Building::abandon);
+        if let Err(error) = gone {
+            tracing::warn!(%error, "an abandoned transfer could not be removed");
+        }
+    });
+}

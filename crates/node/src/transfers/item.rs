@@ -1,0 +1,242 @@
+//! One transfer as the rest of the device sees it: its record, where it stands now, and the way to its run.
+
+use super::ports::{Happened, What};
+use super::reading::show;
+use super::record::{Ended, Record};
+use super::{Deps, now_ms};
+use api::ErrorCode;
+use api::types::{Transfer, TransferState};
+use logic::transfer::rate::Speed;
+use logic::transfer::{Reason, Totals, TransferId};
+use seal::DeviceId;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::mpsc;
+
+/// Snapshots of a running transfer are published this often at most.
+const PUBLISH_EVERY: Duration = Duration::from_millis(200);
+/// Warnings that are kept.
+const WARNINGS: usize = 100;
+
+/// What a user or the device tells a run.
+pub(super) enum Command {
+    Pause(bool),
+    Cancel,
+    Limit(Option<u64>),
+    /// The user accepted (the record says where to) or rejected.
+    Decided(Result<(), Reason>),
+    /// A content lane came in.
+    Lane(super::ports::Stream),
+    /// Another run takes over.
+    Yield,
+}
+
+/// Where a transfer stands now.
+#[derive(Debug, Clone)]
+pub(super) struct Live {
+    pub state: TransferState,
+    pub found: Totals,
+    pub scanned: bool,
+    pub done: Totals,
+    pub lane: Option<String>,
+    pub started: Option<Instant>,
+    /// Bytes over the wire in this run.
+    pub wire: u64,
+}
+
+pub(super) struct Inner {
+    pub record: Record,
+    pub live: Live,
+    speed: Speed,
+    published: Option<Instant>,
+    /// The way to the run, while there is one.
+    pub run: Option<mpsc::UnboundedSender<Command>>,
+    /// Runs that failed one after the other.
+    pub failures: u32,
+}
+
+/// One transfer.
+pub(super) struct Item {
+    pub id: TransferId,
+    pub peer: DeviceId,
+    pub outgoing: bool,
+    pub deps: Arc<Deps>,
+    inner: Mutex<Inner>,
+    /// Held by the run; a second one waits here for the first to end.
+    pub turn: tokio::sync::Mutex<()>,
+}
+
+impl Item {
+    pub fn new(record: Record, deps: Arc<Deps>) -> Arc<Self> {
+        let state = match record.ended {
+            Some(Ended::Done) => TransferState::Done,
+            Some(Ended::Rejected) => TransferState::Rejected,
+            Some(Ended::Cancelled) => TransferState::Cancelled,
+            Some(Ended::Failed) => TransferState::Failed,
+            None if record.paused => TransferState::Paused,
+            None if record.asked.is_some() => TransferState::Queued,
+            None if record.accepted.is_some() => TransferState::Waiting,
+            None => TransferState::Offered,
+        };
+        let (found, scanned) = (record.offer.found, record.offer.complete);
+        let live = Live { state, found, scanned, done: record.done, lane: None, started: None, wire: 0 };
+        let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
+        let inner = Inner { record, live, speed: Speed::default(), published: None, run: None, failures: 0 };
+        Arc::new(Self { id, peer, outgoing, deps, inner: Mutex::new(inner), turn: tokio::sync::Mutex::default() })
+    }
+
+    pub fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A copy of the record.
+    pub fn record(&self) -> Record {
+        self.lock().record.clone()
+    }
+
+    /// Changes the record and stores it before returning. Blocks for the time of a durable write.
+    pub fn store(&self, change: impl FnOnce(&mut Record)) -> std::io::Result<()> {
+        let bytes = {
+            let mut inner = self.lock();
+            change(&mut inner.record);
+            inner.record.to_bytes()
+        };
+        self.deps.shelf.put(&self.id, &bytes)
+    }
+
+    /// Changes where it stands; the change is published now if the state changed, else a few times per second.
+    pub fn live(&self, change: impl FnOnce(&mut Live)) {
+        let mut inner = self.lock();
+        let before = inner.live.state;
+        change(&mut inner.live);
+        let at = self.deps.clock();
+        let total = inner.live.done.bytes.max(inner.live.wire);
+        inner.speed.note(total, at);
+        let due = inner.published.is_none_or(|then| then.elapsed() >= PUBLISH_EVERY);
+        if due || before != inner.live.state {
+            inner.published = Some(Instant::now());
+            let view = self.view_of(&inner);
+            drop(inner);
+            self.deps.publish(view);
+        }
+    }
+
+    /// Publishes a snapshot now.
+    pub fn publish(&self) {
+        let view = self.view();
+        self.deps.publish(view);
+    }
+
+    pub fn state(&self, state: TransferState) {
+        self.live(|live| live.state = state);
+    }
+
+    /// Tells the run something; false if there is none.
+    pub fn tell(&self, command: Command) -> bool {
+        match &self.lock().run {
+            Some(run) => run.send(command).is_ok(),
+            None => false,
+        }
+    }
+
+    /// Adds a line for the user about something that is missing.
+    pub fn warn(&self, path: &str, reason: &str) {
+        {
+            let mut inner = self.lock();
+            let line = format!("{path}: {reason}");
+            if inner.record.warnings.len() < WARNINGS && !inner.record.warnings.contains(&line) {
+                inner.record.warnings.push(line);
+            }
+        }
+        self.happened(What::FileFailed { path: path.to_owned(), reason: reason.to_owned() });
+    }
+
+    pub fn happened(&self, what: What) {
+        let event = Happened { peer: self.peer, transfer: self.id, outgoing: self.outgoing, what };
+        self.deps.host.happened(event);
+    }
+
+    /// Ends the transfer for good. Blocks for the time of a durable write.
+    pub fn end(&self, how: Ended, problem: Option<String>) -> std::io::Result<()> {
+        let state = match how {
+            Ended::Done => TransferState::Done,
+            Ended::Rejected => TransferState::Rejected,
+            Ended::Cancelled => TransferState::Cancelled,
+            Ended::Failed => TransferState::Failed,
+        };
+        let live = self.lock().live.clone();
+        let stored = self.store(|record| {
+            record.ended = Some(how);
+            record.ended_at = Some(now_ms());
+            record.problem = problem;
+            record.done = live.done;
+            record.wire += live.wire;
+            (record.offer.found, record.offer.complete) = (live.found, live.scanned);
+        });
+        self.live(|live| {
+            live.wire = 0;
+            live.state = state;
+        });
+        stored
+    }
+
+    /// What the local API shows.
+    pub fn view(&self) -> Transfer {
+        self.view_of(&self.lock())
+    }
+
+    fn view_of(&self, inner: &Inner) -> Transfer {
+        let Inner { record, live, .. } = inner;
+        let running = matches!(live.state, TransferState::Running);
+        let rate = if running { inner.speed.rate() } else { 0 };
+        let left = live.found.bytes.saturating_sub(live.done.bytes);
+        Transfer {
+            id: self.id.to_string(),
+            direction: if self.outgoing { "out" } else { "in" }.to_owned(),
+            peer: self.deps.host.peer_name(&self.peer),
+            device_id: self.peer.to_string(),
+            state: live.state,
+            names: record.offer.names.iter().map(|name| show(name)).collect(),
+            text: record.offer.text.clone(),
+            files_total: live.found.files,
+            files_done: live.done.files,
+            bytes_total: live.found.bytes,
+            bytes_done: live.done.bytes,
+            bytes_wire: record.wire + live.wire,
+            scanned: live.scanned,
+            rate,
+            eta_s: (live.scanned && rate > 0).then(|| left / rate),
+            rate_limit: record.limit,
+            lane: live.lane.clone(),
+            created_at: record.offer.created_at,
+            ended_at: record.ended_at,
+            problem: record.problem.clone(),
+            problem_code: record.problem.as_ref().map(|_| problem_code(record)),
+            warnings: record.warnings.clone(),
+            landed: record.landed.clone(),
+            receipt: record.receipt.as_ref().map(|signed| data_encoding::HEXLOWER.encode(&signed.receipt.root)),
+        }
+    }
+}
+
+/// Kind of the problem, for scripts.
+fn problem_code(record: &Record) -> ErrorCode {
+    match (record.ended, &record.trouble) {
+        (Some(Ended::Rejected), _) => ErrorCode::Refused,
+        (Some(Ended::Cancelled), _) => ErrorCode::Cancelled,
+        (_, Some(Reason::DiskFull(_))) => ErrorCode::DiskFull,
+        (_, Some(Reason::Denied)) => ErrorCode::NotAllowed,
+        _ => ErrorCode::Io,
+    }
+}
+
+/// A reason in words.
+pub(super) fn in_words(reason: &Reason) -> String {
+    match reason {
+        Reason::Asked => "a person decided so".into(),
+        Reason::DiskFull(0) => "the receiver's disk is full".into(),
+        Reason::DiskFull(missing) => format!("the receiver's disk is full: {missing} more bytes are needed"),
+        Reason::Denied => "the receiver may not write to its landing folder".into(),
+        Reason::Other(text) => text.chars().filter(|c| !c.is_control()).take(200).collect(),
+    }
+}

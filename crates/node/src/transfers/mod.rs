@@ -1,0 +1,567 @@
+//! Sending and receiving files: the tasks around the engines of `logic::transfer`.
+//!
+//! ```text
+//! sender:    scan -> engine -> read + hash (threads) -> lanes          control task
+//! receiver:  lanes -> verify + write (threads) -> engine -> landing    control task
+//! ```
+//!
+//! A transfer is an [`item::Item`] here; while there is a link, one run of it drives the engine. Runs come and go with
+//! links; what was asked for and what was accepted is on the [`Shelf`]. Stages are bounded by pools of buffers, so
+//! memory does not depend on what is sent. The same code serves one-time codes, over a shelf that forgets.
+//!
+//! Invariant: a transfer that was asked for or accepted ends only by success, by a decision of one of the two users, or
+//! because its sources are gone; everything else is a pause until the next link.
+
+mod control;
+mod incoming;
+mod item;
+mod lanes;
+mod late;
+mod outgoing;
+mod pool;
+mod ports;
+mod reading;
+mod record;
+#[cfg(test)]
+mod tests;
+mod writing;
+
+pub use ports::{Connection, Decision, Happened, Host, Lanes, NoShelf, Shelf, Stream, What};
+
+use api::types::{Transfer, TransferState};
+use control::{Broken, Control};
+use item::{Command, Item};
+use logic::Misbehaved;
+use logic::transfer::limits::{OFFER_NAMES, TEXT_MAX, VERSION};
+use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Totals, TransferId};
+use outgoing::End;
+use record::{Asked, Ended, Record};
+use seal::DeviceId;
+use serde_bytes::ByteBuf;
+use std::collections::{BTreeMap, HashMap};
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use tokio::sync::{broadcast, mpsc};
+
+/// How long a peer may take to send the offer after it opened a control stream.
+const OFFER_DEADLINE: Duration = Duration::from_secs(10);
+/// Offers of one peer that may wait for the user.
+const WAITING_OFFERS: usize = 64;
+/// The longest wait before a run is tried again over the same link.
+const RETRY_MAX: Duration = Duration::from_secs(60);
+/// Snapshots that a slow subscriber may lag behind.
+const SNAPSHOTS: usize = 1024;
+
+/// What to send.
+#[derive(Debug, Clone, Default)]
+pub struct SendRequest {
+    /// Absolute paths.
+    pub paths: Vec<PathBuf>,
+    /// A text that goes with them, or alone.
+    pub text: Option<String>,
+    /// Name under which a single path arrives, if not its own.
+    pub rename: Option<Vec<u8>>,
+    /// Delete the paths once every receiver has confirmed.
+    pub spooled: bool,
+    /// Bytes per second, for each receiver.
+    pub limit: Option<u64>,
+}
+
+/// Why a request about transfers failed.
+#[derive(Debug, thiserror::Error)]
+pub enum TransferError {
+    /// There is no such transfer.
+    #[error("there is no transfer {0}")]
+    Unknown(String),
+    /// The beginning of an id that several transfers have.
+    #[error("several transfers begin with {0}; give more of the id")]
+    Ambiguous(String),
+    /// Nothing to send, or the text is too long, or a path does not exist.
+    #[error("{0}")]
+    NothingToSend(String),
+    /// The transfer is over.
+    #[error("transfer {0} is over")]
+    Over(String),
+    /// Only an offer that waits can be accepted or rejected.
+    #[error("transfer {0} does not wait for a decision")]
+    NoOffer(String),
+    /// The database failed.
+    #[error("cannot store the transfer: {0}")]
+    Storage(#[from] io::Error),
+}
+
+/// What everything here shares.
+struct Deps {
+    host: Arc<dyn Host>,
+    shelf: Arc<dyn Shelf>,
+    snapshots: broadcast::Sender<Transfer>,
+    began: Instant,
+}
+
+impl Deps {
+    /// The engines' clock.
+    fn clock(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    fn publish(&self, view: Transfer) {
+        // An error means that nobody listens.
+        let _ = self.snapshots.send(view);
+    }
+}
+
+fn now_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+#[derive(Default)]
+struct Table {
+    items: BTreeMap<TransferId, Arc<Item>>,
+    links: HashMap<DeviceId, Arc<dyn Connection>>,
+    /// For transfers that are made later.
+    limit: Option<u64>,
+}
+
+/// All transfers of a device. Cheap to clone; all methods must be called inside a tokio runtime.
+#[derive(Clone)]
+pub struct Transfers {
+    deps: Arc<Deps>,
+    table: Arc<Mutex<Table>>,
+}
+
+impl Transfers {
+    /// Loads what the shelf remembers. Transfers go on when their peers' links come up.
+    ///
+    /// # Errors
+    /// The shelf cannot be read.
+    pub fn new(host: Arc<dyn Host>, shelf: Arc<dyn Shelf>) -> io::Result<Self> {
+        let (snapshots, _) = broadcast::channel(SNAPSHOTS);
+        let deps = Arc::new(Deps { host, shelf, snapshots, began: Instant::now() });
+        let mut table = Table::default();
+        for (id, bytes) in deps.shelf.all()? {
+            match Record::from_bytes(&bytes) {
+                Some(record) => {
+                    table.items.insert(id, Item::new(record, deps.clone()));
+                }
+                None => tracing::warn!(%id, "a stored transfer cannot be read; it is left alone"),
+            }
+        }
+        Ok(Self { deps, table: Arc::new(Mutex::new(table)) })
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Snapshots of transfers as they change: at once when the state changes, else at most five times per second each.
+    pub fn subscribe(&self) -> broadcast::Receiver<Transfer> {
+        self.deps.snapshots.subscribe()
+    }
+
+    /// Sends to each receiver; one transfer each, in this order. Blocks for a durable write per receiver.
+    ///
+    /// # Errors
+    /// Nothing to send, a path that does not exist, or the shelf failed.
+    pub fn send(&self, request: &SendRequest, receivers: &[DeviceId]) -> Result<Vec<Transfer>, TransferError> {
+        let names = check_request(request)?;
+        let limit = request.limit.or(self.table().limit);
+        let paths = request.paths.iter().map(|path| ByteBuf::from(path.as_os_str().as_bytes())).collect();
+        let rename = request.rename.clone().map(ByteBuf::from);
+        let asked = Asked { paths, rename, spooled: request.spooled };
+        let mut views = Vec::new();
+        for peer in receivers {
+            let offer = Offer {
+                version: VERSION,
+                id: TransferId(seal::random()),
+                names: names.iter().take(OFFER_NAMES).cloned().map(ByteBuf::from).collect(),
+                items: names.len() as u64,
+                text: request.text.clone(),
+                found: Totals::default(),
+                complete: false,
+                created_at: now_ms(),
+            };
+            let item = Item::new(Record::outgoing(*peer, offer, asked.clone(), limit), self.deps.clone());
+            item.store(|_| {})?;
+            let shown = names.iter().map(|name| reading::show(name)).collect::<Vec<_>>().join(", ");
+            item.happened(What::Offered { names: shown });
+            let link = {
+                let mut table = self.table();
+                table.items.insert(item.id, item.clone());
+                table.links.get(peer).cloned()
+            };
+            views.push(item.view());
+            item.publish();
+            if let Some(link) = link {
+                self.start(item, link);
+            }
+        }
+        Ok(views)
+    }
+
+    /// All transfers, oldest first.
+    pub fn list(&self) -> Vec<Transfer> {
+        let items: Vec<_> = self.table().items.values().cloned().collect();
+        let mut views: Vec<_> = items.iter().map(|item| item.view()).collect();
+        views.sort_by_key(|view| view.created_at);
+        views
+    }
+
+    /// One transfer, by its id or an unambiguous beginning of it.
+    ///
+    /// # Errors
+    /// No such transfer, or several.
+    pub fn get(&self, id: &str) -> Result<Transfer, TransferError> {
+        Ok(self.find(id)?.view())
+    }
+
+    fn find(&self, id: &str) -> Result<Arc<Item>, TransferError> {
+        let wanted = id.to_ascii_lowercase();
+        let table = self.table();
+        let mut matching = table.items.values().filter(|item| item.id.to_string().starts_with(&wanted));
+        match (matching.next(), matching.next()) {
+            (Some(item), None) => Ok(item.clone()),
+            (Some(_), Some(_)) => Err(TransferError::Ambiguous(id.to_owned())),
+            _ => Err(TransferError::Unknown(id.to_owned())),
+        }
+    }
+
+    fn find_open(&self, id: &str) -> Result<Arc<Item>, TransferError> {
+        let item = self.find(id)?;
+        if item.view().state.is_final() { Err(TransferError::Over(id.to_owned())) } else { Ok(item) }
+    }
+
+    /// Pauses a transfer, also over restarts, until [`Transfers::resume`].
+    ///
+    /// # Errors
+    /// No such transfer, or it is over.
+    pub fn pause(&self, id: &str) -> Result<Transfer, TransferError> {
+        let item = self.find_open(id)?;
+        item.store(|record| record.paused = true)?;
+        if !item.tell(Command::Pause(true)) {
+            item.state(TransferState::Paused);
+        }
+        Ok(item.view())
+    }
+
+    /// Lets a paused transfer go on, or tries one at once that waits after a failure.
+    ///
+    /// # Errors
+    /// No such transfer, or it is over.
+    pub fn resume(&self, id: &str) -> Result<Transfer, TransferError> {
+        let item = self.find_open(id)?;
+        item.store(|record| {
+            record.paused = false;
+            record.problem = None;
+        })?;
+        if !item.tell(Command::Pause(false)) {
+            item.state(if item.outgoing { TransferState::Queued } else { TransferState::Waiting });
+            let link = self.table().links.get(&item.peer).cloned();
+            if let Some(link) = link.filter(|_| item.outgoing) {
+                self.start(item.clone(), link);
+            }
+        }
+        Ok(item.view())
+    }
+
+    /// Ends a transfer; what has not landed is removed.
+    ///
+    /// # Errors
+    /// No such transfer, or it is over.
+    pub fn cancel(&self, id: &str) -> Result<Transfer, TransferError> {
+        let item = self.find_open(id)?;
+        item.end(Ended::Cancelled, None)?;
+        item.happened(What::Cancelled { here: true });
+        if !item.tell(Command::Cancel) {
+            incoming::discard(&item);
+        }
+        self.settle_sources(&item);
+        Ok(item.view())
+    }
+
+    /// Limits one transfer, or all of them and those to come, to so many bytes per second.
+    ///
+    /// # Errors
+    /// No such transfer, or it is over.
+    pub fn limit(&self, id: Option<&str>, limit: Option<u64>) -> Result<(), TransferError> {
+        let items = match id {
+            Some(id) => vec![self.find_open(id)?],
+            None => {
+                let mut table = self.table();
+                table.limit = limit;
+                table.items.values().filter(|item| !item.view().state.is_final()).cloned().collect()
+            }
+        };
+        for item in items {
+            item.store(|record| record.limit = limit)?;
+            item.tell(Command::Limit(limit));
+            item.publish();
+        }
+        Ok(())
+    }
+
+    /// Accepts an offer; `to`: landing folder, if not the usual one.
+    ///
+    /// # Errors
+    /// No such transfer, or it does not wait for a decision.
+    pub fn accept(&self, id: &str, to: Option<&Path>) -> Result<Transfer, TransferError> {
+        let item = self.find_offer(id)?;
+        let to = to.map_or_else(|| self.deps.host.received_dir(), Path::to_owned);
+        item.accept(&to, None)?;
+        item.happened(What::Accepted { by_rule: false });
+        if !item.tell(Command::Decided(Ok(()))) {
+            item.state(TransferState::Waiting);
+        }
+        Ok(item.view())
+    }
+
+    /// Rejects an offer.
+    ///
+    /// # Errors
+    /// No such transfer, or it does not wait for a decision.
+    pub fn reject(&self, id: &str) -> Result<Transfer, TransferError> {
+        let item = self.find_offer(id)?;
+        if !item.tell(Command::Decided(Err(Reason::Asked))) {
+            item.end(Ended::Rejected, None)?;
+            item.happened(What::Rejected { reason: "rejected here".into() });
+        }
+        Ok(item.view())
+    }
+
+    fn find_offer(&self, id: &str) -> Result<Arc<Item>, TransferError> {
+        let item = self.find_open(id)?;
+        let decided = item.outgoing || item.lock().record.accepted.is_some();
+        if decided { Err(TransferError::NoOffer(id.to_owned())) } else { Ok(item) }
+    }
+
+    /// Forgets a transfer that is over.
+    ///
+    /// # Errors
+    /// No such transfer, or the shelf failed.
+    pub fn forget(&self, id: &str) -> Result<(), TransferError> {
+        let item = self.find(id)?;
+        if item.view().state.is_final() {
+            self.deps.shelf.remove(&item.id)?;
+            self.table().items.remove(&item.id);
+        }
+        Ok(())
+    }
+
+    /// A link came up: what waits for this peer goes on. A newer link takes the place of an older one.
+    pub fn link_up(&self, connection: Arc<dyn Connection>) {
+        let peer = connection.peer();
+        let waiting: Vec<_> = {
+            let mut table = self.table();
+            table.links.insert(peer, connection.clone());
+            table.items.values().filter(|item| item.peer == peer && item.outgoing).cloned().collect()
+        };
+        for item in waiting {
+            item.lock().failures = 0;
+            self.start(item, connection.clone());
+        }
+    }
+
+    /// The link is gone. Runs notice by themselves; nothing new is begun over it.
+    pub fn link_down(&self, connection: &Arc<dyn Connection>) {
+        let mut table = self.table();
+        let peer = connection.peer();
+        if table.links.get(&peer).is_some_and(|link| Arc::ptr_eq(link, connection)) {
+            table.links.remove(&peer);
+        }
+    }
+
+    /// Begins a run of an outgoing transfer, after the one that may still be under way over an older link.
+    fn start(&self, item: Arc<Item>, connection: Arc<dyn Connection>) {
+        let this = self.clone();
+        let startable = {
+            let inner = item.lock();
+            !inner.record.paused && inner.record.ended.is_none()
+        };
+        if startable {
+            tokio::spawn(async move { this.run_outgoing(item, connection).await });
+        }
+    }
+
+    async fn run_outgoing(self, item: Arc<Item>, connection: Arc<dyn Connection>) {
+        item.tell(Command::Yield);
+        let turn = item.turn.lock().await;
+        let (commands, orders) = mpsc::unbounded_channel();
+        {
+            let mut inner = item.lock();
+            if inner.record.paused || inner.record.ended.is_some() {
+                return;
+            }
+            inner.run = Some(commands);
+        }
+        let end = Box::pin(outgoing::run(item.clone(), connection.clone(), orders)).await;
+        let again = self.ended(&item, end);
+        drop(turn);
+        self.settle_sources(&item);
+        if let Some(wait) = again {
+            tokio::spawn(async move {
+                tokio::time::sleep(wait).await;
+                let link = self.table().links.get(&item.peer).cloned();
+                let idle = item.lock().run.is_none();
+                if let Some(link) = link.filter(|_| idle) {
+                    self.start(item, link);
+                }
+            });
+        }
+    }
+
+    /// Notes how a run ended. Gives the time after which it should be tried again if the link is still there.
+    fn ended(&self, item: &Item, end: Result<End, Broken>) -> Option<Duration> {
+        item.lock().run = None;
+        let mut trouble = None;
+        let problem = match end {
+            Ok(End::Over | End::Yielded) => None,
+            Ok(End::Stuck(reason, problem)) => {
+                trouble = Some(reason);
+                Some(problem)
+            }
+            Err(Broken::Peer(offence)) => {
+                item.happened(What::Misbehaved(offence));
+                Some(format!("the other side broke the protocol: {offence}"))
+            }
+            Err(broken) => {
+                item.happened(What::Cut { reason: broken.to_string() });
+                None
+            }
+        };
+        let failures = {
+            let mut inner = item.lock();
+            if inner.record.ended.is_some() {
+                return None;
+            }
+            inner.record.wire += std::mem::take(&mut inner.live.wire);
+            (inner.record.problem, inner.record.trouble) = (problem, trouble);
+            inner.failures += 1;
+            inner.failures
+        };
+        let paused = item.lock().record.paused;
+        let undecided = !item.outgoing && item.lock().record.accepted.is_none();
+        item.state(match () {
+            () if paused => TransferState::Paused,
+            () if undecided => TransferState::Offered,
+            () => TransferState::Waiting,
+        });
+        let wait = Duration::from_millis(500) * 2u32.saturating_pow(failures.min(16));
+        Some(wait.min(RETRY_MAX))
+    }
+
+    /// Deletes spooled sources that no transfer needs any more.
+    fn settle_sources(&self, item: &Item) {
+        let Some(asked) = item.record().asked.filter(|asked| asked.spooled) else { return };
+        let items: Vec<_> = self.table().items.values().cloned().collect();
+        let needed = items
+            .iter()
+            .map(|item| item.record())
+            .any(|record| record.ended.is_none() && record.asked.is_some_and(|other| other.paths == asked.paths));
+        if !needed {
+            for path in asked.paths() {
+                if let Err(error) = std::fs::remove_file(&path)
+                    && error.kind() != io::ErrorKind::NotFound
+                {
+                    tracing::warn!(path = %path.display(), %error, "a spooled file could not be removed");
+                }
+            }
+        }
+    }
+
+    /// Serves a control stream that a peer opened for transfer `id`; returns when the run is over.
+    pub async fn serve_transfer(&self, peer: DeviceId, id: TransferId, stream: Stream) {
+        let mut control = Control::<FromSender>::new(stream);
+        let offer = match tokio::time::timeout(OFFER_DEADLINE, control.next()).await {
+            Ok(Ok(FromSender::Offer(offer))) if offer.id == id => offer,
+            Ok(Err(Broken::Peer(offence))) => return self.accuse(peer, id, offence),
+            Ok(Ok(_)) => return self.accuse(peer, id, Misbehaved::FrameOutOfTurn),
+            Ok(Err(_)) | Err(_) => return,
+        };
+        if let Err(offence) = offer.check() {
+            return self.accuse(peer, id, offence);
+        }
+        let Some(item) = self.item_for(peer, &offer) else {
+            control.send(&FromReceiver::Reject(Reason::Other("too many offers wait here already".into())));
+            return control.finish().await;
+        };
+        if item.peer != peer || item.outgoing {
+            return self.accuse(peer, id, Misbehaved::TransferForeign);
+        }
+        item.tell(Command::Yield);
+        let _turn = item.turn.lock().await;
+        let (commands, mut orders) = mpsc::unbounded_channel();
+        item.lock().run = Some(commands);
+        let end = match item.record().ended {
+            None => Box::pin(incoming::run(item.clone(), control, offer, &mut orders)).await,
+            Some(Ended::Done) => incoming::farewell(&item, control).await,
+            Some(Ended::Cancelled) => answer(control, FromReceiver::Cancel(Reason::Asked)).await,
+            Some(Ended::Rejected | Ended::Failed) => answer(control, FromReceiver::Reject(Reason::Asked)).await,
+        };
+        self.ended(&item, end);
+    }
+
+    /// The transfer an offer is about: one that is known, or a new one; `None` if the peer has too many waiting.
+    fn item_for(&self, peer: DeviceId, offer: &Offer) -> Option<Arc<Item>> {
+        let item = {
+            let mut table = self.table();
+            if let Some(item) = table.items.get(&offer.id) {
+                return Some(item.clone());
+            }
+            let waiting = table.items.values().filter(|item| {
+                item.peer == peer && !item.outgoing && matches!(item.view().state, TransferState::Offered)
+            });
+            if waiting.count() >= WAITING_OFFERS {
+                return None;
+            }
+            let item = Item::new(Record::incoming(peer, offer.clone()), self.deps.clone());
+            table.items.insert(offer.id, item.clone());
+            item
+        };
+        let names = offer.names.iter().map(|name| reading::show(name)).collect::<Vec<_>>().join(", ");
+        item.happened(What::OfferReceived { names, bytes: offer.found.bytes });
+        item.publish();
+        Some(item)
+    }
+
+    /// Takes a content lane that a peer opened for transfer `id`.
+    pub fn serve_lane(&self, peer: DeviceId, id: TransferId, stream: Stream) {
+        let item = self.table().items.get(&id).filter(|item| item.peer == peer && !item.outgoing).cloned();
+        match item {
+            // A lane may come just after its run was cut: nobody's fault.
+            Some(item) => drop(item.tell(Command::Lane(stream))),
+            None => self.accuse(peer, id, Misbehaved::LaneNotGranted),
+        }
+    }
+
+    fn accuse(&self, peer: DeviceId, transfer: TransferId, offence: Misbehaved) {
+        let what = What::Misbehaved(offence);
+        self.deps.host.happened(Happened { peer, transfer, outgoing: false, what });
+    }
+}
+
+/// Sends one last message.
+async fn answer(control: Control<FromSender>, message: FromReceiver) -> Result<End, Broken> {
+    control.send(&message);
+    control.finish().await;
+    Ok(End::Over)
+}
+
+/// Sees that there is something to send, and gives the names under which the items will travel.
+fn check_request(request: &SendRequest) -> Result<Vec<Vec<u8>>, TransferError> {
+    let nothing = |text: String| Err(TransferError::NothingToSend(text));
+    if request.text.as_ref().is_some_and(|text| text.len() > TEXT_MAX) {
+        return nothing(format!("the text is longer than {TEXT_MAX} bytes; send it as a file"));
+    }
+    if request.paths.is_empty() {
+        return if request.text.is_some() { Ok(Vec::new()) } else { nothing("nothing to send was named".into()) };
+    }
+    let source =
+        store::source::Source::new(&request.paths).map_err(|error| TransferError::NothingToSend(error.to_string()))?;
+    if let Some(name) = &request.rename {
+        return Ok(vec![name.clone()]);
+    }
+    Ok(source.names().map(|name| name.as_bytes().to_vec()).collect())
+}

@@ -1,0 +1,285 @@
+//! One run of an outgoing transfer: control messages, and the threads and lanes behind them.
+
+use super::control::{Broken, Control};
+use super::item::{Command, Item, in_words};
+use super::lanes::{Pace, write_lane};
+use super::pool::{Parcel, Pool};
+use super::ports::{Connection, Stream, What};
+use super::reading::Outgo;
+use super::record::Ended;
+use api::types::TransferState;
+use logic::Misbehaved;
+use logic::transfer::{FromReceiver, FromSender, Reason, Sender, SenderAction, Token};
+use serde_bytes::ByteBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use store::source::Source;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, mpsc};
+use tokio::task::{JoinSet, spawn_blocking};
+
+/// Parcels in memory, about 1 MiB each.
+const BUFFERS: usize = 10;
+/// Threads that read and hash.
+const READERS: usize = 2;
+/// Streams where one does not fill the path.
+const LANES: usize = 8;
+/// A scan that ends within this time makes the offer complete; a longer one does not hold it up.
+const SCAN_HEADSTART: Duration = Duration::from_millis(20);
+
+/// How a run ended that nobody broke.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum End {
+    /// The transfer is over; everything is noted.
+    Over,
+    /// Another run takes over.
+    Yielded,
+    /// The peer, or this side, cannot go on now.
+    Stuck(Reason, String),
+}
+
+/// Ends the threads of a run however it ends.
+struct Threads(Arc<Outgo>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.engine().stop();
+        self.0.pool.close();
+        self.0.tell();
+    }
+}
+
+/// The state of a run.
+struct Run {
+    item: Arc<Item>,
+    outgo: Arc<Outgo>,
+    connection: Arc<dyn Connection>,
+    control: Control<FromReceiver>,
+    lanes: JoinSet<Result<(), Broken>>,
+    /// Parcels that travel on the control stream.
+    inline: Option<mpsc::UnboundedReceiver<Parcel>>,
+    wire: Arc<AtomicU64>,
+    end: Option<End>,
+}
+
+/// Runs a transfer until it is over or the link is cut.
+pub(super) async fn run(
+    item: Arc<Item>,
+    connection: Arc<dyn Connection>,
+    mut commands: mpsc::UnboundedReceiver<Command>,
+) -> Result<End, Broken> {
+    let record = item.record();
+    let asked = record.asked.unwrap_or_default();
+    let paths = asked.paths();
+    // Without paths there is only a text to send.
+    let resolve = move || if paths.is_empty() { Ok(None) } else { Source::new(paths).map(Some) };
+    let source = match spawn_blocking(resolve).await {
+        Ok(Ok(source)) => source,
+        Ok(Err(error)) => return fail(&item, error.to_string()),
+        Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
+    };
+    let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
+    engine.limit(record.limit);
+    let outgo = Arc::new(Outgo::new(engine, source, asked.rename.map(ByteBuf::into_vec), Pool::new(BUFFERS)));
+    let threads = Threads(outgo.clone());
+    let scanner = outgo.clone();
+    spawn_blocking(move || scanner.scan());
+    let control = Control::new(connection.open(item.id).await?);
+    let _ = tokio::time::timeout(SCAN_HEADSTART, outgo.scanned.notified()).await;
+    outgo.engine().make_offer();
+    let run =
+        Run { item, outgo, connection, control, lanes: JoinSet::new(), inline: None, wire: Arc::default(), end: None };
+    let end = run.drive(&mut commands).await;
+    drop(threads);
+    end
+}
+
+fn fail(item: &Item, problem: String) -> Result<End, Broken> {
+    item.happened(What::Failed { reason: problem.clone() });
+    item.end(Ended::Failed, Some(problem))?;
+    Ok(End::Over)
+}
+
+impl Run {
+    async fn drive(mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Result<End, Broken> {
+        let outgo = self.outgo.clone();
+        loop {
+            self.act().await?;
+            if let Some(end) = self.end.take() {
+                self.control.finish().await;
+                return Ok(end);
+            }
+            tokio::select! {
+                message = self.control.next() => self.hear(message?)?,
+                command = commands.recv() => self.obey(command.unwrap_or(Command::Yield)),
+                () = outgo.wake.notified() => {}
+                Some(parcel) = next_inline(&mut self.inline) => {
+                    self.wire.fetch_add(parcel.bytes().len() as u64, Ordering::Relaxed);
+                    self.control.send(&FromSender::Parcel(ByteBuf::from(parcel.bytes())));
+                }
+                Some(lane) = self.lanes.join_next() => {
+                    lane.unwrap_or_else(|error| Err(Broken::Cut(std::io::Error::other(error))))?;
+                }
+            }
+        }
+    }
+
+    fn hear(&mut self, message: FromReceiver) -> Result<(), Broken> {
+        if let FromReceiver::Receipt(receipt) = &message
+            && !receipt.is_from(&self.item.peer)
+        {
+            return Err(Misbehaved::BadReceipt.into());
+        }
+        let confirmed = {
+            let mut engine = self.outgo.engine();
+            engine.handle(message)?;
+            engine.first_unconfirmed()
+        };
+        self.outgo.tell();
+        self.outgo.forget_below(confirmed);
+        Ok(())
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Pause(paused) => {
+                self.outgo.engine().pause(paused);
+                self.show_paused(paused);
+            }
+            Command::Limit(limit) => self.outgo.engine().limit(limit),
+            Command::Cancel => {
+                self.outgo.engine().cancel(Reason::Asked);
+                self.end = Some(End::Over);
+            }
+            Command::Yield => self.end = Some(End::Yielded),
+            Command::Decided(_) | Command::Lane(_) => {}
+        }
+        self.outgo.tell();
+    }
+
+    fn show_paused(&self, paused: bool) {
+        self.item.happened(if paused { What::Paused } else { What::Resumed { had_bytes: 0 } });
+        self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
+    }
+
+    /// Does what the engine wants.
+    async fn act(&mut self) -> Result<(), Broken> {
+        for line in self.outgo.take_skipped() {
+            let (path, reason) = line.split_once(" is left out: ").unwrap_or(("", &line));
+            self.item.warn(path, reason);
+        }
+        loop {
+            let at = self.item.deps.clock();
+            let Some(action) = self.outgo.engine().poll(at) else { break };
+            self.perform(action)?;
+        }
+        // What was listed by now may be read.
+        self.outgo.tell();
+        let (found, scanned, done) = {
+            let engine = self.outgo.engine();
+            (engine.found().0, engine.found().1, engine.done())
+        };
+        let wire = self.wire.load(Ordering::Relaxed);
+        self.item.live(|live| {
+            (live.found, live.scanned, live.wire) = (found, scanned, wire);
+            if done.bytes > 0 || done.files > 0 {
+                live.done = done;
+            }
+        });
+        Ok(())
+    }
+
+    fn perform(&mut self, action: SenderAction) -> Result<(), Broken> {
+        match action {
+            SenderAction::Send(message) => self.control.send(&message),
+            SenderAction::Pending => self.item.state(TransferState::Offered),
+            SenderAction::Accepted { token, .. } => self.accepted(token),
+            SenderAction::Warn { entry, reason } => self.item.warn(&self.outgo.describe(entry), &in_words(&reason)),
+            SenderAction::Landing => self.item.state(TransferState::Finishing),
+            SenderAction::Paused(paused) => self.show_paused(paused),
+            SenderAction::Stuck(reason) => {
+                let words = in_words(&reason);
+                self.end = Some(End::Stuck(reason, words));
+            },
+            SenderAction::Rejected(reason) => {
+                self.item.happened(What::Rejected { reason: in_words(&reason) });
+                self.item.end(Ended::Rejected, Some(in_words(&reason)))?;
+                self.end = Some(End::Over);
+            }
+            SenderAction::Cancelled(_) => {
+                self.item.happened(What::Cancelled { here: false });
+                self.item.end(Ended::Cancelled, Some("the other side cancelled it".into()))?;
+                self.end = Some(End::Over);
+            }
+            SenderAction::Done(receipt) => {
+                let done = receipt.receipt.done;
+                let took = self.item.lock().live.started.map_or(Duration::ZERO, |started| started.elapsed());
+                self.item.lock().record.receipt = Some(*receipt);
+                self.item.live(|live| live.done = done);
+                self.item.end(Ended::Done, None)?;
+                let (files, bytes, took_ms) = (done.files, done.bytes, took.as_millis() as u64);
+                self.item.happened(What::Done { files, bytes, took_ms });
+                self.end = Some(End::Over);
+            }
+        }
+        Ok(())
+    }
+
+    fn accepted(&mut self, token: Token) {
+        self.item.happened(What::Accepted { by_rule: false });
+        self.item.live(|live| {
+            live.state = TransferState::Running;
+            live.started = Some(Instant::now());
+        });
+        let (parcels, queue) = mpsc::unbounded_channel();
+        let inline = self.outgo.engine().is_inline();
+        for _ in 0..if inline { 1 } else { READERS } {
+            let (outgo, parcels, runtime) = (self.outgo.clone(), parcels.clone(), Handle::current());
+            spawn_blocking(move || outgo.read(&parcels, &runtime));
+        }
+        if inline {
+            self.inline = Some(queue);
+            return;
+        }
+        let (connection, item, outgo, wire) =
+            (self.connection.clone(), self.item.clone(), self.outgo.clone(), self.wire.clone());
+        let queue = Arc::new(Mutex::new(queue));
+        let clock = item.deps.clone();
+        let pace: Pace = Arc::new(move |bytes| {
+            let now = clock.clock();
+            let wait = outgo.engine().pace(bytes, now);
+            if wait.is_none() {
+                wire.fetch_add(bytes, Ordering::Relaxed);
+            }
+            wait.map(|then| then.saturating_sub(now))
+        });
+        self.lanes.spawn(async move {
+            let lanes = connection.open_lanes(item.id, LANES).await?;
+            item.live(|live| live.lane = Some(lanes.kind.to_owned()));
+            let mut writers = JoinSet::new();
+            for stream in lanes.streams {
+                let (queue, pace) = (queue.clone(), pace.clone());
+                writers.spawn(async move {
+                    // The other direction is not used, but dropping it would look like giving the lane up.
+                    let Stream { send, recv } = stream;
+                    let written = write_lane(send, token, queue, pace).await;
+                    drop(recv);
+                    written
+                });
+            }
+            while let Some(writer) = writers.join_next().await {
+                writer.unwrap_or_else(|error| Err(Broken::Cut(std::io::Error::other(error))))?;
+            }
+            Ok(())
+        });
+    }
+}
+
+/// The next parcel for the control stream; never, if content travels on lanes.
+async fn next_inline(inline: &mut Option<mpsc::UnboundedReceiver<Parcel>>) -> Option<Parcel> {
+    match inline {
+        Some(queue) => queue.recv().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,114 @@
+//! What is remembered of a transfer over restarts.
+
+use logic::transfer::receipt::{Receipt, SignedReceipt};
+use logic::transfer::{Offer, Reason, Totals, TransferId};
+use seal::DeviceId;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+/// How a transfer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Ended {
+    Done,
+    Rejected,
+    Cancelled,
+    Failed,
+}
+
+/// What the sender was asked to send.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Asked {
+    pub paths: Vec<ByteBuf>,
+    pub rename: Option<ByteBuf>,
+    /// Delete the sources at the end.
+    pub spooled: bool,
+}
+
+impl Asked {
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.paths.iter().map(|path| OsString::from_vec(path.to_vec()).into()).collect()
+    }
+}
+
+/// What the receiver agreed to.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Accepted {
+    /// Landing folder.
+    pub to: ByteBuf,
+    pub ceiling: Option<u64>,
+    /// Set once everything arrived: the receipt to sign when it has landed.
+    pub landing: Option<Receipt>,
+}
+
+/// Everything durable about a transfer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Record {
+    pub peer: DeviceId,
+    pub offer: Offer,
+    /// Set for outgoing transfers.
+    pub asked: Option<Asked>,
+    /// Set for incoming transfers that were accepted.
+    pub accepted: Option<Accepted>,
+    pub limit: Option<u64>,
+    pub paused: bool,
+    pub ended: Option<Ended>,
+    pub ended_at: Option<i64>,
+    pub done: Totals,
+    pub wire: u64,
+    /// What went wrong, in words ...
+    pub problem: Option<String>,
+    /// ... and by its kind, where one of the sides told it.
+    pub trouble: Option<Reason>,
+    pub warnings: Vec<String>,
+    pub landed: Vec<String>,
+    pub receipt: Option<SignedReceipt>,
+}
+
+/// Stored form; a new version is a new variant.
+#[derive(Serialize, Deserialize)]
+enum Stored {
+    V1(Record),
+}
+
+impl Record {
+    pub fn outgoing(peer: DeviceId, offer: Offer, asked: Asked, limit: Option<u64>) -> Self {
+        Self { asked: Some(asked), limit, ..Self::incoming(peer, offer) }
+    }
+
+    pub fn incoming(peer: DeviceId, offer: Offer) -> Self {
+        Self {
+            peer,
+            offer,
+            asked: None,
+            accepted: None,
+            limit: None,
+            paused: false,
+            ended: None,
+            ended_at: None,
+            done: Totals::default(),
+            wire: 0,
+            problem: None,
+            trouble: None,
+            warnings: Vec::new(),
+            landed: Vec::new(),
+            receipt: None,
+        }
+    }
+
+    pub fn id(&self) -> TransferId {
+        self.offer.id
+    }
+
+    pub fn to_bytes(&self) -> Vec<u8> {
+        logic::transfer::message::encode(&Stored::V1(self.clone()))
+    }
+
+    /// `None` for bytes of a later version, or damaged ones.
+    pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
+        let Stored::V1(record) = postcard::from_bytes(bytes).ok()?;
+        Some(record)
+    }
+}

@@ -1,0 +1,123 @@
+//! Sealed values by key.
+
+use std::marker::PhantomData;
+
+use rusqlite::{OptionalExtension, params};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Database, DatabaseError, sealing};
+
+/// Table name under which the names of tables are blinded.
+const KINDS: &str = "kinds";
+
+/// A table of values of type `T`, looked up by a key of bytes. Keys are stored sealed with the value; SQLite sees a
+/// keyed hash of them. Values should begin with a version of their own.
+#[derive(Debug)]
+pub struct Table<T> {
+    database: Database,
+    name: &'static str,
+    kind: [u8; 16],
+    holds: PhantomData<fn() -> T>,
+}
+
+// By hand: a derive would demand `T: Clone`.
+impl<T> Clone for Table<T> {
+    fn clone(&self) -> Self {
+        Self { database: self.database.clone(), name: self.name, kind: self.kind, holds: PhantomData }
+    }
+}
+
+impl<T> Table<T> {
+    pub(super) fn new(database: Database, name: &'static str) -> Self {
+        let kind = database.key().blind(KINDS, name.as_bytes());
+        Self { database, name, kind, holds: PhantomData }
+    }
+
+    fn blind(&self, key: &[u8]) -> [u8; 16] {
+        self.database.key().blind(self.name, key)
+    }
+
+    /// Removes the value at `key`; tells whether there was one.
+    pub fn delete(&self, key: &[u8]) -> Result<bool, DatabaseError> {
+        let removed = self
+            .database
+            .connection()
+            .prepare_cached("DELETE FROM records WHERE kind = ? AND id = ?")?
+            .execute(params![self.kind, self.blind(key)])?;
+        Ok(removed > 0)
+    }
+
+    /// Number of values.
+    pub fn len(&self) -> Result<u64, DatabaseError> {
+        let count: i64 = self
+            .database
+            .connection()
+            .prepare_cached("SELECT count(*) FROM records WHERE kind = ?")?
+            .query_row(params![self.kind], |row| row.get(0))?;
+        Ok(count.unsigned_abs())
+    }
+
+    /// Is it empty?
+    pub fn is_empty(&self) -> Result<bool, DatabaseError> {
+        Ok(self.len()? == 0)
+    }
+}
+
+impl<T: Serialize + DeserializeOwned> Table<T> {
+    /// The value at `key`.
+    pub fn get(&self, key: &[u8]) -> Result<Option<T>, DatabaseError> {
+        let id = self.blind(key);
+        let body: Option<Vec<u8>> = self
+            .database
+            .connection()
+            .prepare_cached("SELECT body FROM records WHERE kind = ? AND id = ?")?
+            .query_row(params![self.kind, id], |row| row.get(0))
+            .optional()?;
+        body.map(|body| Ok(self.open(&id, &body)?.1)).transpose()
+    }
+
+    /// Stores `value` at `key`, in place of what was there.
+    pub fn put(&self, key: &[u8], value: &T) -> Result<(), DatabaseError> {
+        self.put_many([(key, value)])
+    }
+
+    /// Stores all of these, or none when one fails.
+    pub fn put_many<'a>(&self, items: impl IntoIterator<Item = (&'a [u8], &'a T)>) -> Result<(), DatabaseError>
+    where
+        T: 'a,
+    {
+        let mut sealed = Vec::new();
+        for (key, value) in items {
+            let id = self.blind(key);
+            sealed.push((id, sealing::seal(self.database.key(), self.name, &id, &(key, value))?));
+        }
+        let mut connection = self.database.connection();
+        let transaction = connection.transaction()?;
+        {
+            let mut insert =
+                transaction.prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?;
+            for (id, body) in &sealed {
+                insert.execute(params![self.kind, id, body])?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// All keys and values, sorted by key. For tables that fit into memory.
+    pub fn all(&self) -> Result<Vec<(Vec<u8>, T)>, DatabaseError> {
+        let rows: Vec<([u8; 16], Vec<u8>)> = self
+            .database
+            .connection()
+            .prepare_cached("SELECT id, body FROM records WHERE kind = ?")?
+            .query_map(params![self.kind], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut items = rows.iter().map(|(id, body)| self.open(id, body)).collect::<Result<Vec<_>, _>>()?;
+        items.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(items)
+    }
+
+    fn open(&self, id: &[u8; 16], body: &[u8]) -> Result<(Vec<u8>, T), DatabaseError> {
+        sealing::open(self.database.key(), self.name, id, body)
+    }
+}

@@ -1,0 +1,198 @@
+//! What a thief, a wrong key, a full disk and a careless writer can do to the database.
+
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+use serde::{Deserialize, Serialize};
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Peer {
+    name: String,
+    address: String,
+}
+
+fn peer(name: &str) -> Peer {
+    Peer { name: name.into(), address: "203.0.113.77:4711".into() }
+}
+
+fn fresh() -> (tempfile::TempDir, PathBuf, RecordKey) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("database");
+    (dir, path, RecordKey::generate())
+}
+
+#[test]
+fn values_are_found_by_key_in_their_own_table_and_survive_reopening() {
+    let (_dir, path, key) = fresh();
+    let database = Database::open(&path, key.clone()).unwrap();
+    let (peers, others) = (database.table::<Peer>("peers"), database.table::<Peer>("others"));
+    peers.put(b"b", &peer("Bea")).unwrap();
+    peers.put(b"a", &peer("old")).unwrap();
+    peers.put(b"a", &peer("Ada")).unwrap();
+    others.put(b"a", &peer("other")).unwrap();
+    drop((peers, others, database));
+
+    let database = Database::open(&path, key).unwrap();
+    let peers = database.table::<Peer>("peers");
+    assert_eq!(peers.get(b"a").unwrap(), Some(peer("Ada")));
+    assert_eq!(peers.get(b"c").unwrap(), None);
+    assert_eq!(peers.all().unwrap(), [(b"a".to_vec(), peer("Ada")), (b"b".to_vec(), peer("Bea"))]);
+    assert!(peers.delete(b"a").unwrap());
+    assert!(!peers.delete(b"a").unwrap());
+    assert_eq!(peers.len().unwrap(), 1);
+    assert_eq!(database.table::<Peer>("others").len().unwrap(), 1);
+}
+
+#[test]
+fn many_values_are_stored_together_or_not_at_all() {
+    /// Cannot be serialised when it is `Bad`.
+    #[derive(Debug, Deserialize)]
+    enum Fussy {
+        Good,
+        Bad,
+    }
+    impl Serialize for Fussy {
+        fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self {
+                Self::Good => serializer.serialize_unit_variant("Fussy", 0, "Good"),
+                Self::Bad => Err(serde::ser::Error::custom("bad")),
+            }
+        }
+    }
+    let (_dir, path, key) = fresh();
+    let table = Database::open(&path, key).unwrap().table::<Fussy>("fussy");
+    let items: [(&[u8], &Fussy); 2] = [(b"1", &Fussy::Good), (b"2", &Fussy::Bad)];
+    assert!(matches!(table.put_many(items), Err(DatabaseError::Unstorable(_))));
+    assert!(table.is_empty().unwrap());
+}
+
+#[test]
+fn events_keep_their_numbers_whatever_is_pruned() {
+    let (_dir, path, key) = fresh();
+    let database = Database::open(&path, key.clone()).unwrap();
+    let log = database.events::<String>();
+    assert_eq!(log.append_all(&[]).unwrap(), 0);
+    assert_eq!(log.append_all(&["a".into(), "b".into(), "c".into()]).unwrap(), 3);
+    assert_eq!(log.append(&"d".into()).unwrap(), 4);
+    assert_eq!(log.after(2, 10).unwrap(), [(3, "c".to_owned()), (4, "d".to_owned())]);
+    assert_eq!(log.after(0, 1).unwrap(), [(1, "a".to_owned())]);
+    assert_eq!(log.newest(2).unwrap(), [(3, "c".to_owned()), (4, "d".to_owned())]);
+    assert_eq!(log.prune(10).unwrap(), 0);
+    assert_eq!(log.prune(1).unwrap(), 3);
+    assert_eq!(log.prune(0).unwrap(), 1);
+    drop((log, database));
+    let log = Database::open(&path, key).unwrap().events::<String>();
+    assert_eq!(log.append(&"e".into()).unwrap(), 5, "numbers of events that are gone are not used again");
+}
+
+#[test]
+fn the_wrong_key_is_told_from_damage_and_from_a_newer_version() {
+    let (_dir, path, key) = fresh();
+    drop(Database::open(&path, key.clone()).unwrap());
+    let wrong = Database::open(&path, RecordKey::generate()).unwrap_err();
+    assert!(wrong.to_string().contains("another keystore"), "{wrong}");
+
+    let raw = Connection::open(&path).unwrap();
+    raw.pragma_update(None, "user_version", 999).unwrap();
+    drop(raw);
+    assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::TooNew { found: 999, .. })));
+
+    std::fs::write(&path, "this is no database at all, but long enough to be looked at as one".repeat(20)).unwrap();
+    assert!(matches!(Database::open(&path, key), Err(DatabaseError::Damaged(_))));
+}
+
+#[test]
+fn values_cannot_be_moved_between_rows_or_changed() {
+    let (_dir, path, key) = fresh();
+    let database = Database::open(&path, key).unwrap();
+    let (peers, log) = (database.table::<Peer>("peers"), database.events::<Peer>());
+    peers.put(b"friend", &peer("Ada")).unwrap();
+    peers.put(b"foe", &peer("Mallory")).unwrap();
+    log.append_all(&[peer("first"), peer("second")]).unwrap();
+
+    let raw = Connection::open(&path).unwrap();
+    let bodies: Vec<Vec<u8>> = raw
+        .prepare("SELECT body FROM records ORDER BY id")
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let exchange = "UPDATE records SET body = CASE body WHEN ?1 THEN ?2 ELSE ?1 END";
+    raw.execute(exchange, [&bodies[0], &bodies[1]]).unwrap();
+    raw.execute("UPDATE events SET seq = seq + 1 WHERE seq = 2", []).unwrap();
+    assert!(matches!(peers.get(b"friend"), Err(DatabaseError::Damaged(_))));
+    assert!(matches!(peers.all(), Err(DatabaseError::Damaged(_))));
+    assert!(matches!(log.newest(1), Err(DatabaseError::Damaged(_))));
+    raw.execute("UPDATE records SET body = x'01'", []).unwrap();
+    assert!(matches!(peers.get(b"friend"), Err(DatabaseError::Damaged(_))));
+}
+
+#[test]
+fn planted_words_appear_in_no_file_of_the_database() {
+    let (dir, path, key) = fresh();
+    let database = Database::open(&path, key).unwrap();
+    let peers = database.table::<Peer>("planted-table");
+    for round in 0..200 {
+        let planted = Peer { name: format!("Planted-Name-{round}"), address: "planted.example:4711".into() };
+        peers.put(format!("planted-key-{round}").as_bytes(), &planted).unwrap();
+        database.events().append(&format!("/home/planted/path-{round}.txt")).unwrap();
+        if round % 3 == 0 {
+            peers.delete(format!("planted-key-{round}").as_bytes()).unwrap();
+        }
+    }
+    // With the database still open, so that the write-ahead log is there as well.
+    let mut seen = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap().to_ascii_lowercase();
+        assert!(!bytes.windows(7).any(|w| w == b"planted"));
+        seen += usize::from(!bytes.is_empty());
+    }
+    assert!(seen >= 2, "database and write-ahead log were looked at");
+}
+
+#[test]
+fn lengths_are_hidden_in_steps() {
+    let (_dir, path, key) = fresh();
+    let database = Database::open(&path, key).unwrap();
+    let names = database.table::<String>("names");
+    for len in 1..100 {
+        names.put(&[len], &"x".repeat(len.into())).unwrap();
+    }
+    let lengths: i64 = database
+        .connection()
+        .query_row("SELECT count(DISTINCT length(body)) FROM records", [], |row| row.get(0))
+        .unwrap();
+    assert_eq!(lengths, 1);
+}
+
+#[test]
+fn many_threads_may_use_it() {
+    let (_dir, path, key) = fresh();
+    let database = Database::open(&path, key).unwrap();
+    std::thread::scope(|scope| {
+        for thread in 0..4u8 {
+            let (table, log) = (database.table::<u8>("numbers"), database.events::<u8>());
+            scope.spawn(move || {
+                for n in 0..20 {
+                    table.put(&[thread, n], &n).unwrap();
+                    log.append(&n).unwrap();
+                }
+            });
+        }
+    });
+    assert_eq!(database.table::<u8>("numbers").len().unwrap(), 80);
+    assert_eq!(database.events::<u8>().newest(100).unwrap().len(), 80);
+}
+
+#[test]
+fn only_the_owner_may_read_its_files() {
+    use std::os::unix::fs::PermissionsExt;
+    let (dir, path, key) = fresh();
+    let database = Database::open(&path, key).unwrap();
+    database.table::<u8>("numbers").put(b"x", &1).unwrap();
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+    }
+}

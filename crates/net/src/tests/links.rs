@@ -88,7 +88,7 @@ async fn a_member_of_another_circle_is_refused_and_learns_no_name() {
         matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
         "{refused:?}"
     );
-    b.owner.heard(Misbehaved::CrlWrongIssuer).await;
+    b.owner.heard(Misbehaved::CertificateForeign).await;
 }
 
 #[tokio::test]

@@ -45,11 +45,7 @@ impl Default for NetConfig {
 impl NetConfig {
     /// For devices that share a machine and meet nobody else.
     pub fn loopback() -> Self {
-        Self {
-            listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            loopback: true,
-            ..Self::default()
-        }
+        Self { listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], loopback: true, ..Self::default() }
     }
 }
 

@@ -150,9 +150,7 @@ impl Core {
     }
 
     pub(crate) fn report(&self, offence: logic::Misbehaved) {
-        self.shared
-            .admission
-            .report(Some(self.remote), self.direct_addr(), offence);
+        self.shared.admission.report(Some(self.remote), self.direct_addr(), offence);
     }
 
     pub(crate) fn dialled(&self) -> bool {
@@ -176,19 +174,13 @@ impl Core {
 
     pub(crate) async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
         if let Some((reader, writer)) = desk::open(self).await {
-            return Ok(Bulk {
-                streams: vec![Stream::tcp(reader, writer, &self.cut)],
-                lane: Lane::Tcp,
-            });
+            return Ok(Bulk { streams: vec![Stream::tcp(reader, writer, &self.cut)], lane: Lane::Tcp });
         }
         let mut streams = Vec::with_capacity(want);
         for _ in 0..want.max(1) {
             streams.push(self.open().await?);
         }
-        Ok(Bulk {
-            streams,
-            lane: Lane::Quic,
-        })
+        Ok(Bulk { streams, lane: Lane::Quic })
     }
 
     /// The peer's address where packets go straight; `None` over a relay.
@@ -199,11 +191,7 @@ impl Core {
     pub(crate) fn paths(&self) -> PathInfo {
         let paths = self.conn.paths();
         let selected = paths.iter().find(|path| path.is_selected());
-        let mut info = PathInfo {
-            direct: None,
-            relay: None,
-            rtt: selected.as_ref().map(|path| path.rtt()),
-        };
+        let mut info = PathInfo { direct: None, relay: None, rtt: selected.as_ref().map(|path| path.rtt()) };
         match selected.as_ref().map(|path| path.remote_addr()) {
             Some(TransportAddr::Ip(addr)) => info.direct = Some(*addr),
             Some(TransportAddr::Relay(url)) => info.relay = Some(url.to_string()),
@@ -213,11 +201,7 @@ impl Core {
     }
 
     pub(crate) fn key_agreement(&self) -> Option<KeyAgreement> {
-        let data = self
-            .conn
-            .handshake_data()?
-            .downcast::<HandshakeData>()
-            .ok()?;
+        let data = self.conn.handshake_data()?.downcast::<HandshakeData>().ok()?;
         match data.negotiated_key_exchange_group? {
             NamedGroup::X25519MLKEM768 => Some(KeyAgreement::X25519MlKem768),
             NamedGroup::X25519 => Some(KeyAgreement::X25519),

@@ -53,28 +53,21 @@ async fn main() {
 }
 
 fn config(lane: &str) -> NetConfig {
-    NetConfig {
-        tcp_lane: lane != "quic",
-        ..NetConfig::loopback()
-    }
+    NetConfig { tcp_lane: lane != "quic", ..NetConfig::loopback() }
 }
 
 async fn receive(args: &[String]) {
     let gib = args.get(1).map_or("4", String::as_str);
     let lane = args.get(2).map_or("tcp", String::as_str);
     let key = DeviceKey::generate();
-    let (network, mut incoming) = Network::bind(&key, config(lane), Arc::new(Anybody))
-        .await
-        .unwrap();
+    let (network, mut incoming) = Network::bind(&key, config(lane), Arc::new(Anybody)).await.unwrap();
     let mut child = Command::new(env::current_exe().unwrap())
         .args(["send", gib, lane])
         .args([network.id().to_string(), network.port().to_string()])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let Some(Incoming::Guest(link)) = incoming.recv().await else {
-        panic!("no link")
-    };
+    let Some(Incoming::Guest(link)) = incoming.recv().await else { panic!("no link") };
     link.vouch();
     let mut control = link.accept().await.unwrap();
     control.recv.read_u8().await.unwrap();
@@ -119,13 +112,8 @@ async fn send(args: &[String]) {
     let device: DeviceId = args[4].parse().unwrap();
     let addr = SocketAddr::from(([127, 0, 0, 1], args[5].parse().unwrap()));
     let key = DeviceKey::generate();
-    let (network, _incoming) = Network::bind(&key, config(lane), Arc::new(Anybody))
-        .await
-        .unwrap();
-    let link = network
-        .connect_guest(device, &[Address::Direct(addr)], Duration::from_secs(5))
-        .await
-        .unwrap();
+    let (network, _incoming) = Network::bind(&key, config(lane), Arc::new(Anybody)).await.unwrap();
+    let link = network.connect_guest(device, &[Address::Direct(addr)], Duration::from_secs(5)).await.unwrap();
     let mut control = link.open().await.unwrap();
     control.send.write_u8(0).await.unwrap();
     control.recv.read_u8().await.unwrap();
@@ -171,21 +159,13 @@ fn report(what: &str, bytes: u64, start: Instant, cpu_before: f64) {
 /// User and system seconds of this process (proc_pid_stat(5), fields 14 and 15, in 1/100 s).
 fn cpu() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
-    let fields: Vec<&str> = stat
-        .rsplit(')')
-        .next()
-        .unwrap()
-        .split_whitespace()
-        .collect();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks: u64 = fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap();
     ticks as f64 / 100.0
 }
 
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let line = status
-        .lines()
-        .find(|line| line.starts_with("VmRSS"))
-        .unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }

@@ -4,7 +4,7 @@
 //! `Limits::handshake` to prove a key and, as a member, its membership.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -14,7 +14,7 @@ use logic::Misbehaved;
 use seal::DeviceId;
 use tokio::{
     net::{TcpListener, TcpStream},
-    sync::OwnedSemaphorePermit,
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
 };
 
@@ -28,7 +28,7 @@ use crate::{
     tls::HandshakeError,
 };
 
-/// TCP calls that may be unanswered at once.
+/// TCP calls that may be unanswered at once, of those who are expected and of all others.
 const TCP_HANDSHAKES: usize = 64;
 /// How long a refused member may take to read the refusal.
 const LINGER: Duration = Duration::from_millis(500);
@@ -55,19 +55,14 @@ impl Door {
     fn new(shared: Arc<Shared>) -> Self {
         let limits = &shared.config.limits;
         let gate = Gate::new(limits.calm_rate, limits.flood_rate);
-        Self {
-            shared,
-            gate: Mutex::new((gate, None)),
-        }
+        Self { shared, gate: Mutex::new((gate, None)) }
     }
 
     fn knock(&self, addr: SocketAddr, proven: bool, busy: bool) -> Verdict {
         let now = Instant::now();
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = gate.0.knock(addr.ip(), proven, busy, now);
-        let told = gate
-            .1
-            .is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
+        let told = gate.1.is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
         if verdict == Verdict::Ignore && !told {
             gate.1 = Some(now);
             drop(gate);
@@ -88,9 +83,8 @@ async fn answer_quic(door: Arc<Door>) {
         };
         let permit = shared.handshakes.clone().try_acquire_owned().ok();
         // What comes over a relay has been let in by the relay.
-        let verdict = addr.map_or(Verdict::Admit, |addr| {
-            door.knock(addr, call.remote_addr_validated(), permit.is_none())
-        });
+        let verdict =
+            addr.map_or(Verdict::Admit, |addr| door.knock(addr, call.remote_addr_validated(), permit.is_none()));
         match (verdict, permit) {
             (Verdict::Ignore, _) => call.ignore(),
             (Verdict::Prove, _) => {
@@ -100,20 +94,13 @@ async fn answer_quic(door: Arc<Door>) {
             (Verdict::Admit, None) => call.refuse(),
             (Verdict::Admit, Some(permit)) => {
                 let shared = shared.clone();
-                shared
-                    .clone()
-                    .spawn(async move { welcome(shared, call, addr, permit).await });
+                shared.clone().spawn(async move { welcome(shared, call, addr, permit).await });
             }
         }
     }
 }
 
-async fn welcome(
-    shared: Arc<Shared>,
-    call: Call,
-    addr: Option<SocketAddr>,
-    permit: OwnedSemaphorePermit,
-) {
+async fn welcome(shared: Arc<Shared>, call: Call, addr: Option<SocketAddr>, permit: OwnedSemaphorePermit) {
     let deadline = shared.config.limits.handshake;
     let handshake = async { call.accept().map_err(drop)?.await.map_err(drop) };
     let conn = match timeout(deadline, handshake).await {
@@ -153,17 +140,10 @@ async fn guest(shared: &Arc<Shared>, conn: &Connection) -> Result<Incoming, Good
     }
     let place = shared.guests.clone().try_acquire_owned();
     let place = place.map_err(|_| Goodbye::Busy)?;
-    GuestLink::admit(shared.clone(), conn.clone(), place)
-        .await
-        .map(Incoming::Guest)
-        .map_err(|_| Goodbye::Misbehaved)
+    GuestLink::admit(shared.clone(), conn.clone(), place).await.map(Incoming::Guest).map_err(|_| Goodbye::Misbehaved)
 }
 
-async fn member(
-    shared: &Arc<Shared>,
-    conn: &Connection,
-    addr: Option<SocketAddr>,
-) -> Result<Incoming, Goodbye> {
+async fn member(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>) -> Result<Incoming, Goodbye> {
     match Link::admit(shared.clone(), conn.clone()).await {
         Ok(link) => Ok(Incoming::Member(link)),
         Err(denial) => {
@@ -179,7 +159,8 @@ async fn member(
 }
 
 async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
-    let handshakes = Arc::new(tokio::sync::Semaphore::new(TCP_HANDSHAKES));
+    let expected = Arc::new(Semaphore::new(TCP_HANDSHAKES));
+    let strange = Arc::new(Semaphore::new(TCP_HANDSHAKES));
     loop {
         let (socket, addr) = match listener.accept().await {
             Ok(call) => call,
@@ -193,12 +174,15 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
         if door.shared.deaf.is_cancelled() {
             continue;
         }
-        if !holds_ticket(&door.shared, addr.ip())
-            && door.knock(addr, true, false) == Verdict::Ignore
-        {
+        // Ticket holders have places of their own, so that a flood cannot take them.
+        let places = if door.shared.tickets.expects(addr.ip()) {
+            &expected
+        } else if door.knock(addr, true, false) == Verdict::Ignore {
             continue;
-        }
-        let Ok(permit) = handshakes.clone().try_acquire_owned() else {
+        } else {
+            &strange
+        };
+        let Ok(permit) = places.clone().try_acquire_owned() else {
             continue;
         };
         let shared = door.shared.clone();
@@ -207,10 +191,6 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
             drop(permit);
         });
     }
-}
-
-fn holds_ticket(shared: &Shared, ip: IpAddr) -> bool {
-    shared.tickets.expects(ip)
 }
 
 async fn lane(shared: &Shared, socket: TcpStream, addr: SocketAddr) {
@@ -231,9 +211,7 @@ async fn lane(shared: &Shared, socket: TcpStream, addr: SocketAddr) {
 /// Hanging up is nobody's fault, and whoever only wants to know our key shows none.
 fn is_offence(error: &LaneError) -> bool {
     match error {
-        LaneError::Handshake(HandshakeError::Tls(error)) => {
-            !matches!(error, rustls::Error::NoCertificatesPresented)
-        }
+        LaneError::Handshake(HandshakeError::Tls(error)) => !matches!(error, rustls::Error::NoCertificatesPresented),
         LaneError::Handshake(HandshakeError::Protocol) | LaneError::Refused => true,
         _ => false,
     }

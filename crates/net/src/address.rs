@@ -65,18 +65,11 @@ mod tests {
 
     #[test]
     fn a_wildcard_socket_stands_for_the_interfaces_of_its_family() {
-        let interfaces: Vec<IpAddr> = ["127.0.0.1", "192.0.2.1", "::1", "fe80::1", "2001:db8::1"]
-            .map(|ip| ip.parse().unwrap())
-            .into();
+        let interfaces: Vec<IpAddr> =
+            ["127.0.0.1", "192.0.2.1", "::1", "fe80::1", "2001:db8::1"].map(|ip| ip.parse().unwrap()).into();
         let v4 = listening("0.0.0.0:7".parse().unwrap(), &interfaces);
-        assert_eq!(
-            v4,
-            ["127.0.0.1:7", "192.0.2.1:7"].map(|a| a.parse().unwrap())
-        );
+        assert_eq!(v4, ["127.0.0.1:7", "192.0.2.1:7"].map(|a| a.parse().unwrap()));
         let v6 = listening("[::]:7".parse().unwrap(), &interfaces);
-        assert_eq!(
-            v6,
-            ["[::1]:7", "[2001:db8::1]:7"].map(|a| a.parse().unwrap())
-        );
+        assert_eq!(v6, ["[::1]:7", "[2001:db8::1]:7"].map(|a| a.parse().unwrap()));
     }
 }

@@ -93,10 +93,7 @@ async fn bind_on(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Bound
     if !config.tcp_lane {
         listeners.clear();
     }
-    Ok(Bound {
-        endpoint,
-        listeners,
-    })
+    Ok(Bound { endpoint, listeners })
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {
@@ -130,17 +127,12 @@ async fn endpoint(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Endp
     };
     for ip in &config.listen {
         let options = BindOpts::default().set_is_required(ip.is_ipv4());
-        builder = builder
-            .bind_addr_with_opts(SocketAddr::new(*ip, port), options)
-            .map_err(|e| setup(&e))?;
+        builder = builder.bind_addr_with_opts(SocketAddr::new(*ip, port), options).map_err(|e| setup(&e))?;
     }
-    builder
-        .bind()
-        .await
-        .map_err(|e| match udp_is_taken(&config.listen, port) {
-            true => BindError::Socket(io::ErrorKind::AddrInUse.into()),
-            false => setup(&e),
-        })
+    builder.bind().await.map_err(|e| match udp_is_taken(&config.listen, port) {
+        true => BindError::Socket(io::ErrorKind::AddrInUse.into()),
+        false => setup(&e),
+    })
 }
 
 /// The endpoint does not say why it could not be bound, so look.
@@ -151,9 +143,7 @@ fn udp_is_taken(ips: &[IpAddr], port: u16) -> bool {
     })
 }
 
-fn transport(
-    config: &NetConfig,
-) -> Result<QuicTransportConfig, iroh::endpoint::VarIntBoundsExceeded> {
+fn transport(config: &NetConfig) -> Result<QuicTransportConfig, iroh::endpoint::VarIntBoundsExceeded> {
     let limits = &config.limits;
     Ok(QuicTransportConfig::builder()
         .max_concurrent_bidi_streams(STREAMS_UNPROVEN)

@@ -32,13 +32,8 @@ pub enum Goodbye {
 
 impl Goodbye {
     /// Those that travel, with their codes.
-    const CODES: [(Self, u32); 5] = [
-        (Self::Leaving, 0),
-        (Self::Duplicate, 1),
-        (Self::Refused, 2),
-        (Self::Busy, 3),
-        (Self::Misbehaved, 4),
-    ];
+    const CODES: [(Self, u32); 5] =
+        [(Self::Leaving, 0), (Self::Duplicate, 1), (Self::Refused, 2), (Self::Busy, 3), (Self::Misbehaved, 4)];
 
     /// Closes `conn` for this reason. Closing it twice keeps the first reason.
     pub(crate) fn say(self, conn: &Connection) {

@@ -45,11 +45,7 @@ impl Default for NetConfig {
 impl NetConfig {
     /// For devices that share a machine and meet nobody else.
     pub fn loopback() -> Self {
-        Self {
-            listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()],
-            loopback: true,
-            ..Self::default()
-        }
+        Self { listen: vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()], loopback: true, ..Self::default() }
     }
 }
 
@@ -64,7 +60,8 @@ pub struct Limits {
     /// Handshakes per second and network (IPv4 /24, IPv6 /64) before callers must prove their
     /// address.
     pub calm_rate: u32,
-    /// Handshakes per second and network before they are ignored.
+    /// Handshakes per second and network before they are ignored. A caller that was asked for a
+    /// proof counts twice, and a household of twenty devices may start at once.
     pub flood_rate: u32,
     /// Strangers connected at once who have not proven a code.
     pub guests: usize,
@@ -86,7 +83,7 @@ impl Default for Limits {
             handshake: Duration::from_secs(5),
             handshakes: 64,
             calm_rate: 5,
-            flood_rate: 20,
+            flood_rate: 60,
             guests: 3,
             guest_life: Duration::from_secs(30),
             silence: Duration::from_secs(9),

@@ -4,7 +4,15 @@
 //! Invariants: when the connection ends, every stream of the link ends with an error, on TCP too;
 //! when the last handle is dropped, the connection is closed.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use iroh::{
     TransportAddr,
@@ -81,6 +89,7 @@ pub(crate) struct Core {
     dialled: bool,
     exporter: [u8; 32],
     inbox: AsyncMutex<mpsc::Receiver<Stream>>,
+    trusted: AtomicBool,
 }
 
 impl Core {
@@ -104,6 +113,7 @@ impl Core {
             dialled,
             exporter,
             inbox: AsyncMutex::new(inbox),
+            trusted: AtomicBool::new(false),
         });
         let ended = core.conn.weak_handle().closed();
         let cut = core.cut.clone();
@@ -122,10 +132,16 @@ impl Core {
         core
     }
 
-    /// The peer is trusted with the full windows from now on.
-    pub(crate) fn widen(&self) {
+    /// The peer is trusted with the full windows and with TCP lanes from now on.
+    pub(crate) fn trust(&self) {
+        self.trusted.store(true, Ordering::Relaxed);
         self.conn.set_receive_window(RECEIVE_WINDOW);
         self.conn.set_max_concurrent_bi_streams(STREAMS);
+    }
+
+    /// True after [`Core::trust`].
+    pub(crate) fn trusted(&self) -> bool {
+        self.trusted.load(Ordering::Relaxed)
     }
 
     /// Runs `task` until it ends or the network is closed.
@@ -134,9 +150,7 @@ impl Core {
     }
 
     pub(crate) fn report(&self, offence: logic::Misbehaved) {
-        self.shared
-            .admission
-            .report(Some(self.remote), self.direct_addr(), offence);
+        self.shared.admission.report(Some(self.remote), self.direct_addr(), offence);
     }
 
     pub(crate) fn dialled(&self) -> bool {
@@ -160,19 +174,13 @@ impl Core {
 
     pub(crate) async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
         if let Some((reader, writer)) = desk::open(self).await {
-            return Ok(Bulk {
-                streams: vec![Stream::tcp(reader, writer, &self.cut)],
-                lane: Lane::Tcp,
-            });
+            return Ok(Bulk { streams: vec![Stream::tcp(reader, writer, &self.cut)], lane: Lane::Tcp });
         }
         let mut streams = Vec::with_capacity(want);
         for _ in 0..want.max(1) {
             streams.push(self.open().await?);
         }
-        Ok(Bulk {
-            streams,
-            lane: Lane::Quic,
-        })
+        Ok(Bulk { streams, lane: Lane::Quic })
     }
 
     /// The peer's address where packets go straight; `None` over a relay.
@@ -183,11 +191,7 @@ impl Core {
     pub(crate) fn paths(&self) -> PathInfo {
         let paths = self.conn.paths();
         let selected = paths.iter().find(|path| path.is_selected());
-        let mut info = PathInfo {
-            direct: None,
-            relay: None,
-            rtt: selected.as_ref().map(|path| path.rtt()),
-        };
+        let mut info = PathInfo { direct: None, relay: None, rtt: selected.as_ref().map(|path| path.rtt()) };
         match selected.as_ref().map(|path| path.remote_addr()) {
             Some(TransportAddr::Ip(addr)) => info.direct = Some(*addr),
             Some(TransportAddr::Relay(url)) => info.relay = Some(url.to_string()),
@@ -197,11 +201,7 @@ impl Core {
     }
 
     pub(crate) fn key_agreement(&self) -> Option<KeyAgreement> {
-        let data = self
-            .conn
-            .handshake_data()?
-            .downcast::<HandshakeData>()
-            .ok()?;
+        let data = self.conn.handshake_data()?.downcast::<HandshakeData>().ok()?;
         match data.negotiated_key_exchange_group? {
             NamedGroup::X25519MLKEM768 => Some(KeyAgreement::X25519MlKem768),
             NamedGroup::X25519 => Some(KeyAgreement::X25519),

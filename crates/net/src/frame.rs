@@ -78,20 +78,14 @@ where
     M: DeserializeOwned,
     R: AsyncRead + Unpin + ?Sized,
 {
-    read_frame(stream, limit)
-        .await?
-        .ok_or(FrameError::Misbehaved(Misbehaved::FrameTruncated))
+    read_frame(stream, limit).await?.ok_or(FrameError::Misbehaved(Misbehaved::FrameTruncated))
 }
 
 /// Writes a message and flushes it.
 ///
 /// # Errors
 /// See [`FrameError`]; never [`FrameError::Misbehaved`].
-pub async fn write_frame<M, W>(
-    stream: &mut W,
-    message: &M,
-    limit: FrameLimit,
-) -> Result<(), FrameError>
+pub async fn write_frame<M, W>(stream: &mut W, message: &M, limit: FrameLimit) -> Result<(), FrameError>
 where
     M: Serialize,
     W: AsyncWrite + Unpin + ?Sized,
@@ -101,25 +95,15 @@ where
     Ok(())
 }
 
-async fn in_time(
-    limit: Duration,
-    read: impl Future<Output = Result<(), FrameError>>,
-) -> Result<(), FrameError> {
-    timeout(limit, read)
-        .await
-        .map_err(|_| Misbehaved::FrameTooSlow)?
+async fn in_time(limit: Duration, read: impl Future<Output = Result<(), FrameError>>) -> Result<(), FrameError> {
+    timeout(limit, read).await.map_err(|_| Misbehaved::FrameTooSlow)?
 }
 
-async fn read_exact<R: AsyncRead + Unpin + ?Sized>(
-    stream: &mut R,
-    buf: &mut [u8],
-) -> Result<(), FrameError> {
+async fn read_exact<R: AsyncRead + Unpin + ?Sized>(stream: &mut R, buf: &mut [u8]) -> Result<(), FrameError> {
     match stream.read_exact(buf).await {
         Ok(_) => Ok(()),
         // On TCP the cut itself is this error; either way half a frame is here.
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => {
-            Err(Misbehaved::FrameTruncated.into())
-        }
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Err(Misbehaved::FrameTruncated.into()),
         Err(e) => Err(e.into()),
     }
 }

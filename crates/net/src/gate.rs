@@ -34,22 +34,12 @@ pub(crate) struct Gate {
 impl Gate {
     /// `calm` and `flood`: handshakes per second and network.
     pub(crate) fn new(calm: u32, flood: u32) -> Self {
-        Self {
-            calm: f64::from(calm),
-            flood: f64::from(flood),
-            seen: HashMap::new(),
-        }
+        Self { calm: f64::from(calm), flood: f64::from(flood), seen: HashMap::new() }
     }
 
     /// Counts a handshake from `from`; `proven`: the address was proven; `busy`: too many
     /// handshakes are going on.
-    pub(crate) fn knock(
-        &mut self,
-        from: IpAddr,
-        proven: bool,
-        busy: bool,
-        now: Instant,
-    ) -> Verdict {
+    pub(crate) fn knock(&mut self, from: IpAddr, proven: bool, busy: bool, now: Instant) -> Verdict {
         let count = self.count(network(from), now);
         if count > self.flood {
             Verdict::Ignore
@@ -75,8 +65,7 @@ impl Gate {
 
     /// Makes room: first those who have been quiet; if nobody has, everybody.
     fn forget(&mut self, now: Instant) {
-        self.seen
-            .retain(|_, (_, at)| now.saturating_duration_since(*at) < Duration::from_secs(2));
+        self.seen.retain(|_, (_, at)| now.saturating_duration_since(*at) < Duration::from_secs(2));
         if self.seen.len() >= REMEMBERED {
             self.seen.clear();
         }
@@ -119,9 +108,7 @@ mod tests {
     fn a_forger_is_asked_for_a_proof_then_ignored_and_only_in_its_network() {
         let mut gate = Gate::new(5, 20);
         let now = Instant::now();
-        let verdicts: Vec<_> = (0..60)
-            .map(|i| gate.knock(v4(i), false, false, now))
-            .collect();
+        let verdicts: Vec<_> = (0..60).map(|i| gate.knock(v4(i), false, false, now)).collect();
         assert_eq!(verdicts[4], Verdict::Admit);
         assert_eq!(verdicts[5], Verdict::Prove);
         assert_eq!(verdicts[59], Verdict::Ignore);
@@ -144,12 +131,7 @@ mod tests {
         let mut gate = Gate::new(5, 20);
         let now = Instant::now();
         for i in 0..3 * REMEMBERED as u32 {
-            gate.knock(
-                IpAddr::from(i.rotate_left(8).to_be_bytes()),
-                false,
-                false,
-                now,
-            );
+            gate.knock(IpAddr::from(i.rotate_left(8).to_be_bytes()), false, false, now);
         }
         assert!(gate.seen.len() <= REMEMBERED);
     }

@@ -50,11 +50,7 @@ impl GuestLink {
     }
 
     /// Lets a stranger in who has found a place.
-    pub(crate) async fn admit(
-        shared: Arc<Shared>,
-        conn: Connection,
-        place: OwnedSemaphorePermit,
-    ) -> io::Result<Self> {
+    pub(crate) async fn admit(shared: Arc<Shared>, conn: Connection, place: OwnedSemaphorePermit) -> io::Result<Self> {
         let cut = CancellationToken::new();
         let mut desk = Stream::quic(conn.accept_bi().await?, &cut);
         if desk.recv.read_u8().await? != VERSION {
@@ -74,10 +70,7 @@ impl GuestLink {
         cut: CancellationToken,
     ) -> io::Result<Self> {
         let exporter = crate::exporter(&conn, EXPORTER)?;
-        Ok(Self {
-            core: Core::start(shared, conn, dialled, exporter, desk, cut),
-            vouched: CancellationToken::new(),
-        })
+        Ok(Self { core: Core::start(shared, conn, dialled, exporter, desk, cut), vouched: CancellationToken::new() })
     }
 
     /// Holds the place until the stranger is vouched for, gone, or out of time.
@@ -101,7 +94,7 @@ impl GuestLink {
     /// The stranger has proven a code: it gets the windows of a member and as much time as it
     /// needs, and leaves its place to the next.
     pub fn vouch(&self) {
-        self.core.widen();
+        self.core.trust();
         self.vouched.cancel();
     }
 

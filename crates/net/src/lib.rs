@@ -48,8 +48,7 @@ fn random<const N: usize>() -> [u8; N] {
 /// Bytes that only the two ends of a connection know (RFC 5705), 32 of them.
 fn exporter(conn: &iroh::endpoint::Connection, label: &[u8]) -> io::Result<[u8; 32]> {
     let mut out = [0; 32];
-    conn.export_keying_material(&mut out, label, b"")
-        .map_err(|_| io::Error::other("no exporter"))?;
+    conn.export_keying_material(&mut out, label, b"").map_err(|_| io::Error::other("no exporter"))?;
     Ok(out)
 }
 

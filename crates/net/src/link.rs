@@ -56,9 +56,7 @@ impl Link {
         let mut stream = Stream::quic(stream, &cut);
         let reply = async {
             send(&mut stream.send, &hello).await?;
-            read_body(&mut stream.recv, HELLO_FRAME)
-                .await?
-                .ok_or(FrameError::Misbehaved(Misbehaved::FrameTruncated))
+            read_body(&mut stream.recv, HELLO_FRAME).await?.ok_or(FrameError::Misbehaved(Misbehaved::FrameTruncated))
         };
         let reply = reply.await.map_err(failed)?;
         let peer = dialer.finish(&reply, credentials, shared.admission.now())?;
@@ -105,11 +103,8 @@ impl Link {
         cut: CancellationToken,
     ) -> Self {
         let core = Core::start(shared, conn, dialled, context.exporter, desk, cut);
-        core.widen();
-        Self {
-            core,
-            peer: Arc::new(peer),
-        }
+        core.trust();
+        Self { core, peer: Arc::new(peer) }
     }
 
     /// Who is on the other side, proven when the link began.

@@ -186,12 +186,7 @@ impl Network {
     ///
     /// # Errors
     /// See [`ConnectError`].
-    pub async fn connect(
-        &self,
-        device: DeviceId,
-        addrs: &[Address],
-        patience: Duration,
-    ) -> Result<Link, ConnectError> {
+    pub async fn connect(&self, device: DeviceId, addrs: &[Address], patience: Duration) -> Result<Link, ConnectError> {
         let own = self.shared.admission.credentials();
         let own = own.ok_or(ConnectError::NoCredentials)?;
         let meet = async {
@@ -204,9 +199,7 @@ impl Network {
             }
             met
         };
-        timeout(patience, meet)
-            .await
-            .unwrap_or(Err(ConnectError::TimedOut))
+        timeout(patience, meet).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 
     /// Ends a connection that did not become a link; what the other side did is reported.
@@ -231,13 +224,9 @@ impl Network {
     ) -> Result<GuestLink, ConnectError> {
         let knock = async {
             let conn = self.dial(device, addrs, ALPN_GUEST).await?;
-            GuestLink::dial(self.shared.clone(), conn.clone())
-                .await
-                .map_err(|error| why(&conn, &error))
+            GuestLink::dial(self.shared.clone(), conn.clone()).await.map_err(|error| why(&conn, &error))
         };
-        timeout(patience, knock)
-            .await
-            .unwrap_or(Err(ConnectError::TimedOut))
+        timeout(patience, knock).await.unwrap_or(Err(ConnectError::TimedOut))
     }
 
     /// Learns which device answers at `addr`, without telling who asks.
@@ -273,27 +262,18 @@ impl Network {
         self.shared.tickets.issue(*device.as_bytes(), None)
     }
 
-    async fn dial(
-        &self,
-        device: DeviceId,
-        addrs: &[Address],
-        alpn: &[u8],
-    ) -> Result<Connection, ConnectError> {
+    async fn dial(&self, device: DeviceId, addrs: &[Address], alpn: &[u8]) -> Result<Connection, ConnectError> {
         if device == self.shared.id {
             return Err(ConnectError::OneSelf);
         }
-        let id = EndpointId::from_bytes(device.as_bytes())
-            .map_err(|_| ConnectError::Failed("not a device id".into()))?;
+        let id =
+            EndpointId::from_bytes(device.as_bytes()).map_err(|_| ConnectError::Failed("not a device id".into()))?;
         let addrs: Vec<_> = addrs.iter().filter_map(transport_addr).collect();
         if addrs.is_empty() {
             return Err(ConnectError::NoAddress);
         }
         let addr = EndpointAddr::from_parts(id, addrs);
-        self.shared
-            .endpoint
-            .connect(addr, alpn)
-            .await
-            .map_err(|error| dial_error(&error))
+        self.shared.endpoint.connect(addr, alpn).await.map_err(|error| dial_error(&error))
     }
 }
 
@@ -316,10 +296,9 @@ fn dial_error(error: &DialError) -> ConnectError {
     use iroh::endpoint::ConnectingError;
     match error {
         DialError::Connection { source, .. }
-        | DialError::Connecting {
-            source: ConnectingError::ConnectionError { source, .. },
-            ..
-        } => connection_error(source),
+        | DialError::Connecting { source: ConnectingError::ConnectionError { source, .. }, .. } => {
+            connection_error(source)
+        }
         other => ConnectError::Failed(other.to_string()),
     }
 }
@@ -328,9 +307,7 @@ fn connection_error(error: &ConnectionError) -> ConnectError {
     match error {
         ConnectionError::ApplicationClosed(_) => ConnectError::Closed(Goodbye::heard(error)),
         ConnectionError::TimedOut => ConnectError::TimedOut,
-        ConnectionError::TransportError(e)
-            if e.code == TransportErrorCode::crypto(ALERT_UNKNOWN_CA) =>
-        {
+        ConnectionError::TransportError(e) if e.code == TransportErrorCode::crypto(ALERT_UNKNOWN_CA) => {
             ConnectError::WrongDevice
         }
         other => ConnectError::Failed(other.to_string()),

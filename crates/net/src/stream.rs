@@ -38,10 +38,7 @@ pub struct Stream {
 
 impl Stream {
     pub(crate) fn quic((send, recv): (SendStream, RecvStream), cut: &CancellationToken) -> Self {
-        Self {
-            send: SendHalf::new(Writer::Quic(send), cut),
-            recv: RecvHalf::new(Reader::Quic(recv), cut),
-        }
+        Self { send: SendHalf::new(Writer::Quic(send), cut), recv: RecvHalf::new(Reader::Quic(recv), cut) }
     }
 
     pub(crate) fn tcp(reader: TlsReader, writer: TlsWriter, cut: &CancellationToken) -> Self {
@@ -96,11 +93,7 @@ pub struct SendHalf {
 
 impl SendHalf {
     fn new(writer: Writer, cut: &CancellationToken) -> Self {
-        Self {
-            writer,
-            cut: Cut::new(cut),
-            finished: false,
-        }
+        Self { writer, cut: Cut::new(cut), finished: false }
     }
 
     /// Sends what is buffered and ends the stream: the peer sees end-of-stream.
@@ -129,11 +122,7 @@ impl Drop for SendHalf {
 }
 
 impl AsyncWrite for SendHalf {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         let poll = match &mut this.writer {
             Writer::Quic(stream) => AsyncWrite::poll_write(Pin::new(stream), cx, data),
@@ -187,19 +176,12 @@ pub struct RecvHalf {
 
 impl RecvHalf {
     fn new(reader: Reader, cut: &CancellationToken) -> Self {
-        Self {
-            reader,
-            cut: Cut::new(cut),
-        }
+        Self { reader, cut: Cut::new(cut) }
     }
 }
 
 impl AsyncRead for RecvHalf {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let poll = match &mut this.reader {
             Reader::Quic(stream) => AsyncRead::poll_read(Pin::new(stream), cx, out),

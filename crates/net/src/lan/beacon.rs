@@ -32,13 +32,7 @@ pub(super) struct Content {
 
 impl Content {
     pub(super) fn new(about: Announcement, now: Timestamp) -> Self {
-        Self {
-            version: VERSION,
-            device: about.device,
-            boot: about.boot,
-            at: now,
-            port: about.port,
-        }
+        Self { version: VERSION, device: about.device, boot: about.boot, at: now, port: about.port }
     }
 
     /// The datagram.
@@ -63,11 +57,7 @@ impl Newest {
     /// True if `content` is newer than what was heard of its device, and of our time.
     pub(super) fn is_news(&self, content: &Content, now: Timestamp) -> bool {
         let fresh = now.since(content.at) <= MAX_SKEW && content.at.since(now) <= MAX_SKEW;
-        fresh
-            && self
-                .0
-                .get(&content.device)
-                .is_none_or(|(_, at)| content.at > *at)
+        fresh && self.0.get(&content.device).is_none_or(|(_, at)| content.at > *at)
     }
 
     /// Remembers it; true if this run of the device was not known.
@@ -89,11 +79,7 @@ mod tests {
     const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
     fn content(device: u8, at: Timestamp) -> Content {
-        let about = Announcement {
-            device: DeviceId::from_bytes([device; 32]),
-            port: 4000,
-            boot: [device; 16],
-        };
+        let about = Announcement { device: DeviceId::from_bytes([device; 32]), port: 4000, boot: [device; 16] };
         Content::new(about, at)
     }
 

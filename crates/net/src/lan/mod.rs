@@ -126,10 +126,7 @@ impl Lan {
     ///
     /// # Errors
     /// The port is taken by a program that does not share it, or there is no IPv4.
-    pub fn start(
-        port: u16,
-        owner: Arc<dyn LanOwner>,
-    ) -> io::Result<(Self, mpsc::Receiver<Sighting>)> {
+    pub fn start(port: u16, owner: Arc<dyn LanOwner>) -> io::Result<(Self, mpsc::Receiver<Sighting>)> {
         let sockets = Sockets::shared(port)?;
         let (sightings, receiver) = mpsc::channel(SIGHTINGS);
         let stop = CancellationToken::new();
@@ -191,10 +188,7 @@ fn note(hints: &mut Vec<Hint>, answer: Answer, from: SocketAddr) {
     match hints.iter_mut().find(|hint| hint.device == answer.device) {
         Some(hint) if !hint.addrs.contains(&addr) => hint.addrs.push(addr),
         Some(_) => {}
-        None => hints.push(Hint {
-            device: answer.device,
-            addrs: vec![addr],
-        }),
+        None => hints.push(Hint { device: answer.device, addrs: vec![addr] }),
     }
 }
 
@@ -234,10 +228,7 @@ impl Station {
         self.sent = self.sent.saturating_add(1);
         self.next = Moment::now() + jittered(pause);
         self.last = Some(Moment::now());
-        let (Some(about), Some(key)) = (
-            self.owner.announcement(),
-            self.owner.beacon_keys().into_iter().next(),
-        ) else {
+        let (Some(about), Some(key)) = (self.owner.announcement(), self.owner.beacon_keys().into_iter().next()) else {
             return;
         };
         let content = Content::new(about, self.owner.now());
@@ -264,10 +255,7 @@ impl Station {
             return;
         };
         if self.answers.knock(from.ip(), true, false, now) != Verdict::Ignore {
-            let answer = Answer {
-                device: open.device,
-                port: open.port,
-            };
+            let answer = Answer { device: open.device, port: open.port };
             self.sockets.send(&answer.encode(&question), from).await;
         }
     }

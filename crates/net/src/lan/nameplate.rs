@@ -45,12 +45,7 @@ pub(super) struct Answer {
 
 impl Answer {
     pub(super) fn encode(&self, question: &Question) -> [u8; DATAGRAM] {
-        pad(&[
-            &ANSWER[..],
-            &question.id,
-            self.device.as_bytes(),
-            &self.port.to_be_bytes(),
-        ])
+        pad(&[&ANSWER[..], &question.id, self.device.as_bytes(), &self.port.to_be_bytes()])
     }
 
     /// The answer, if it is one to `question`.
@@ -60,10 +55,7 @@ impl Answer {
         let (device, rest) = rest.split_first_chunk()?;
         let (port, _) = rest.split_first_chunk()?;
         let port = u16::from_be_bytes(*port);
-        (port != 0).then_some(Self {
-            device: DeviceId::from_bytes(*device),
-            port,
-        })
+        (port != 0).then_some(Self { device: DeviceId::from_bytes(*device), port })
     }
 }
 
@@ -87,10 +79,7 @@ mod tests {
     use super::*;
 
     fn answer() -> Answer {
-        Answer {
-            device: DeviceId::from_bytes([7; 32]),
-            port: 4000,
-        }
+        Answer { device: DeviceId::from_bytes([7; 32]), port: 4000 }
     }
 
     #[test]

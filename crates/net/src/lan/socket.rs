@@ -111,10 +111,7 @@ impl Sockets {
     }
 }
 
-async fn recv_or_never(
-    socket: Option<&UdpSocket>,
-    buf: &mut Buffer,
-) -> io::Result<(usize, SocketAddr)> {
+async fn recv_or_never(socket: Option<&UdpSocket>, buf: &mut Buffer) -> io::Result<(usize, SocketAddr)> {
     match socket {
         Some(socket) => socket.recv_from(buf).await,
         None => pending().await,
@@ -153,20 +150,16 @@ fn interfaces() -> Vec<Interface> {
 
 /// The limited broadcast, each interface's own, the loopback's, and the group on each interface.
 fn targets(interfaces: &[Interface], port: u16) -> BTreeSet<SocketAddr> {
-    let mut targets = BTreeSet::from([
-        SocketAddr::from((Ipv4Addr::BROADCAST, port)),
-        SocketAddr::from((LOOPBACK, port)),
-    ]);
+    let mut targets =
+        BTreeSet::from([SocketAddr::from((Ipv4Addr::BROADCAST, port)), SocketAddr::from((LOOPBACK, port))]);
     for interface in interfaces {
         match &interface.addr {
             IfAddr::V4(addr) => {
                 targets.extend(addr.broadcast.map(|ip| SocketAddr::from((ip, port))));
             }
-            IfAddr::V6(_) => targets.extend(
-                interface
-                    .index
-                    .map(|index| SocketAddr::from(SocketAddrV6::new(GROUP, port, 0, index))),
-            ),
+            IfAddr::V6(_) => {
+                targets.extend(interface.index.map(|index| SocketAddr::from(SocketAddrV6::new(GROUP, port, 0, index))))
+            }
         }
     }
     targets
@@ -186,14 +179,7 @@ mod tests {
 
     #[test]
     fn answers_stay_in_the_neighbourhood() {
-        for near in [
-            "192.168.1.9",
-            "10.0.0.1",
-            "127.0.0.1",
-            "fe80::1",
-            "fd00::1",
-            "::1",
-        ] {
+        for near in ["192.168.1.9", "10.0.0.1", "127.0.0.1", "fe80::1", "fd00::1", "::1"] {
             assert!(is_near(near.parse().unwrap()), "{near}");
         }
         for far in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {

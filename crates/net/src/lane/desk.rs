@@ -38,17 +38,9 @@ enum Message {
     /// "I would dial you by TCP: have you a ticket for me?"
     Ask { id: u32 },
     /// The answer: dial this port of mine and show the token.
-    Ticket {
-        id: u32,
-        token: LinkToken,
-        port: u16,
-    },
+    Ticket { id: u32, token: LinkToken, port: u16 },
     /// "Please dial me at this port of mine, with this token."
-    DialMe {
-        id: u32,
-        token: LinkToken,
-        port: u16,
-    },
+    DialMe { id: u32, token: LinkToken, port: u16 },
     /// The answer to either question: it is not possible.
     No { id: u32 },
 }
@@ -141,16 +133,10 @@ async fn by_dialling(core: &Core, addr: SocketAddr) -> Option<Halves> {
     core.desk.asked().remove(&id);
     let (token, port) = answer.ok()?.ok()??;
     let addr = SocketAddr::new(addr.ip(), port);
-    dial::dial(
-        &core.shared.tls,
-        addr,
-        *core.remote.as_bytes(),
-        token,
-        limits.lane_dial,
-    )
-    .await
-    .inspect_err(|error| tracing::debug!(%addr, %error, "no TCP lane"))
-    .ok()
+    dial::dial(&core.shared.tls, addr, *core.remote.as_bytes(), token, limits.lane_dial)
+        .await
+        .inspect_err(|error| tracing::debug!(%addr, %error, "no TCP lane"))
+        .ok()
 }
 
 async fn by_being_dialled(core: &Core, addr: SocketAddr) -> Option<Halves> {
@@ -159,10 +145,7 @@ async fn by_being_dialled(core: &Core, addr: SocketAddr) -> Option<Halves> {
     let ticket = issue(core, addr);
     let (id, answered) = core.desk.number();
     let token = ticket.token;
-    core.desk
-        .say(Message::DialMe { id, token, port })
-        .await
-        .ok()?;
+    core.desk.say(Message::DialMe { id, token, port }).await.ok()?;
     let lane = tokio::select! {
         lane = ticket.arrived() => lane,
         _ = answered => None,
@@ -173,9 +156,7 @@ async fn by_being_dialled(core: &Core, addr: SocketAddr) -> Option<Halves> {
 }
 
 fn issue(core: &Core, addr: SocketAddr) -> Ticket {
-    core.shared
-        .tickets
-        .issue(*core.remote.as_bytes(), Some(addr.ip().to_canonical()))
+    core.shared.tickets.issue(*core.remote.as_bytes(), Some(addr.ip().to_canonical()))
 }
 
 /// Answers the peer until the link ends. Holds the link weakly: it must not keep itself alive.
@@ -185,6 +166,9 @@ pub(crate) async fn serve(core: Weak<Core>, mut recv: RecvHalf) -> Result<(), Fr
             return Ok(());
         };
         match message {
+            Message::Ask { id } | Message::DialMe { id, .. } if !core.trusted() => {
+                core.desk.say(Message::No { id }).await?;
+            }
             Message::Ask { id } => give_ticket(&core, id).await?,
             Message::Ticket { id, token, port } => core.desk.answered(id, Some((token, port)))?,
             Message::DialMe { id, token, port } => dial_back(&core, id, token, port).await?,
@@ -196,8 +180,7 @@ pub(crate) async fn serve(core: Weak<Core>, mut recv: RecvHalf) -> Result<(), Fr
 
 async fn give_ticket(core: &Arc<Core>, id: u32) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (Some(port), Some(addr), Ok(permit)) = (core.shared.tcp_port, core.direct_addr(), permit)
-    else {
+    let (Some(port), Some(addr), Ok(permit)) = (core.shared.tcp_port, core.direct_addr(), permit) else {
         return core.desk.say(Message::No { id }).await;
     };
     let ticket = issue(core, addr);
@@ -212,15 +195,9 @@ async fn give_ticket(core: &Arc<Core>, id: u32) -> Result<(), FrameError> {
     core.desk.say(Message::Ticket { id, token, port }).await
 }
 
-async fn dial_back(
-    core: &Arc<Core>,
-    id: u32,
-    token: LinkToken,
-    port: u16,
-) -> Result<(), FrameError> {
+async fn dial_back(core: &Arc<Core>, id: u32, token: LinkToken, port: u16) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (true, Some(addr), Ok(permit)) = (core.shared.config.tcp_lane, core.direct_addr(), permit)
-    else {
+    let (true, Some(addr), Ok(permit)) = (core.shared.config.tcp_lane, core.direct_addr(), permit) else {
         return core.desk.say(Message::No { id }).await;
     };
     let (tls, device) = (core.shared.tls.clone(), *core.remote.as_bytes());

@@ -49,11 +49,7 @@ pub(crate) async fn dial(
         let socket = TcpStream::connect(addr).await?;
         prepare(&socket)?;
         let config = tls.client(device).map_err(HandshakeError::from)?;
-        let Secured {
-            mut reader,
-            mut writer,
-            ..
-        } = handshake::connect(socket, config).await?;
+        let Secured { mut reader, mut writer, .. } = handshake::connect(socket, config).await?;
         writer.write_u8(VERSION).await?;
         writer.write_all(&token.0).await?;
         writer.flush().await?;
@@ -62,9 +58,7 @@ pub(crate) async fn dial(
             _ => Err(LaneError::Refused),
         }
     };
-    timeout(patience, dial)
-        .await
-        .unwrap_or(Err(LaneError::TimedOut))
+    timeout(patience, dial).await.unwrap_or(Err(LaneError::TimedOut))
 }
 
 /// Learns which device answers at `addr`, without telling who asks.
@@ -78,26 +72,15 @@ pub(crate) async fn identify(tls: &LaneTls, addr: SocketAddr) -> Result<[u8; 32]
 pub(crate) type Caller = Option<[u8; 32]>;
 
 /// Answers a call: handshake, ticket, confirmation, delivery.
-pub(crate) async fn answer(
-    tls: &LaneTls,
-    tickets: &Tickets,
-    socket: TcpStream,
-) -> Result<(), (Caller, LaneError)> {
+pub(crate) async fn answer(tls: &LaneTls, tickets: &Tickets, socket: TcpStream) -> Result<(), (Caller, LaneError)> {
     prepare(&socket).map_err(|e| (None, e.into()))?;
-    let secured = handshake::accept(socket, tls.server.clone())
-        .await
-        .map_err(|e| (None, e.into()))?;
+    let secured = handshake::accept(socket, tls.server.clone()).await.map_err(|e| (None, e.into()))?;
     let peer = secured.peer;
     admit(tickets, secured).await.map_err(|e| (Some(peer), e))
 }
 
 async fn admit(tickets: &Tickets, secured: Secured) -> Result<(), LaneError> {
-    let Secured {
-        peer,
-        mut reader,
-        mut writer,
-        ..
-    } = secured;
+    let Secured { peer, mut reader, mut writer, .. } = secured;
     let mut opening = [0; 17];
     reader.read_exact(&mut opening).await?;
     let [version, token @ ..] = opening;

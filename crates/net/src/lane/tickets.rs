@@ -53,19 +53,11 @@ impl Tickets {
         let token = LinkToken(crate::random());
         let (give, arrival) = oneshot::channel();
         self.lock().insert(token, Entry { device, from, give });
-        Ticket {
-            token,
-            arrival,
-            desk: self.clone(),
-        }
+        Ticket { token, arrival, desk: self.clone() }
     }
 
     /// Takes in the ticket that `device` shows; the sender leads to whoever waits for it.
-    pub(crate) fn redeem(
-        &self,
-        token: LinkToken,
-        device: [u8; 32],
-    ) -> Result<oneshot::Sender<Halves>, Misbehaved> {
+    pub(crate) fn redeem(&self, token: LinkToken, device: [u8; 32]) -> Result<oneshot::Sender<Halves>, Misbehaved> {
         let mut tickets = self.lock();
         match tickets.get(&token) {
             None => Err(Misbehaved::LaneTokenUnknown),
@@ -96,25 +88,16 @@ mod tests {
         let tickets = Tickets::default();
         let ticket = tickets.issue(HOLDER, None);
         let token = ticket.token;
-        assert_eq!(
-            tickets.redeem(token, THIEF).err(),
-            Some(Misbehaved::LaneKeyMismatch)
-        );
+        assert_eq!(tickets.redeem(token, THIEF).err(), Some(Misbehaved::LaneKeyMismatch));
         assert!(tickets.redeem(token, HOLDER).is_ok());
-        assert_eq!(
-            tickets.redeem(token, HOLDER).err(),
-            Some(Misbehaved::LaneTokenUnknown)
-        );
+        assert_eq!(tickets.redeem(token, HOLDER).err(), Some(Misbehaved::LaneTokenUnknown));
     }
 
     #[test]
     fn a_ticket_nobody_waits_for_is_worthless() {
         let tickets = Tickets::default();
         let token = tickets.issue(HOLDER, None).token;
-        assert_eq!(
-            tickets.redeem(token, HOLDER).err(),
-            Some(Misbehaved::LaneTokenUnknown)
-        );
+        assert_eq!(tickets.redeem(token, HOLDER).err(), Some(Misbehaved::LaneTokenUnknown));
         assert!(tickets.lock().is_empty());
     }
 

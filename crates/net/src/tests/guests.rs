@@ -53,10 +53,7 @@ async fn the_wrong_key_at_the_right_address_is_recognised() {
     let impostor = DeviceKey::generate().id();
     let addrs = b.addrs();
     let dialled = a.network.connect_guest(impostor, &addrs, PATIENCE).await;
-    assert!(
-        matches!(dialled, Err(ConnectError::WrongDevice)),
-        "{dialled:?}"
-    );
+    assert!(matches!(dialled, Err(ConnectError::WrongDevice)), "{dialled:?}");
     assert_eq!(a.network.identify(b.addr()).await.unwrap(), b.id());
     let own = a.network.connect_guest(a.id(), &a.addrs(), PATIENCE).await;
     assert!(matches!(own, Err(ConnectError::OneSelf)));
@@ -69,17 +66,11 @@ async fn strangers_are_refused_when_unexpected_or_blocked() {
     let (a, b) = (Device::new().await, Device::new().await);
     b.owner.unwelcoming.store(true, Ordering::Relaxed);
     let refused = a.knock(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.unwelcoming.store(false, Ordering::Relaxed);
     b.owner.blocked.lock().unwrap().push(a.id());
     let refused = a.knock(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.heard(Misbehaved::BlockedConnected).await;
 }
 
@@ -90,10 +81,7 @@ async fn only_so_many_strangers_at_once_until_one_is_vouched_for() {
     let _first = a.knock(&b).await.unwrap();
     let inside = b.guest().await;
     let busy = c.knock(&b).await;
-    assert!(
-        matches!(busy, Err(ConnectError::Closed(Goodbye::Busy))),
-        "{busy:?}"
-    );
+    assert!(matches!(busy, Err(ConnectError::Closed(Goodbye::Busy))), "{busy:?}");
     inside.vouch();
     let wait = async {
         while c.knock(&b).await.is_err() {
@@ -137,36 +125,40 @@ async fn a_stranger_has_one_stream_and_a_small_window_until_vouched_for() {
 #[tokio::test]
 async fn a_vanished_peer_is_noticed() {
     let quick = |l: &mut crate::Limits| l.silence = Duration::from_millis(600);
-    let (a, mut b) = (Device::limited(quick).await, Device::limited(quick).await);
-    let (ab, ba) = strangers(&a, &mut b).await;
-    // Its runtime freezes: nothing is sent, nothing is closed.
-    let frozen = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap();
-        runtime.block_on(async { drop(ba) });
+    let (where_is, found) = tokio::sync::oneshot::channel();
+    let (thaw, frozen) = std::sync::mpsc::channel::<()>();
+    // A runtime that is not driven any more: the sockets are open, and nothing is sent or closed.
+    let peer = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _held = runtime.block_on(async {
+            let mut b = Device::limited(quick).await;
+            where_is.send((b.id(), b.addrs())).unwrap();
+            let link = b.guest().await;
+            link.vouch();
+            (b, link)
+        });
+        // The other end of the channel is dropped at the end of the test.
+        let _ = frozen.recv();
+        runtime.shutdown_background();
     });
-    frozen.join().unwrap();
-    let end = tokio::time::timeout(PATIENCE, ab.closed()).await;
-    assert!(end.is_ok());
+    let (id, addrs) = found.await.unwrap();
+    let a = Device::limited(quick).await;
+    let link = a.network.connect_guest(id, &addrs, PATIENCE).await.unwrap();
+    let end = tokio::time::timeout(PATIENCE, link.closed()).await;
+    assert_eq!(end.unwrap(), Goodbye::Silent);
+    drop(thaw);
+    peer.join().unwrap();
 }
 
 #[tokio::test]
 async fn a_taken_port_is_an_error_or_gives_another() {
     let a = Device::new().await;
     let port = a.network.port();
-    let taken = NetConfig {
-        port,
-        any_port_if_taken: false,
-        ..NetConfig::loopback()
-    };
+    let taken = NetConfig { port, any_port_if_taken: false, ..NetConfig::loopback() };
     let owner = std::sync::Arc::new(super::Owner::default());
     let bound = crate::Network::bind(&DeviceKey::generate(), taken.clone(), owner).await;
     assert!(matches!(bound, Err(crate::BindError::PortTaken(p)) if p == port));
-    let other = NetConfig {
-        any_port_if_taken: true,
-        ..taken
-    };
+    let other = NetConfig { any_port_if_taken: true, ..taken };
     let b = Device::with(other).await;
     assert_ne!(b.network.port(), port);
     a.network.close().await;

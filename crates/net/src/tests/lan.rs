@@ -20,15 +20,7 @@ struct Neighbour {
 impl Neighbour {
     fn new(key: &BeaconKey, port: u16) -> Self {
         let device = DeviceKey::generate().id();
-        Self {
-            about: Announcement {
-                device,
-                port,
-                boot: [1; 16],
-            },
-            key: key.clone(),
-            plates: vec![],
-        }
+        Self { about: Announcement { device, port, boot: [1; 16] }, key: key.clone(), plates: vec![] }
     }
 
     fn id(&self) -> DeviceId {
@@ -41,10 +33,7 @@ impl LanOwner for Neighbour {
         Some(self.about)
     }
     fn beacon_keys(&self) -> Vec<BeaconKey> {
-        vec![BeaconKey::generate(), self.key.clone()]
-            .into_iter()
-            .rev()
-            .collect()
+        vec![BeaconKey::generate(), self.key.clone()].into_iter().rev().collect()
     }
     fn nameplates(&self) -> Vec<Nameplate> {
         self.plates.clone()
@@ -83,10 +72,7 @@ async fn devices_on_one_machine_see_each_other_and_strangers_see_nobody() {
     let (_b, mut by_b) = Lan::start(port, Arc::new(b)).unwrap();
     let seen = sees(&mut by_a, b_id).await;
     assert_eq!(seen.addr.direct().unwrap().port(), 1002);
-    assert_eq!(
-        sees(&mut by_b, a_id).await.addr.direct().unwrap().port(),
-        1001
-    );
+    assert_eq!(sees(&mut by_b, a_id).await.addr.direct().unwrap().port(), 1001);
     assert!(by_stranger.try_recv().is_err());
 }
 
@@ -95,22 +81,13 @@ async fn a_nameplate_is_found_where_it_is_open_and_nowhere_else() {
     let (port, key) = (free_port(), BeaconKey::generate());
     let mut b = Neighbour::new(&key, 1002);
     let device = b.id();
-    b.plates.push(Nameplate {
-        number: 77,
-        device,
-        port: 1002,
-    });
+    b.plates.push(Nameplate { number: 77, device, port: 1002 });
     let (_a, _by_a) = Lan::start(port, Arc::new(Neighbour::new(&key, 1001))).unwrap();
     let (_b, _by_b) = Lan::start(port, Arc::new(b)).unwrap();
     let hints = ask(port, 77, PATIENCE).await.unwrap();
     assert_eq!(hints.len(), 1);
     assert_eq!(hints[0].device, device);
-    assert!(
-        hints[0]
-            .addrs
-            .iter()
-            .all(|a| a.direct().unwrap().port() == 1002)
-    );
+    assert!(hints[0].addrs.iter().all(|a| a.direct().unwrap().port() == 1002));
     let none = ask(port, 78, Duration::from_millis(500)).await.unwrap();
     assert_eq!(none, []);
 }

@@ -59,10 +59,7 @@ async fn bulk_goes_over_tcp_both_ways_and_whole() {
 
 #[tokio::test]
 async fn whoever_cannot_be_dialled_dials_back() {
-    let silent = NetConfig {
-        tcp_lane: false,
-        ..NetConfig::loopback()
-    };
+    let silent = NetConfig { tcp_lane: false, ..NetConfig::loopback() };
     // One side has no listener but may dial.
     let (mut a, mut b) = (Device::with(silent).await, Device::new().await);
     let (ab, ba) = strangers(&a, &mut b).await;
@@ -84,13 +81,19 @@ async fn where_tcp_is_refused_both_ways_quic_carries() {
     carry(&ab, &ba, Lane::Quic, &payload(700_000)).await;
 }
 
+#[tokio::test]
+async fn a_stranger_who_has_proven_nothing_gets_no_ticket() {
+    let (a, mut b) = (Device::new().await, Device::new().await);
+    let (ab, _ba) = (a.knock(&b).await.unwrap(), b.guest().await);
+    a.network.stop_listening();
+    assert_eq!(ab.open_bulk(1).await.unwrap().lane, Lane::Quic);
+}
+
 /// What an attacker can do who has a key of its own: TLS and a token.
 async fn show(key: &DeviceKey, victim: &Device, token: LinkToken) -> Result<(), LaneError> {
     let tls = LaneTls::new(&key.seed()).unwrap();
     let device = *victim.id().as_bytes();
-    dial::dial(&tls, victim.addr(), device, token, PATIENCE)
-        .await
-        .map(drop)
+    dial::dial(&tls, victim.addr(), device, token, PATIENCE).await.map(drop)
 }
 
 #[tokio::test]
@@ -145,9 +148,7 @@ async fn a_lane_that_is_killed_is_an_error_and_quic_goes_on() {
     let (a, mut b) = (Device::new().await, Device::new().await);
     let (ab, ba) = strangers(&a, &mut b).await;
     let mut lane = ab.open_bulk(1).await.unwrap();
-    let Some(Stream { mut send, recv }) = lane.streams.pop() else {
-        panic!("no stream")
-    };
+    let Some(Stream { mut send, recv }) = lane.streams.pop() else { panic!("no stream") };
     send.write_all(&payload(100_000)).await.unwrap();
     send.flush().await.unwrap();
     let mut inward = ba.accept().await.unwrap();
@@ -239,9 +240,7 @@ async fn pair() -> (handshake::Secured, handshake::Secured) {
     let (tls, peer) = (LaneTls::new(&client.seed()).unwrap(), server.public());
     let dial = async {
         let socket = TcpStream::connect(addr).await.unwrap();
-        handshake::connect(socket, tls.client(peer).unwrap())
-            .await
-            .unwrap()
+        handshake::connect(socket, tls.client(peer).unwrap()).await.unwrap()
     };
     let answer = async {
         let tls = LaneTls::new(&server.seed()).unwrap();
@@ -277,18 +276,8 @@ async fn keys_are_replaced_while_both_sides_send() {
 #[tokio::test]
 async fn both_lanes_agree_on_a_post_quantum_key() {
     let provider = crate::tls::provider();
-    let groups: Vec<_> = provider
-        .kx_groups
-        .iter()
-        .map(|group| group.name())
-        .collect();
-    assert_eq!(
-        groups,
-        [
-            rustls::NamedGroup::X25519MLKEM768,
-            rustls::NamedGroup::X25519
-        ]
-    );
+    let groups: Vec<_> = provider.kx_groups.iter().map(|group| group.name()).collect();
+    assert_eq!(groups, [rustls::NamedGroup::X25519MLKEM768, rustls::NamedGroup::X25519]);
     // QUIC aborts the process if its first suite has a shorter key.
     let first = provider.cipher_suites[0].suite();
     assert_eq!(first, rustls::CipherSuite::TLS13_AES_256_GCM_SHA384);

@@ -84,11 +84,8 @@ async fn a_member_of_another_circle_is_refused_and_learns_no_name() {
     let mut other = TestCircle::new(8);
     let foreign = join(&mut other, "eve", &|_| {}).await;
     let refused = foreign.call(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
-    b.owner.heard(Misbehaved::CrlWrongIssuer).await;
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    b.owner.heard(Misbehaved::CertificateForeign).await;
 }
 
 #[tokio::test]
@@ -96,10 +93,7 @@ async fn an_expired_member_is_refused() {
     let (_, a, b) = two(|_| {}).await;
     *b.owner.later.lock().unwrap() = LIFETIME + Duration::from_secs(86_400);
     let refused = a.call(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.heard(Misbehaved::CertificateExpired).await;
 }
 
@@ -108,10 +102,7 @@ async fn a_blocked_member_is_refused() {
     let (_, a, b) = two(|_| {}).await;
     b.owner.blocked.lock().unwrap().push(a.id());
     let refused = a.call(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.heard(Misbehaved::BlockedConnected).await;
 }
 
@@ -121,10 +112,7 @@ async fn somebody_elses_certificate_is_no_use() {
     let thief = Device::new().await;
     set(&thief, a.owner.credentials.lock().unwrap().clone());
     let refused = thief.call(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.heard(Misbehaved::HelloKeyMismatch).await;
 }
 
@@ -133,10 +121,7 @@ async fn a_locked_device_dials_nobody_and_answers_nobody() {
     let (_, a, b) = two(|_| {}).await;
     set(&b, None);
     let refused = a.call(&b).await;
-    assert!(
-        matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))),
-        "{refused:?}"
-    );
+    assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     assert!(matches!(b.call(&a).await, Err(ConnectError::NoCredentials)));
     assert_eq!(b.owner.offences(), []);
 }

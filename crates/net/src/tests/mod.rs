@@ -43,10 +43,7 @@ impl Owner {
             }
         };
         if tokio::time::timeout(PATIENCE, wait).await.is_err() {
-            panic!(
-                "{offence:?} is not among {:?}",
-                self.offences.lock().unwrap()
-            );
+            panic!("{offence:?} is not among {:?}", self.offences.lock().unwrap());
         }
     }
 
@@ -99,12 +96,7 @@ impl Device {
     pub(super) async fn under(key: DeviceKey, config: NetConfig) -> Self {
         let owner = Arc::new(Owner::default());
         let (network, incoming) = Network::bind(&key, config, owner.clone()).await.unwrap();
-        Self {
-            key,
-            owner,
-            network,
-            incoming,
-        }
+        Self { key, owner, network, incoming }
     }
 
     pub(super) fn id(&self) -> DeviceId {
@@ -120,15 +112,11 @@ impl Device {
     }
 
     pub(super) async fn knock(&self, other: &Device) -> Result<GuestLink, ConnectError> {
-        self.network
-            .connect_guest(other.id(), &other.addrs(), PATIENCE)
-            .await
+        self.network.connect_guest(other.id(), &other.addrs(), PATIENCE).await
     }
 
     pub(super) async fn call(&self, other: &Device) -> Result<Link, ConnectError> {
-        self.network
-            .connect(other.id(), &other.addrs(), PATIENCE)
-            .await
+        self.network.connect(other.id(), &other.addrs(), PATIENCE).await
     }
 
     pub(super) async fn member(&mut self) -> Link {

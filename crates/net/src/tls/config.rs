@@ -6,16 +6,15 @@
 use std::sync::Arc;
 
 use rustls::{
-    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
-    PeerIncompatible, ServerConfig, SignatureScheme,
+    CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
+    ServerConfig, SignatureScheme,
     client::{
         AlwaysResolvesClientRawPublicKeys, ResolvesClientCert, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key},
     pki_types::{
-        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer,
-        UnixTime, alg_id,
+        CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime, alg_id,
     },
     server::{
         AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
@@ -30,18 +29,14 @@ use zeroize::Zeroizing;
 pub(crate) const LANE_ALPN: &[u8] = b"warren-lane/1";
 
 /// PKCS#8 header (RFC 8410 section 7) before the 32 bytes of an Ed25519 seed.
-const PKCS8_ED25519: [u8; 16] = [
-    0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20,
-];
+const PKCS8_ED25519: [u8; 16] =
+    [0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
 
 /// The cryptography of both lanes: hybrid post-quantum key agreement first, then X25519;
 /// AES-256-GCM first (QUIC's token keys demand a 32-byte key in the first suite).
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
-    provider.kx_groups = vec![
-        aws_lc_rs::kx_group::X25519MLKEM768,
-        aws_lc_rs::kx_group::X25519,
-    ];
+    provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
     provider.cipher_suites = vec![
         aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
         aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
@@ -63,44 +58,31 @@ impl LaneTls {
     /// From the seed of the device's Ed25519 key.
     pub(crate) fn new(seed: &[u8; 32]) -> Result<Self, Error> {
         let mut provider = CryptoProvider::clone(&provider());
-        provider
-            .cipher_suites
-            .retain(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
+        provider.cipher_suites.retain(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
         let provider = Arc::new(provider);
         let key = certified_key(seed)?;
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])?
             .with_client_cert_verifier(Arc::new(RawKeyVerifier { expected: None }))
-            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(
-                key.clone(),
-            )));
+            .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(key.clone())));
         server.alpn_protocols = vec![LANE_ALPN.to_vec()];
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(NoServerSessionStorage {});
         server.enable_secret_extraction = true;
-        Ok(Self {
-            provider,
-            key,
-            server: Arc::new(server),
-        })
+        Ok(Self { provider, key, server: Arc::new(server) })
     }
 
     /// Dials as this device and goes on only if `expected` answers.
     pub(crate) fn client(&self, expected: [u8; 32]) -> Result<Arc<ClientConfig>, Error> {
         let config = self
             .client_builder(Some(expected))?
-            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
-                self.key.clone(),
-            )));
+            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(self.key.clone())));
         Ok(finish_client(config))
     }
 
     /// Dials without showing a key, to learn whose key answers.
     pub(crate) fn anonymous(&self) -> Result<Arc<ClientConfig>, Error> {
-        Ok(finish_client(
-            self.client_builder(None)?
-                .with_client_cert_resolver(Arc::new(Nobody)),
-        ))
+        Ok(finish_client(self.client_builder(None)?.with_client_cert_resolver(Arc::new(Nobody))))
     }
 
     fn client_builder(
@@ -119,11 +101,7 @@ impl LaneTls {
 struct Nobody;
 
 impl ResolvesClientCert for Nobody {
-    fn resolve(
-        &self,
-        _root_hint_subjects: &[&[u8]],
-        _sigschemes: &[SignatureScheme],
-    ) -> Option<Arc<CertifiedKey>> {
+    fn resolve(&self, _root_hint_subjects: &[&[u8]], _sigschemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         None
     }
 
@@ -151,9 +129,7 @@ fn certified_key(seed: &[u8; 32]) -> Result<Arc<CertifiedKey>, Error> {
         PrivateKeyDer::Pkcs8(pkcs8) => pkcs8,
         _ => return Err(Error::General("not PKCS#8".into())),
     })?;
-    let spki = key
-        .public_key()
-        .ok_or_else(|| Error::General("an Ed25519 key without its public half".into()))?;
+    let spki = key.public_key().ok_or_else(|| Error::General("an Ed25519 key without its public half".into()))?;
     let cert = CertificateDer::from(spki.as_ref().to_vec());
     Ok(Arc::new(CertifiedKey::new(vec![cert], key)))
 }
@@ -178,9 +154,7 @@ impl RawKeyVerifier {
             return Err(CertificateError::UnknownIssuer.into());
         }
         match self.expected {
-            Some(expected) if expected != key => {
-                Err(CertificateError::ApplicationVerificationFailure.into())
-            }
+            Some(expected) if expected != key => Err(CertificateError::ApplicationVerificationFailure.into()),
             _ => Ok(()),
         }
     }

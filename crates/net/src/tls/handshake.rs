@@ -57,10 +57,7 @@ pub(crate) struct Secured {
 }
 
 /// Dials: the config decides whom (see `LaneTls::client`).
-pub(crate) async fn connect(
-    mut socket: TcpStream,
-    config: Arc<ClientConfig>,
-) -> Result<Secured, HandshakeError> {
+pub(crate) async fn connect(mut socket: TcpStream, config: Arc<ClientConfig>) -> Result<Secured, HandshakeError> {
     let mut conn = UnbufferedClientConnection::new(config, nameless())?;
     let rest = drive(&mut socket, &mut conn).await?;
     let peer = peer_key(conn.peer_certificates())?;
@@ -69,20 +66,14 @@ pub(crate) async fn connect(
 }
 
 /// Learns whose key answers, and hangs up.
-pub(crate) async fn identify(
-    mut socket: TcpStream,
-    config: Arc<ClientConfig>,
-) -> Result<[u8; 32], HandshakeError> {
+pub(crate) async fn identify(mut socket: TcpStream, config: Arc<ClientConfig>) -> Result<[u8; 32], HandshakeError> {
     let mut conn = UnbufferedClientConnection::new(config, nameless())?;
     drive(&mut socket, &mut conn).await?;
     peer_key(conn.peer_certificates())
 }
 
 /// Is dialled: accepts any key that proves itself.
-pub(crate) async fn accept(
-    mut socket: TcpStream,
-    config: Arc<ServerConfig>,
-) -> Result<Secured, HandshakeError> {
+pub(crate) async fn accept(mut socket: TcpStream, config: Arc<ServerConfig>) -> Result<Secured, HandshakeError> {
     let mut conn = UnbufferedServerConnection::new(config)?;
     let rest = drive(&mut socket, &mut conn).await?;
     let peer = peer_key(conn.peer_certificates())?;
@@ -95,13 +86,8 @@ fn nameless() -> ServerName<'static> {
     ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]))
 }
 
-fn peer_key(
-    certs: Option<&[rustls::pki_types::CertificateDer<'_>]>,
-) -> Result<[u8; 32], HandshakeError> {
-    certs
-        .and_then(<[_]>::first)
-        .and_then(|cert| key_from_spki(cert))
-        .ok_or(HandshakeError::Protocol)
+fn peer_key(certs: Option<&[rustls::pki_types::CertificateDer<'_>]>) -> Result<[u8; 32], HandshakeError> {
+    certs.and_then(<[_]>::first).and_then(|cert| key_from_spki(cert)).ok_or(HandshakeError::Protocol)
 }
 
 fn secured(
@@ -112,10 +98,7 @@ fn secured(
     rest: Rest,
 ) -> Result<Secured, HandshakeError> {
     let rekey = Rekey::new(kernel);
-    let opener = Opener::new(
-        DirectionKey::new(secrets.rx.0, secrets.rx.1)?,
-        rekey.clone(),
-    );
+    let opener = Opener::new(DirectionKey::new(secrets.rx.0, secrets.rx.1)?, rekey.clone());
     let sealer = Sealer::new(DirectionKey::new(secrets.tx.0, secrets.tx.1)?, rekey);
     let (read, write) = socket.into_split();
     Ok(Secured {
@@ -196,10 +179,7 @@ async fn drive<S: Side>(socket: &mut TcpStream, conn: &mut S) -> Result<Rest, Ha
             }
             Need::Nothing => {
                 input.truncate(filled);
-                return Ok(Rest {
-                    plain,
-                    sealed: input,
-                });
+                return Ok(Rest { plain, sealed: input });
             }
         }
     }

@@ -11,12 +11,9 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
-use aws_lc_rs::aead::{
-    AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey,
-};
+use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use rustls::{
-    ConnectionTrafficSecrets, client::ClientConnectionData, kernel::KernelConnection,
-    server::ServerConnectionData,
+    ConnectionTrafficSecrets, client::ClientConnectionData, kernel::KernelConnection, server::ServerConnectionData,
 };
 use thiserror::Error;
 
@@ -91,10 +88,7 @@ struct RekeyInner {
 
 impl Rekey {
     pub(crate) fn new(kernel: Kernel) -> Self {
-        Self(Arc::new(RekeyInner {
-            kernel: Mutex::new(kernel),
-            wanted: AtomicBool::new(false),
-        }))
+        Self(Arc::new(RekeyInner { kernel: Mutex::new(kernel), wanted: AtomicBool::new(false) }))
     }
 
     fn next(&self, sending: bool) -> Result<DirectionKey, RecordError> {
@@ -126,11 +120,7 @@ impl DirectionKey {
             _ => return Err(RecordError::Rekey),
         };
         let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| RecordError::Rekey)?;
-        Ok(Self {
-            key: LessSafeKey::new(key),
-            iv: iv.as_ref().try_into().map_err(|_| RecordError::Rekey)?,
-            seq,
-        })
+        Ok(Self { key: LessSafeKey::new(key), iv: iv.as_ref().try_into().map_err(|_| RecordError::Rekey)?, seq })
     }
 
     /// The nonce of the next record (RFC 8446 section 5.3); every call uses one up.
@@ -224,11 +214,7 @@ pub(crate) struct Opener {
 
 impl Opener {
     pub(crate) fn new(key: DirectionKey, rekey: Rekey) -> Self {
-        Self {
-            key,
-            rekey,
-            idle: 0,
-        }
+        Self { key, rekey, idle: 0 }
     }
 
     /// Length of the record that `bytes` begins with, header included; `None` if the header is not
@@ -246,19 +232,10 @@ impl Opener {
 
     /// Opens one whole record in place.
     pub(crate) fn open(&mut self, record: &mut [u8]) -> Result<Opened, RecordError> {
-        let (header, payload) = record
-            .split_at_mut_checked(HEADER)
-            .ok_or(RecordError::Malformed)?;
+        let (header, payload) = record.split_at_mut_checked(HEADER).ok_or(RecordError::Malformed)?;
         let nonce = self.key.nonce();
-        let plain = self
-            .key
-            .key
-            .open_in_place(nonce, Aad::from(&*header), payload)
-            .map_err(|_| RecordError::BadTag)?;
-        let end = plain
-            .iter()
-            .rposition(|byte| *byte != 0)
-            .ok_or(RecordError::Unexpected)?;
+        let plain = self.key.key.open_in_place(nonce, Aad::from(&*header), payload).map_err(|_| RecordError::BadTag)?;
+        let end = plain.iter().rposition(|byte| *byte != 0).ok_or(RecordError::Unexpected)?;
         if end > MAX_PLAIN {
             return Err(RecordError::Malformed);
         }

@@ -16,9 +16,7 @@ use tokio::{
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
 };
 
-use super::record::{
-    HEADER, MAX_PLAIN, MAX_RECORD, MAX_SEALED, Opened, Opener, RecordError, Sealer,
-};
+use super::record::{HEADER, MAX_PLAIN, MAX_RECORD, MAX_SEALED, Opened, Opener, RecordError, Sealer};
 
 /// Full records per system call: about 256 KiB, where loopback throughput levels off.
 const SLOTS: usize = 16;
@@ -110,11 +108,7 @@ impl TlsWriter {
 }
 
 impl AsyncWrite for TlsWriter {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        data: &[u8],
-    ) -> Poll<io::Result<usize>> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         if self.closing {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         }
@@ -165,26 +159,12 @@ pub(crate) struct TlsReader {
 
 impl TlsReader {
     /// `plain` and `sealed` came behind the handshake; both are smaller than the buffer.
-    pub(super) fn new(
-        socket: OwnedReadHalf,
-        opener: Opener,
-        plain: Vec<u8>,
-        sealed: &[u8],
-    ) -> Self {
+    pub(super) fn new(socket: OwnedReadHalf, opener: Opener, plain: Vec<u8>, sealed: &[u8]) -> Self {
         let filled = plain.len() + sealed.len();
         let mut buf = vec![0; READ_AT_ONCE + MAX_RECORD].into_boxed_slice();
         buf[..plain.len()].copy_from_slice(&plain);
         buf[plain.len()..filled].copy_from_slice(sealed);
-        Self {
-            socket,
-            opener,
-            buf,
-            plain: (0, plain.len()),
-            start: plain.len(),
-            filled,
-            finished: false,
-            failed: None,
-        }
+        Self { socket, opener, buf, plain: (0, plain.len()), start: plain.len(), filled, finished: false, failed: None }
     }
 
     /// Opens the next whole record that is here; false if there is none.
@@ -238,11 +218,7 @@ impl TlsReader {
 }
 
 impl AsyncRead for TlsReader {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        out: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let before = out.filled().len();
         while out.remaining() > 0 {
             let (from, to) = self.plain;

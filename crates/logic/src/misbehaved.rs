@@ -131,11 +131,7 @@ impl TryFrom<String> for Misbehaved {
     type Error = UnknownOffence;
 
     fn try_from(name: String) -> Result<Self, Self::Error> {
-        Self::ALL
-            .iter()
-            .copied()
-            .find(|offence| offence.name() == name)
-            .ok_or(UnknownOffence(name))
+        Self::ALL.iter().copied().find(|offence| offence.name() == name).ok_or(UnknownOffence(name))
     }
 }
 
@@ -145,10 +141,7 @@ mod tests {
 
     #[test]
     fn names_are_alphabetical_and_survive_storing() {
-        let names: Vec<_> = Misbehaved::ALL
-            .iter()
-            .map(|offence| offence.name())
-            .collect();
+        let names: Vec<_> = Misbehaved::ALL.iter().map(|offence| offence.name()).collect();
         assert!(names.is_sorted(), "keep the list alphabetical");
         for offence in Misbehaved::ALL {
             let stored = postcard::to_stdvec(offence).expect("a name encodes");

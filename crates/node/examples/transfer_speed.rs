@@ -10,9 +10,6 @@
 
 use async_trait::async_trait;
 use logic::transfer::{Offer, TransferId};
-use warren_node::transfers::{
-    Connection, Decision, Happened, Host, Lanes, NoShelf, SendRequest, Stream, Transfers, What,
-};
 use rand::{Rng, RngExt, SeedableRng};
 use seal::{DeviceId, DeviceKey, Signature};
 use std::io;
@@ -23,6 +20,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use warren_node::transfers::{
+    Connection, Decision, Happened, Host, Lanes, NoShelf, SendRequest, Stream, Transfers, What,
+};
 
 fn key(seed: u8) -> DeviceKey {
     DeviceKey::from_seed(&[seed; 32])

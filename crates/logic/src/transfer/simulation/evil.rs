@@ -251,11 +251,7 @@ fn hostile_receivers_are_named() {
 fn receipts_that_prove_nothing_are_refused() {
     let receipt = Receipt { id: TransferId([7; 16]), sender: [1; 32], root: [0; 32], done: Totals::default(), at: 0 };
     let signed = |receipt| FromReceiver::Receipt(SignedReceipt { receipt, signature: Signature::from_bytes([0; 64]) });
-    for lie in [
-        receipt,
-        Receipt { id: TransferId([8; 16]), ..receipt },
-        Receipt { sender: [2; 32], ..receipt },
-    ] {
+    for lie in [receipt, Receipt { id: TransferId([8; 16]), ..receipt }, Receipt { sender: [2; 32], ..receipt }] {
         assert_eq!(sender(false).handle(signed(lie)), Err(Misbehaved::BadReceipt));
     }
     // Signed by somebody else.

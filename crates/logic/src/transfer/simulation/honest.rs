@@ -61,10 +61,8 @@ fn a_file_that_changes_while_it_is_sent_arrives_as_it_is_at_the_end() {
         // The same beginning: only what differs is to be sent again.
         let mut after = before.clone();
         after.extend(dice.bytes(dice.clone().roll(2 * BLOCK) as usize + 1));
-        let source = Disk::from([
-            (vec![b"a".to_vec()], Node::File(dice.bytes(100))),
-            (vec![b"f".to_vec()], Node::File(before)),
-        ]);
+        let source =
+            Disk::from([(vec![b"a".to_vec()], Node::File(dice.bytes(100))), (vec![b"f".to_vec()], Node::File(before))]);
         let mut disk = Disk::new();
         let change = (1, after.clone());
         transfer(seed, &source, &mut disk, 0, |run| run.change = Some(change.clone()));

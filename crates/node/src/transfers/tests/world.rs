@@ -107,7 +107,8 @@ impl Link {
         let (near, far) = duplex(64 << 10);
         let burn = |end: tokio::io::DuplexStream| {
             let (recv, send) = tokio::io::split(end);
-            let (recv, send) = (Fused { inner: recv, fuse: self.fuse.clone() }, Fused { inner: send, fuse: self.fuse.clone() });
+            let (recv, send) =
+                (Fused { inner: recv, fuse: self.fuse.clone() }, Fused { inner: send, fuse: self.fuse.clone() });
             Stream { send: Box::new(send), recv: Box::new(recv) }
         };
         (burn(near), burn(far))

@@ -173,7 +173,7 @@ async fn both_sides_can_pause_go_on_limit_and_cancel() {
     let (from, to) = (a.start(), b.start());
     from.link_up(Link::new(&a, &b, &to, i64::MAX));
     for (one, other) in [(&from, &to), (&to, &from)] {
-        let slow = SendRequest { limit: Some(1_000_000), ..request(&top) };
+        let slow = SendRequest { limit: Some(3_000_000), ..request(&top) };
         let id = from.send(&slow, &[b.key.id()]).unwrap().remove(0).id;
         until(&to, &id, |view| view.bytes_wire > 0).await;
         one.pause(&id).unwrap();

@@ -18,9 +18,7 @@ pub struct EventHub {
 impl EventHub {
     /// A hub that keeps `capacity` events for slow readers (at least one).
     pub fn new(capacity: usize) -> Self {
-        Self {
-            sender: broadcast::Sender::new(capacity.max(1)),
-        }
+        Self { sender: broadcast::Sender::new(capacity.max(1)) }
     }
 
     /// Hands an event to everybody who listens now.

@@ -19,10 +19,7 @@ impl ShortPath {
     /// A short path for `path`.
     pub(crate) fn of(path: &Path) -> io::Result<Self> {
         if path.as_os_str().len() <= LONGEST {
-            return Ok(Self {
-                path: path.to_path_buf(),
-                _dir: None,
-            });
+            return Ok(Self { path: path.to_path_buf(), _dir: None });
         }
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -33,10 +30,7 @@ impl ShortPath {
             let message = format!("the socket path {} is too long", path.display());
             return Err(io::Error::new(io::ErrorKind::InvalidInput, message));
         }
-        Ok(Self {
-            path: through,
-            _dir: Some(dir),
-        })
+        Ok(Self { path: through, _dir: Some(dir) })
     }
 
     /// The short path.

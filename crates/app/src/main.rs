@@ -1,1 +1,34 @@
-fn main() {}
+//! The one binary: gives the command line a host that can make and run devices.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use api::{ApiResult, Host};
+use node::NodeHost;
+use tracing_subscriber::EnvFilter;
+
+/// What goes to standard error beside the program's own messages, for `-v`, `-vv`, `-vvv`.
+const FILTERS: [&str; 4] = ["off", "warren=info,warn", "warren=debug,info", "debug"];
+
+fn main() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            use std::io::Write;
+            let _ = writeln!(std::io::stderr(), "warren: cannot start: {error}");
+            return ExitCode::FAILURE;
+        }
+    };
+    let code = runtime.block_on(cli::run(std::env::args_os(), host));
+    // Blocking threads may wait for something that never comes; what had to be durable is.
+    runtime.shutdown_background();
+    code
+}
+
+fn host(start: &cli::Start) -> ApiResult<Arc<dyn Host>> {
+    let filter = FILTERS[usize::from(start.verbosity).min(FILTERS.len() - 1)];
+    let filter = EnvFilter::try_from_env("WARREN_LOG").unwrap_or_else(|_| EnvFilter::new(filter));
+    // A second one cannot be set; there is none before.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+    Ok(Arc::new(NodeHost::new(start.home.clone())?))
+}

@@ -9,13 +9,13 @@
 //! - whatever comes from outside is bounded by [`limits`] before anything is allocated for it.
 
 pub mod audit;
-//WAIT pub mod code;
-//WAIT pub mod hello;
+pub mod code;
+pub mod hello;
 pub mod limits;
 mod misbehaved;
-//WAIT pub mod pair;
+pub mod pair;
 pub mod presence;
-//WAIT pub mod roster;
+pub mod roster;
 pub mod transfer;
 pub mod wire;
 

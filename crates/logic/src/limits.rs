@@ -34,10 +34,8 @@ pub const CONTROL_FRAME: FrameLimit = FrameLimit::new(64 * 1024);
 /// A frame with a summary or a batch of the roster, between members.
 pub const ROSTER_FRAME: FrameLimit = FrameLimit::new(1024 * 1024);
 
-/// Certificates in a chain, device first, the root not counted: device, member, and up to five admins (the path length of the root).
-pub const CHAIN_CERTIFICATES: usize = 7;
-/// One certificate in DER form, bytes.
-pub const CERTIFICATE_BYTES: usize = 4 * 1024;
+/// Certificates in a chain, device first, the root not counted.
+pub const CHAIN_CERTIFICATES: usize = seal::pki::MAX_CHAIN;
 /// One revocation list in DER form, bytes (about 800 revocations).
 pub const CRL_BYTES: usize = 32 * 1024;
 /// Revocation lists in a hello: one per issuer in the chain, the root included.
@@ -45,11 +43,11 @@ pub const HELLO_CRLS: usize = CHAIN_CERTIFICATES;
 
 /// Members that a circle may have.
 pub const MEMBERS: usize = 256;
-/// Devices that a member may have.
-pub const DEVICES_PER_MEMBER: usize = 16;
-/// Certificates remembered for one key: the one in use and those before its renewal.
-pub const CERTIFICATES_PER_KEY: usize = 4;
-/// Beacon keys remembered for one admin; of all admins together, so many are in use.
+/// Certificates of devices remembered for one member: those of some sixteen devices, with what came before their renewal.
+pub const DEVICE_CERTIFICATES: usize = 64;
+/// Certificates remembered of one member by one issuer: the one in use and those before its renewal.
+pub const MEMBER_CERTIFICATES: usize = 4;
+/// Beacon keys remembered for one admin, and in use of all together.
 pub const BEACON_KEYS: usize = 3;
 /// Addresses in one address record.
 pub const ADDRESSES_PER_DEVICE: usize = 16;

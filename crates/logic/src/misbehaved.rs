@@ -3,6 +3,7 @@
 //! One fieldless variant per offence: the alphabet of the activity log and of what detects attacks. The name of a variant
 //! is stored and documented (`docs/events.md`), so a released one is never renamed or removed.
 
+use seal::pki::PkiFault;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -33,6 +34,7 @@ macro_rules! offences {
 
 // Alphabetical, one line each.
 offences! {
+    AddressRecordInvalid: "sent an address record with an address that cannot be one",
     AddressRecordRolledBack: "answered with an older address record than the one we said we have",
     AddressRecordTooLong: "sent an address record with too many addresses",
     BadReceipt: "sent a receipt that does not prove what was sent",
@@ -46,12 +48,14 @@ offences! {
     CertificateInvalid: "showed a certificate that does not hold: damaged, forged, or made for something else",
     CertificateNotYetValid: "showed a certificate that is not valid yet",
     CertificateRevoked: "showed a certificate that is revoked",
+    CertificateUnauthorized: "showed a certificate that its issuer may not make",
     ChainEmpty: "showed no certificate at all",
     ChainTooLong: "showed a chain of more certificates than a circle allows",
     ConfirmationSkipped: "asked for something before it proved that it knows the code",
     ConnectFlood: "started more connections than the limit allows",
     ContentBeforeWanted: "sent content that was not wanted yet",
     CrlForged: "sent a revocation list whose signature does not hold",
+    CrlInvalid: "sent bytes as a revocation list that are none",
     CrlMissing: "showed a chain without the revocation list of one of its issuers",
     CrlRolledBack: "answered with an older revocation list than the one we said we have",
     CrlStale: "showed a revocation list that is past its time",
@@ -80,7 +84,7 @@ offences! {
     InvitationUnknown: "tried an invitation that does not exist here",
     InvitationUsed: "tried an invitation that was used already",
     InviterUnexpected: "welcomed us into another circle than the one of the invitation",
-    JoinNameInvalid: "asked for a name that no member may have",
+    JoinNameInvalid: "asked for a name that no member or device may have",
     JoinProofInvalid: "asked to join with a key that it did not prove to hold",
     LaneKeyMismatch: "used the token of a lane that was given to another device",
     LaneNotGranted: "opened a content lane that was not granted",
@@ -112,6 +116,7 @@ offences! {
     UnknownEntry: "spoke about a file that was never listed",
     VersionDowngraded: "chose an older version than both sides speak",
     VersionUnoffered: "chose a version that we did not offer",
+    WelcomeInvalid: "welcomed us with certificates that do not hold or are not for us",
     WrongBlockHash: "sent content that does not match its hash",
     WrongCode: "guessed a code wrongly",
 }
@@ -119,6 +124,28 @@ offences! {
 impl From<Misbehaved> for String {
     fn from(offence: Misbehaved) -> Self {
         offence.name().to_owned()
+    }
+}
+
+impl From<PkiFault> for Misbehaved {
+    /// What a chain that does not hold says about whoever showed it.
+    fn from(fault: PkiFault) -> Self {
+        match fault {
+            PkiFault::Empty => Self::ChainEmpty,
+            PkiFault::Expired => Self::CertificateExpired,
+            PkiFault::NotYetValid => Self::CertificateNotYetValid,
+            PkiFault::Revoked => Self::CertificateRevoked,
+            PkiFault::NoCrl => Self::CrlMissing,
+            PkiFault::StaleCrl | PkiFault::CrlNotYetValid => Self::CrlStale,
+            PkiFault::WrongIssuer | PkiFault::WrongCircle | PkiFault::NotARoot => Self::CertificateForeign,
+            PkiFault::PathTooLong => Self::ChainTooLong,
+            PkiFault::IssuerNotAdmin | PkiFault::IssuerNotAuthority => Self::CertificateUnauthorized,
+            PkiFault::BadSignature
+            | PkiFault::NotADevice
+            | PkiFault::NotAMember
+            | PkiFault::OutsideNames
+            | PkiFault::RefusedByStandard => Self::CertificateInvalid,
+        }
     }
 }
 

@@ -23,12 +23,15 @@ use crate::{
     gate::{Gate, Verdict},
     guest::GuestLink,
     lane::dial::{self, LaneError},
+    link::{Denial, Link},
     network::{ALPN_GUEST, Incoming, Shared},
     tls::HandshakeError,
 };
 
 /// TCP calls that may be unanswered at once.
 const TCP_HANDSHAKES: usize = 64;
+/// How long a refused member may take to read the refusal.
+const LINGER: Duration = Duration::from_millis(500);
 /// How long to wait when the system is out of sockets.
 const OUT_OF_SOCKETS: Duration = Duration::from_millis(100);
 
@@ -62,7 +65,9 @@ impl Door {
         let now = Instant::now();
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
         let verdict = gate.0.knock(addr.ip(), proven, busy, now);
-        let told = gate.1.is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
+        let told = gate
+            .1
+            .is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
         if verdict == Verdict::Ignore && !told {
             gate.1 = Some(now);
             drop(gate);
@@ -110,7 +115,7 @@ async fn welcome(
     permit: OwnedSemaphorePermit,
 ) {
     let deadline = shared.config.limits.handshake;
-    let handshake = async { Ok::<_, ()>(call.accept().map_err(drop)?.await.map_err(drop)?) };
+    let handshake = async { call.accept().map_err(drop)?.await.map_err(drop) };
     let conn = match timeout(deadline, handshake).await {
         Ok(Ok(conn)) => conn,
         // Ends of scans and lost packets; nothing is proven about anybody.
@@ -128,7 +133,7 @@ async fn welcome(
     }
     let met = match conn.alpn() {
         ALPN_GUEST => timeout(deadline, guest(&shared, &conn)).await,
-        _ => return Goodbye::Refused.say(&conn),
+        _ => timeout(deadline, member(&shared, &conn, addr)).await,
     };
     drop(permit);
     match met {
@@ -154,6 +159,25 @@ async fn guest(shared: &Arc<Shared>, conn: &Connection) -> Result<Incoming, Good
         .map_err(|_| Goodbye::Misbehaved)
 }
 
+async fn member(
+    shared: &Arc<Shared>,
+    conn: &Connection,
+    addr: Option<SocketAddr>,
+) -> Result<Incoming, Goodbye> {
+    match Link::admit(shared.clone(), conn.clone()).await {
+        Ok(link) => Ok(Incoming::Member(link)),
+        Err(denial) => {
+            if let Denial::Misbehaved(offence) = denial {
+                let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
+                shared.admission.report(Some(device), addr, offence);
+            }
+            // The dialer hangs up once it has read why; it need not.
+            let _ = timeout(LINGER, conn.closed()).await;
+            Err(Goodbye::Refused)
+        }
+    }
+}
+
 async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
     let handshakes = Arc::new(tokio::sync::Semaphore::new(TCP_HANDSHAKES));
     loop {
@@ -165,6 +189,10 @@ async fn answer_tcp(door: Arc<Door>, listener: TcpListener) {
                 continue;
             }
         };
+        #[cfg(test)]
+        if door.shared.deaf.is_cancelled() {
+            continue;
+        }
         if !holds_ticket(&door.shared, addr.ip())
             && door.knock(addr, true, false) == Verdict::Ignore
         {

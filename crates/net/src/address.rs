@@ -69,8 +69,14 @@ mod tests {
             .map(|ip| ip.parse().unwrap())
             .into();
         let v4 = listening("0.0.0.0:7".parse().unwrap(), &interfaces);
-        assert_eq!(v4, ["127.0.0.1:7", "192.0.2.1:7"].map(|a| a.parse().unwrap()));
+        assert_eq!(
+            v4,
+            ["127.0.0.1:7", "192.0.2.1:7"].map(|a| a.parse().unwrap())
+        );
         let v6 = listening("[::]:7".parse().unwrap(), &interfaces);
-        assert_eq!(v6, ["[::1]:7", "[2001:db8::1]:7"].map(|a| a.parse().unwrap()));
+        assert_eq!(
+            v6,
+            ["[::1]:7", "[2001:db8::1]:7"].map(|a| a.parse().unwrap())
+        );
     }
 }

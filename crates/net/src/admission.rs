@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 
-use logic::Misbehaved;
+use logic::{Misbehaved, hello::Credentials};
 use seal::{DeviceId, Timestamp};
 
 /// Decides about peers. Called from many tasks; must answer without waiting.
 pub trait Admission: Send + Sync + 'static {
-//W    /// What this device proves its membership with; `None` while it is in no circle or locked.
-//W    fn credentials(&self) -> Option<Credentials>;
+    /// What this device proves its membership with; `None` while it is in no circle or locked.
+    fn credentials(&self) -> Option<Credentials>;
 
     /// The time by which certificates are judged.
     fn now(&self) -> Timestamp;

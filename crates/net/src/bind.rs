@@ -9,7 +9,6 @@ use std::{
 use iroh::{
     Endpoint, RelayConfig, RelayMap, RelayMode, RelayUrl, SecretKey,
     endpoint::{BindOpts, IdleTimeout, PortmapperConfig, QuicTransportConfig, VarInt, presets},
-    tls::CaTlsConfig,
 };
 use seal::DeviceKey;
 use socket2::{Domain, Socket, Type};
@@ -49,10 +48,7 @@ impl Bound {
 
 /// The endpoint's UDP port.
 pub(crate) fn port(endpoint: &Endpoint) -> u16 {
-    endpoint
-        .bound_sockets()
-        .first()
-        .map_or(0, SocketAddr::port)
+    endpoint.bound_sockets().first().map_or(0, SocketAddr::port)
 }
 
 /// Opens everything on the wanted port, or on any if that is allowed.
@@ -129,10 +125,7 @@ async fn endpoint(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Endp
         })
         .clear_ip_transports();
     builder = match relays(&config.relays)? {
-        // Without relays there is no HTTPS, so no roots need to be loaded.
-        None => builder
-            .relay_mode(RelayMode::Disabled)
-            .ca_tls_config(CaTlsConfig::custom_roots([])),
+        None => builder.relay_mode(RelayMode::Disabled),
         Some(relays) => builder.relay_mode(RelayMode::Custom(relays)),
     };
     for ip in &config.listen {
@@ -141,12 +134,13 @@ async fn endpoint(key: &DeviceKey, config: &NetConfig, port: u16) -> Result<Endp
             .bind_addr_with_opts(SocketAddr::new(*ip, port), options)
             .map_err(|e| setup(&e))?;
     }
-    builder.bind().await.map_err(|e| {
-        match udp_is_taken(&config.listen, port) {
+    builder
+        .bind()
+        .await
+        .map_err(|e| match udp_is_taken(&config.listen, port) {
             true => BindError::Socket(io::ErrorKind::AddrInUse.into()),
             false => setup(&e),
-        }
-    })
+        })
 }
 
 /// The endpoint does not say why it could not be bound, so look.

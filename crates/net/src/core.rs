@@ -4,12 +4,7 @@
 //! Invariants: when the connection ends, every stream of the link ends with an error, on TCP too;
 //! when the last handle is dropped, the connection is closed.
 
-use std::{
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    time::Duration,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use iroh::{
     TransportAddr,
@@ -202,7 +197,11 @@ impl Core {
     }
 
     pub(crate) fn key_agreement(&self) -> Option<KeyAgreement> {
-        let data = self.conn.handshake_data()?.downcast::<HandshakeData>().ok()?;
+        let data = self
+            .conn
+            .handshake_data()?
+            .downcast::<HandshakeData>()
+            .ok()?;
         match data.negotiated_key_exchange_group? {
             NamedGroup::X25519MLKEM768 => Some(KeyAgreement::X25519MlKem768),
             NamedGroup::X25519 => Some(KeyAgreement::X25519),

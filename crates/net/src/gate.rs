@@ -43,7 +43,13 @@ impl Gate {
 
     /// Counts a handshake from `from`; `proven`: the address was proven; `busy`: too many
     /// handshakes are going on.
-    pub(crate) fn knock(&mut self, from: IpAddr, proven: bool, busy: bool, now: Instant) -> Verdict {
+    pub(crate) fn knock(
+        &mut self,
+        from: IpAddr,
+        proven: bool,
+        busy: bool,
+        now: Instant,
+    ) -> Verdict {
         let count = self.count(network(from), now);
         if count > self.flood {
             Verdict::Ignore
@@ -138,7 +144,12 @@ mod tests {
         let mut gate = Gate::new(5, 20);
         let now = Instant::now();
         for i in 0..3 * REMEMBERED as u32 {
-            gate.knock(IpAddr::from(i.rotate_left(8).to_be_bytes()), false, false, now);
+            gate.knock(
+                IpAddr::from(i.rotate_left(8).to_be_bytes()),
+                false,
+                false,
+                now,
+            );
         }
         assert!(gate.seen.len() <= REMEMBERED);
     }

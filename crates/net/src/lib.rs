@@ -8,6 +8,8 @@
 //!
 //! Decisions about peers are the owner's ([`Admission`]); what a peer may cost is in [`Limits`].
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod accept;
 mod address;
 mod admission;
@@ -18,7 +20,9 @@ mod core;
 pub mod frame;
 mod gate;
 mod guest;
+pub mod lan;
 mod lane;
+mod link;
 mod network;
 mod stream;
 mod tls;
@@ -28,6 +32,7 @@ pub use close::Goodbye;
 pub use config::{Limits, NetConfig};
 pub use core::{Bulk, KeyAgreement, PathInfo};
 pub use guest::GuestLink;
+pub use link::Link;
 pub use network::{BindError, ConnectError, Incoming, Network};
 pub use stream::{Lane, RecvHalf, SendHalf, Stream};
 
@@ -47,3 +52,6 @@ fn exporter(conn: &iroh::endpoint::Connection, label: &[u8]) -> io::Result<[u8; 
         .map_err(|_| io::Error::other("no exporter"))?;
     Ok(out)
 }
+
+#[cfg(test)]
+mod tests;

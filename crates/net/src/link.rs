@@ -51,7 +51,8 @@ impl Link {
         let context = context(&shared, &conn).map_err(|e| failed(e.into()))?;
         let (dialer, hello) = Dialer::start(&shared.key, credentials, context)?;
         let cut = CancellationToken::new();
-        let stream = conn.open_bi().await.map_err(|e| failed(e.into()))?;
+        let stream = conn.open_bi().await.map_err(io::Error::from);
+        let stream = stream.map_err(|e| failed(e.into()))?;
         let mut stream = Stream::quic(stream, &cut);
         let reply = async {
             send(&mut stream.send, &hello).await?;
@@ -85,8 +86,6 @@ impl Link {
                 if let Some(reply) = &denied.reply {
                     send(&mut stream.send, reply).await?;
                     stream.send.finish().await?;
-                    // The dialer hangs up once it has read why.
-                    conn.closed().await;
                 }
                 match denied.fault {
                     HelloError::Misbehaved(offence) => Err(Denial::Misbehaved(offence)),

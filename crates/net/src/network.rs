@@ -20,14 +20,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
-    accept,
-    address,
+    accept, address,
     admission::Admission,
     bind,
     close::Goodbye,
     config::NetConfig,
     guest::GuestLink,
     lane::{dial, tickets::Tickets},
+    link::Link,
     tls::LaneTls,
 };
 
@@ -43,6 +43,8 @@ const ALERT_UNKNOWN_CA: u8 = 48;
 /// A link that somebody else dialled.
 #[derive(Debug)]
 pub enum Incoming {
+    /// From a proven member.
+    Member(Link),
     /// From a stranger.
     Guest(GuestLink),
 }
@@ -108,6 +110,8 @@ pub(crate) struct Shared {
     pub(crate) incoming: mpsc::Sender<Incoming>,
     pub(crate) guests: Arc<Semaphore>,
     pub(crate) handshakes: Arc<Semaphore>,
+    #[cfg(test)]
+    pub(crate) deaf: CancellationToken,
     stop: CancellationToken,
     tasks: TaskTracker,
 }
@@ -152,6 +156,8 @@ impl Network {
             incoming: sender,
             guests: Arc::new(Semaphore::new(limits.guests)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            #[cfg(test)]
+            deaf: CancellationToken::new(),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             endpoint: bound.endpoint,
@@ -174,6 +180,43 @@ impl Network {
     /// Where others can try to reach this device.
     pub fn addresses(&self) -> Vec<Address> {
         address::addresses(&self.shared.endpoint, self.shared.config.loopback)
+    }
+
+    /// Connects to a member's device and has both sides prove their membership.
+    ///
+    /// # Errors
+    /// See [`ConnectError`].
+    pub async fn connect(
+        &self,
+        device: DeviceId,
+        addrs: &[Address],
+        patience: Duration,
+    ) -> Result<Link, ConnectError> {
+        let own = self.shared.admission.credentials();
+        let own = own.ok_or(ConnectError::NoCredentials)?;
+        let meet = async {
+            let conn = self.dial(device, addrs, ALPN_MEMBER).await?;
+            let hello = Link::dial(self.shared.clone(), conn.clone(), &own);
+            let met = timeout(self.shared.config.limits.handshake, hello).await;
+            let met = met.unwrap_or(Err(ConnectError::TimedOut));
+            if let Err(error) = &met {
+                self.refuse(&conn, device, error);
+            }
+            met
+        };
+        timeout(patience, meet)
+            .await
+            .unwrap_or(Err(ConnectError::TimedOut))
+    }
+
+    /// Ends a connection that did not become a link; what the other side did is reported.
+    fn refuse(&self, conn: &Connection, device: DeviceId, error: &ConnectError) {
+        let ConnectError::Misbehaved(offence) = error else {
+            return Goodbye::Refused.say(conn);
+        };
+        let admission = &self.shared.admission;
+        admission.report(Some(device), None, *offence);
+        Goodbye::Misbehaved.say(conn);
     }
 
     /// Connects to a device whose key is known from a code or link.
@@ -216,6 +259,18 @@ impl Network {
         self.shared.endpoint.close().await;
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
+    }
+
+    /// The machine's firewall starts to refuse TCP: calls are dropped, and others are told a port
+    /// where nobody listens.
+    #[cfg(test)]
+    pub(crate) fn stop_listening(&self) {
+        self.shared.deaf.cancel();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn issue_ticket(&self, device: DeviceId) -> crate::lane::tickets::Ticket {
+        self.shared.tickets.issue(*device.as_bytes(), None)
     }
 
     async fn dial(

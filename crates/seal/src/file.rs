@@ -8,13 +8,17 @@ use crate::Passphrase;
 use crate::recipient::{SealIdentity, SealRecipient};
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt};
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::iter;
 
 /// log2 of scrypt's N for files under a passphrase: 256 MiB of memory, as the age tool takes.
 const WORK_FACTOR: u8 = 18;
 /// log2 of the most that a file may demand: 1 GiB of memory.
 const MAX_WORK_FACTOR: u8 = 20;
+/// Room for some thousand recipients.
+const MAX_HEADER: u64 = 1024 * 1024;
+/// Lines of armour have 64 characters.
+const MAX_LINE: usize = 1024;
 /// Bytes that are read at a time: one chunk of the format.
 const BUFFER: usize = 64 * 1024;
 
@@ -104,7 +108,10 @@ fn encryptor(to: SealTo<'_>) -> Result<Encryptor, FileError> {
 /// # Errors
 /// See [`FileError`]. On error the output may hold a beginning of the file and must be discarded.
 pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> Result<u64, FileError> {
-    let sealed = Decryptor::new(ArmoredReader::new(input)).map_err(header_error)?;
+    let mut input =
+        BufReader::with_capacity(BUFFER, ArmoredReader::new(ShortLines { input, content: Content::Unknown }));
+    let header = read_header(&mut input)?;
+    let sealed = Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?;
     let mut opened = match (with, sealed.is_scrypt()) {
         (OpenWith::Identities(_), true) => return Err(FileError::NeedsPassphrase),
         (OpenWith::Passphrase(_), false) => return Err(FileError::NeedsIdentity),
@@ -120,6 +127,54 @@ pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> 
     let bytes = copy(&mut opened, &mut output, damaged)?;
     output.flush().map_err(FileError::Io)?;
     Ok(bytes)
+}
+
+/// Passes bytes on until a line of a text grows beyond any line of armour. The armour reader collects whole lines, and
+/// would collect a line without end.
+struct ShortLines<R> {
+    input: R,
+    content: Content,
+}
+
+/// What the first byte says of a file: binary ones begin with "age-encryption.org", armour with hyphens.
+enum Content {
+    Unknown,
+    Binary,
+    /// With so many bytes since the last line feed.
+    Text(usize),
+}
+
+impl<R: Read> Read for ShortLines<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = self.input.read(buffer)?;
+        for &byte in &buffer[..read] {
+            self.content = match self.content {
+                Content::Binary => break,
+                Content::Unknown if byte == b'a' => Content::Binary,
+                Content::Unknown => Content::Text(1),
+                Content::Text(_) if byte == b'\n' => Content::Text(0),
+                Content::Text(MAX_LINE) => return Err(io::ErrorKind::InvalidData.into()),
+                Content::Text(line) => Content::Text(line + 1),
+            };
+        }
+        Ok(read)
+    }
+}
+
+/// Everything up to the line with the header's MAC, so that no file makes us read a header without end.
+fn read_header(input: &mut impl BufRead) -> Result<Vec<u8>, FileError> {
+    let mut header = Vec::new();
+    let mut limited = input.take(MAX_HEADER);
+    loop {
+        let line = header.len();
+        let read = limited.read_until(b'\n', &mut header).map_err(not_age)?;
+        if header[line..].starts_with(b"---") {
+            return Ok(header);
+        }
+        if read == 0 {
+            return Err(FileError::NotAge);
+        }
+    }
 }
 
 fn header_error(error: DecryptError) -> FileError {

@@ -1,4 +1,4 @@
-//! All secrets of one device, and their bytes inside the key file (see `docs/formats/keystore.md`).
+//! All secrets of one device, and their bytes inside the keystore (see `docs/formats/keystore.md`).
 //!
 //! The layout is fixed and written by hand, so that no serialiser grows buffers and leaves copies of keys behind.
 

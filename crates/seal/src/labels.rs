@@ -31,11 +31,11 @@ impl Purpose {
     }
 }
 
-/// HKDF info: the key that encrypts the key file.
+/// HKDF info: the key that encrypts the keystore.
 pub(crate) const VAULT_KEY: &[u8] = b"warren/vault-key/v1";
-/// HKDF info: the value in the key file that commits to that key.
+/// HKDF info: the value in the keystore that commits to that key.
 pub(crate) const VAULT_COMMIT: &[u8] = b"warren/vault-commit/v1";
-/// BLAKE3 context: the checksum of the key file.
+/// BLAKE3 context: the checksum of the keystore.
 pub(crate) const VAULT_CHECKSUM: &str = "warren 2026-11 key file checksum v1";
 /// HKDF info prefix: the key that seals one table's records.
 pub(crate) const RECORD_SEAL: &[u8] = b"warren/record-seal/v1/";

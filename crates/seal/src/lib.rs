@@ -9,12 +9,12 @@
 //! |---|---|
 //! | [`id`], [`time`] | names of devices, members, circles; moments |
 //! | [`keys`], [`keyring`] | signing keys, the age identity, and the set of them that a device owns |
-//! | [`vault`] | the key file under a passphrase |
+//! | [`vault`] | the keystore under a passphrase |
 //! | [`record`] | values of the local database |
 //! | [`pki`] | X.509: issue, verify, revoke |
 //! | [`pake`], [`words`] | pairing by a short spoken code |
 //! | [`beacon`] | announcements that strangers cannot read |
-//! | [`file`] | age files |
+//! | [`mod@file`] | age files |
 
 pub mod beacon;
 pub mod file;

@@ -97,13 +97,15 @@ impl Pake {
             Side::Joiner => [&self.mine, theirs].concat(),
             Side::Inviter => [theirs, &self.mine].concat(),
         };
-        Ok(PakeKeys { keys: Hkdf::new(Some(&self.salt), &shared), side: self.side, transcript })
+        let keys = Zeroizing::new(Hkdf::<Sha256>::extract(Some(&self.salt), &shared).0.into());
+        Ok(PakeKeys { keys, side: self.side, transcript })
     }
 }
 
 /// The agreed key, not yet known to be the same on both sides.
 pub struct PakeKeys {
-    keys: Hkdf<Sha256>,
+    /// The pseudorandom key of HKDF.
+    keys: Zeroizing<[u8; 32]>,
     side: Side,
     transcript: Vec<u8>,
 }
@@ -146,7 +148,7 @@ struct Direction {
 }
 
 impl Direction {
-    fn new(keys: &Hkdf<Sha256>, sender: Side) -> Self {
+    fn new(keys: &[u8; 32], sender: Side) -> Self {
         Self { key: expand(keys, sender.pick(labels::PAKE_MESSAGES)), count: 0 }
     }
 }
@@ -172,8 +174,9 @@ impl Confirmed {
     }
 }
 
-fn expand(keys: &Hkdf<Sha256>, info: &[u8]) -> Zeroizing<[u8; 32]> {
+fn expand(keys: &[u8; 32], info: &[u8]) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
+    let keys = Hkdf::<Sha256>::from_prk(keys).expect("a hash's length is long enough");
     keys.expand(info, &mut *key).expect("HKDF yields up to 8160 bytes");
     key
 }

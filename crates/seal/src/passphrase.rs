@@ -5,7 +5,7 @@ use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
 /// A passphrase, in Unicode normal form C (as RFC 8265 section 4.2.2 asks), so that systems which compose accents
-/// differently open each other's key files. `Debug` prints `[REDACTED]`.
+/// differently open each other's keystores. `Debug` prints `[REDACTED]`.
 #[derive(Clone, Debug)]
 pub struct Passphrase(SecretString);
 

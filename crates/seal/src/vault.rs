@@ -1,4 +1,4 @@
-//! The key file: secrets sealed under a passphrase (Argon2id, RFC 9106; XChaCha20-Poly1305). Byte format:
+//! The keystore: secrets sealed under a passphrase (Argon2id, RFC 9106; XChaCha20-Poly1305). Byte format:
 //! `docs/formats/keystore.md`.
 //!
 //! Invariants: the header is authenticated; the file commits to its key, so a file cannot open under two passphrases
@@ -36,7 +36,7 @@ pub struct Cost {
     p: u32,
 }
 
-/// The cost is below what protects a key file or above what a machine can be asked for.
+/// The cost is below what protects a keystore or above what a machine can be asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the passphrase cost must be 64 MiB to 2 GiB of memory, 3 to 32 passes and 1 to 16 lanes")]
 pub struct CostOutOfRange;
@@ -46,7 +46,7 @@ impl Cost {
     pub const DEFAULT: Self = Self { m_kib: 256 * 1024, t: 3, p: 1 };
     /// The least that [`lock`] makes and [`unlock`] takes: 64 MiB, three passes.
     pub const MINIMUM: Self = Self { m_kib: 64 * 1024, t: 3, p: 1 };
-    /// The most that a key file may demand of this machine.
+    /// The most that a keystore may demand of this machine.
     pub const MAXIMUM: Self = Self { m_kib: 2 * 1024 * 1024, t: 32, p: 16 };
 
     /// A cost between [`Cost::MINIMUM`] and [`Cost::MAXIMUM`].
@@ -94,7 +94,7 @@ impl Default for Cost {
     }
 }
 
-/// How cheap a key file may be. There is no way to lower the floor from a file, a setting or the environment: only
+/// How cheap a keystore may be. There is no way to lower the floor from a file, a setting or the environment: only
 /// code that names [`CostFloor::TestsOnly`] can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CostFloor {
@@ -104,23 +104,23 @@ pub enum CostFloor {
     TestsOnly,
 }
 
-/// Why a key file was not opened or made.
+/// Why a keystore was not opened or made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum VaultError {
     /// The file is whole, the passphrase is not the one.
     #[error("wrong passphrase")]
     WrongPassphrase,
-    /// Not a key file, cut short, or changed.
-    #[error("the key file is damaged")]
+    /// Not a keystore, cut short, or changed.
+    #[error("the keystore is damaged")]
     Damaged,
     /// A later version of Warren wrote it.
-    #[error("the key file was written by a newer version")]
+    #[error("the keystore was written by a newer version")]
     TooNew,
     /// It demands more memory or time than [`Cost::MAXIMUM`].
-    #[error("the key file demands too much memory or time")]
+    #[error("the keystore demands too much memory or time")]
     CostTooHigh,
     /// It is protected by less than [`Cost::MINIMUM`].
-    #[error("the key file is protected by too low a passphrase cost")]
+    #[error("the keystore is protected by too low a passphrase cost")]
     CostTooLow,
 }
 
@@ -150,7 +150,7 @@ pub fn lock(secrets: &[u8], passphrase: &Passphrase, cost: Cost) -> Result<Vec<u
     Ok(file)
 }
 
-/// Opens a key file.
+/// Opens a keystore.
 ///
 /// # Errors
 /// See [`VaultError`]; nothing expensive is done before the costs are checked.
@@ -181,7 +181,7 @@ pub fn unlock_above(file: &[u8], passphrase: &Passphrase, floor: CostFloor) -> R
 /// What it costs to try a passphrase on this file.
 ///
 /// # Errors
-/// [`VaultError`] when it is not a whole key file of this version.
+/// [`VaultError`] when it is not a whole keystore of this version.
 pub fn cost(file: &[u8]) -> Result<Cost, VaultError> {
     Parsed::read(file).map(|parsed| parsed.cost)
 }
@@ -199,7 +199,7 @@ impl<'a> Parsed<'a> {
         Self::parts(file).ok_or(VaultError::Damaged)?
     }
 
-    /// `None` for bytes that are no whole key file of any version that we know how to check.
+    /// `None` for bytes that are no whole keystore of any version that we know how to check.
     fn parts(file: &'a [u8]) -> Option<Result<Self, VaultError>> {
         let (magic, rest) = file.split_first_chunk()?;
         let (&[version], rest) = rest.split_first_chunk()?;

@@ -107,7 +107,8 @@ impl FromStr for Code {
     }
 }
 
-/// Words of the list that begin with `prefix`; when there is none, words that differ from it by little.
+/// Words of the list that begin with `prefix`; when there is none, those that differ from it
+/// least, by two letters at most.
 #[must_use]
 pub fn suggest(prefix: &str) -> Vec<&'static str> {
     let prefix: String = prefix.chars().take(16).flat_map(char::to_lowercase).collect();
@@ -115,10 +116,10 @@ pub fn suggest(prefix: &str) -> Vec<&'static str> {
     if !prefix.is_empty() && !beginning.is_empty() {
         return beginning.iter().copied().take(SUGGESTIONS).collect();
     }
-    let mut near: Vec<_> =
-        list().iter().map(|word| (distance(&prefix, word), *word)).filter(|(d, _)| *d <= 2).collect();
-    near.sort_unstable();
-    near.into_iter().map(|(_, word)| word).take(SUGGESTIONS).collect()
+    let distances = list().iter().map(|word| (distance(&prefix, word), *word));
+    let nearest = distances.clone().map(|(distance, _)| distance).min().unwrap_or(usize::MAX);
+    let near = distances.filter(|(distance, _)| *distance == nearest && nearest <= 2).map(|(_, word)| word);
+    near.take(SUGGESTIONS).collect()
 }
 
 /// Six words (66 bits) that two people compare to know that their devices saw the same `parts`, in the same order.

@@ -31,9 +31,7 @@ pub struct Client {
 impl Client {
     /// A client; connects only when something is asked.
     pub fn new(socket: impl Into<PathBuf>) -> Self {
-        Self {
-            socket: socket.into(),
-        }
+        Self { socket: socket.into() }
     }
 
     /// Where the socket is.
@@ -58,10 +56,7 @@ impl Client {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => not_running(),
             _ => ApiError::new(
                 ErrorCode::Io,
-                format!(
-                    "cannot open the device's socket {}: {error}",
-                    self.socket.display()
-                ),
+                format!("cannot open the device's socket {}: {error}", self.socket.display()),
             ),
         })
     }
@@ -69,9 +64,8 @@ impl Client {
     /// Sends one request and waits for the head of the response.
     async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> ApiResult<Exchange> {
         let stream = self.connect().await?;
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
-            .await
-            .map_err(|error| broken(&error))?;
+        let (mut sender, connection) =
+            hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
         let driver = Driver(tokio::spawn(async move {
             // The response says the same to the one who waits for it.
             let _ = connection.await;
@@ -83,10 +77,7 @@ impl Client {
             .header(header::CONTENT_TYPE, "application/json")
             .body(Full::new(Bytes::from(body)))
             .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-        let response = sender
-            .send_request(request)
-            .await
-            .map_err(|error| broken(&error))?;
+        let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         Ok(Exchange { response, driver })
     }
 }
@@ -126,12 +117,8 @@ impl Drop for Driver {
 impl Service for Client {
     async fn call(&self, request: Request) -> ApiResult<Reply> {
         let name = request.name();
-        let body = request
-            .body()
-            .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-        let exchange = self
-            .exchange(Method::POST, &format!("/v1/{name}"), body)
-            .await?;
+        let body = request.body().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let exchange = self.exchange(Method::POST, &format!("/v1/{name}"), body).await?;
         let reply = exchange.finish().await?;
         match Reply::read(name, &reply) {
             Some(Ok(reply)) => Ok(reply),
@@ -146,11 +133,7 @@ impl Service for Client {
             return exchange.finish().await.and(Err(strange("no events")));
         }
         let Exchange { response, driver } = exchange;
-        let reading = Reading {
-            body: response.into_body(),
-            parser: Parser::default(),
-            _driver: driver,
-        };
+        let reading = Reading { body: response.into_body(), parser: Parser::default(), _driver: driver };
         Ok(Box::pin(stream::unfold(reading, Reading::next)))
     }
 }
@@ -183,8 +166,7 @@ impl Reading {
 
 /// The error in a response that is none of success.
 fn read_error(status: StatusCode, body: &[u8]) -> ApiError {
-    serde_json::from_slice(body)
-        .unwrap_or_else(|_| strange(format!("HTTP status {status} without an explanation")))
+    serde_json::from_slice(body).unwrap_or_else(|_| strange(format!("HTTP status {status} without an explanation")))
 }
 
 /// No device runs in this home.
@@ -195,11 +177,8 @@ fn not_running() -> ApiError {
 
 /// The connection broke before the reply was there.
 fn broken(error: &(dyn std::error::Error + 'static)) -> ApiError {
-    ApiError::new(
-        ErrorCode::NotRunning,
-        format!("the device went away before it answered: {error}"),
-    )
-    .hint("look whether it still runs: `warren status`")
+    ApiError::new(ErrorCode::NotRunning, format!("the device went away before it answered: {error}"))
+        .hint("look whether it still runs: `warren status`")
 }
 
 /// The device answered something that makes no sense.

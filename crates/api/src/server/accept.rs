@@ -77,8 +77,7 @@ where
     C: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT);
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_TIMEOUT);
     let serving = http.serve_connection(TokioIo::new(conn), TowerToHyperService::new(router));
     let mut serving = pin!(serving);
     let result = tokio::select! {

@@ -37,10 +37,7 @@ impl Token {
     /// True if `text` is the token; takes the same time whatever differs.
     fn is(&self, text: &str) -> bool {
         let (ours, theirs) = (self.0.as_bytes(), text.as_bytes());
-        let differing = ours
-            .iter()
-            .zip(theirs)
-            .fold(0, |differing, (a, b)| differing | (a ^ b));
+        let differing = ours.iter().zip(theirs).fold(0, |differing, (a, b)| differing | (a ^ b));
         ours.len() == theirs.len() && std::hint::black_box(differing) == 0
     }
 }
@@ -67,11 +64,7 @@ impl Loopback {
     pub async fn bind(port: u16, token: Token) -> io::Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await?;
         let address = listener.local_addr()?;
-        Ok(Self {
-            listener,
-            address,
-            token,
-        })
+        Ok(Self { listener, address, token })
     }
 
     /// Where it listens.
@@ -81,10 +74,7 @@ impl Loopback {
 
     /// Serves until `until` completes; calls under way may then end, event streams are cut.
     pub async fn serve(self, service: Arc<dyn Service>, until: impl Future<Output = ()>) {
-        let gate = Arc::new(Gate {
-            port: self.address.port(),
-            token: self.token.clone(),
-        });
+        let gate = Arc::new(Gate { port: self.address.port(), token: self.token.clone() });
         let guarded = router(service).layer(from_fn_with_state(gate, admit));
         serve(self, guarded, until).await;
     }
@@ -139,8 +129,6 @@ impl Gate {
 
     /// True for `NAME:PORT` of this very port under a loopback name.
     fn is_here(&self, host: &str) -> bool {
-        ["127.0.0.1", "localhost"]
-            .iter()
-            .any(|name| host.eq_ignore_ascii_case(&format!("{name}:{}", self.port)))
+        ["127.0.0.1", "localhost"].iter().any(|name| host.eq_ignore_ascii_case(&format!("{name}:{}", self.port)))
     }
 }

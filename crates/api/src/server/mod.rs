@@ -50,9 +50,7 @@ async fn call(
     headers: HeaderMap,
     body: Body,
 ) -> Response {
-    let announced = headers
-        .get(header::CONTENT_LENGTH)
-        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     if announced.is_some_and(|length: usize| length > MAX_BODY) {
         return too_large();
     }
@@ -66,10 +64,7 @@ async fn call(
             return failure(&ApiError::new(ErrorCode::BadRequest, message));
         }
         None => {
-            return failure(&ApiError::new(
-                ErrorCode::NotFound,
-                format!("there is no call `{name}`"),
-            ));
+            return failure(&ApiError::new(ErrorCode::NotFound, format!("there is no call `{name}`")));
         }
     };
     // In a task of its own: a caller who hangs up must not leave the work half done.
@@ -81,10 +76,7 @@ async fn call(
         Ok(Err(error)) => failure(&error),
         Err(_) => {
             tracing::error!(call = name, "the call panicked");
-            failure(&ApiError::new(
-                ErrorCode::Internal,
-                format!("a fault in Warren ended the call `{name}`"),
-            ))
+            failure(&ApiError::new(ErrorCode::Internal, format!("a fault in Warren ended the call `{name}`")))
         }
     }
 }
@@ -96,30 +88,20 @@ async fn events(State(service): State<Arc<dyn Service>>) -> Response {
         Err(error) => return failure(&error),
     };
     let frames = events.filter_map(|event| async move {
-        let frame = axum::response::sse::Event::default()
-            .json_data(&event)
-            .ok()?;
+        let frame = axum::response::sse::Event::default().json_data(&event).ok()?;
         Some(Ok::<_, Infallible>(frame))
     });
-    Sse::new(frames)
-        .keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
-        .into_response()
+    Sse::new(frames).keep_alive(KeepAlive::new().interval(KEEP_ALIVE)).into_response()
 }
 
 /// Says that a path is unknown.
 async fn no_such_path() -> Response {
-    failure(&ApiError::new(
-        ErrorCode::NotFound,
-        "the local API has no such path: use /v1/NAME or /v1/events",
-    ))
+    failure(&ApiError::new(ErrorCode::NotFound, "the local API has no such path: use /v1/NAME or /v1/events"))
 }
 
 /// Says that a path was asked with the wrong method.
 async fn wrong_method() -> Response {
-    let error = ApiError::new(
-        ErrorCode::BadRequest,
-        "wrong method: calls are POST, events are GET",
-    );
+    let error = ApiError::new(ErrorCode::BadRequest, "wrong method: calls are POST, events are GET");
     error_response(StatusCode::METHOD_NOT_ALLOWED, &error)
 }
 
@@ -161,8 +143,6 @@ fn status_of(code: ErrorCode) -> StatusCode {
         ErrorCode::Unreachable => StatusCode::GATEWAY_TIMEOUT,
         ErrorCode::BadInvitation => StatusCode::GONE,
         ErrorCode::DiskFull => StatusCode::INSUFFICIENT_STORAGE,
-        ErrorCode::Io | ErrorCode::Damaged | ErrorCode::Internal => {
-            StatusCode::INTERNAL_SERVER_ERROR
-        }
+        ErrorCode::Io | ErrorCode::Damaged | ErrorCode::Internal => StatusCode::INTERNAL_SERVER_ERROR,
     }
 }

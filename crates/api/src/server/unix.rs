@@ -43,10 +43,7 @@ impl Socket {
             _ => return Err(io::ErrorKind::InvalidInput.into()),
         };
         if !dir.as_os_str().is_empty() {
-            fs::DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(dir)?;
+            fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
         }
         refuse_unless_stale(path)?;
         let mut fresh_name = name.to_os_string();
@@ -64,11 +61,7 @@ impl Socket {
                 return Err(error);
             }
         };
-        let place = Place {
-            path: path.to_path_buf(),
-            inode: metadata.ino(),
-            owner: metadata.uid(),
-        };
+        let place = Place { path: path.to_path_buf(), inode: metadata.ino(), owner: metadata.uid() };
         Ok(Self { listener, place })
     }
 

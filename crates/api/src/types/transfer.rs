@@ -121,10 +121,7 @@ pub enum TransferState {
 impl TransferState {
     /// True when nothing more will happen.
     pub fn is_final(self) -> bool {
-        matches!(
-            self,
-            Self::Done | Self::Rejected | Self::Cancelled | Self::Failed
-        )
+        matches!(self, Self::Done | Self::Rejected | Self::Cancelled | Self::Failed)
     }
 }
 

@@ -12,10 +12,7 @@ use crate::fake::Running;
 async fn values_arrive_as_they_were_sent() {
     let running = Running::start();
     let client = &running.client as &dyn Service;
-    let setting = SetSetting {
-        key: "naïve\n\"key\"".into(),
-        value: "\u{0}\u{7f}\u{1f980}".repeat(10_000),
-    };
+    let setting = SetSetting { key: "naïve\n\"key\"".into(), value: "\u{0}\u{7f}\u{1f980}".repeat(10_000) };
     let settings = client.set_setting(setting.clone()).await.unwrap();
     assert_eq!(settings.entries[0].key, setting.key);
     assert_eq!(settings.entries[0].value, setting.value);
@@ -37,12 +34,7 @@ async fn errors_keep_code_and_hint() {
 async fn events_arrive_in_order() {
     let running = Running::start();
     let mut events = running.client.events().await.unwrap();
-    let sent = [
-        Event::Peers,
-        Event::Lock { locked: true },
-        Event::Lost { count: 7 },
-        Event::Peers,
-    ];
+    let sent = [Event::Peers, Event::Lock { locked: true }, Event::Lost { count: 7 }, Event::Peers];
     for event in &sent {
         running.fake.hub.send(event.clone());
     }
@@ -61,14 +53,8 @@ async fn no_device_is_said_with_the_next_step() {
             drop(std::os::unix::net::UnixListener::bind(&socket).unwrap());
         }
         let client = Client::new(&socket);
-        assert_eq!(
-            client.check().await.unwrap_err().code,
-            ErrorCode::NotRunning
-        );
-        let error = (&client as &dyn Service)
-            .status(Nothing {})
-            .await
-            .unwrap_err();
+        assert_eq!(client.check().await.unwrap_err().code, ErrorCode::NotRunning);
+        let error = (&client as &dyn Service).status(Nothing {}).await.unwrap_err();
         assert_eq!(error.code, ErrorCode::NotRunning);
         assert!(error.hint.unwrap().contains("warren up"));
     }
@@ -93,18 +79,9 @@ async fn nonsense_from_the_other_end_is_an_error() {
     let cases: [(&[u8], ErrorCode); 6] = [
         (b"", ErrorCode::NotRunning),
         (b"SSH-2.0-OpenSSH\r\n", ErrorCode::NotRunning),
-        (
-            b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":",
-            ErrorCode::NotRunning,
-        ),
-        (
-            b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{\"a\":",
-            ErrorCode::Internal,
-        ),
-        (
-            b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops",
-            ErrorCode::Internal,
-        ),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 90\r\n\r\n{\"half\":", ErrorCode::NotRunning),
+        (b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\n{\"a\":", ErrorCode::Internal),
+        (b"HTTP/1.1 500 Oops\r\ncontent-length: 4\r\n\r\noops", ErrorCode::Internal),
         (
             b"HTTP/1.1 403 No\r\nconnection: close\r\n\r\n{\"code\":\"not_allowed\",\"message\":\"never\"}",
             ErrorCode::NotAllowed,
@@ -113,10 +90,7 @@ async fn nonsense_from_the_other_end_is_an_error() {
     for (answer, code) in cases {
         let (_dir, client) = answering(answer).await;
         let shown = String::from_utf8_lossy(answer);
-        let error = client
-            .call(Request::Settings(Nothing {}))
-            .await
-            .unwrap_err();
+        let error = client.call(Request::Settings(Nothing {})).await.unwrap_err();
         assert_eq!(error.code, code, "{shown}: {error}");
     }
 }

@@ -11,9 +11,7 @@ use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use warren_api::server::Socket;
 use warren_api::types::*;
-use warren_api::{
-    ApiError, ApiResult, Client, ErrorCode, EventHub, EventStream, Reply, Request, Service,
-};
+use warren_api::{ApiError, ApiResult, Client, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 
 /// Answers a few calls; refuses the rest.
 #[derive(Default)]
@@ -31,15 +29,9 @@ pub struct Fake {
 impl Service for Fake {
     async fn call(&self, request: Request) -> ApiResult<Reply> {
         match request {
-            Request::Settings(Nothing {}) => Ok(Reply::Settings(Settings {
-                entries: Vec::new(),
-            })),
+            Request::Settings(Nothing {}) => Ok(Reply::Settings(Settings { entries: Vec::new() })),
             Request::SetSetting(SetSetting { key, value }) => Ok(Reply::SetSetting(Settings {
-                entries: vec![Setting {
-                    key,
-                    value,
-                    help: "line\n\u{202e}\"quoted\"".into(),
-                }],
+                entries: vec![Setting { key, value, help: "line\n\u{202e}\"quoted\"".into() }],
             })),
             Request::Lock(Nothing {}) => {
                 self.begun.notify_one();
@@ -48,9 +40,7 @@ impl Service for Fake {
                 Ok(Reply::Lock(Nothing {}))
             }
             Request::Shutdown(Nothing {}) => panic!("a fault"),
-            other => Err(
-                ApiError::new(ErrorCode::NotFound, format!("no {}", other.name())).hint("a hint"),
-            ),
+            other => Err(ApiError::new(ErrorCode::NotFound, format!("no {}", other.name())).hint("a hint")),
         }
     }
 
@@ -83,14 +73,7 @@ impl Running {
         let serving = tokio::spawn(door.serve(fake.clone(), async move {
             let _ = stopped.await;
         }));
-        Self {
-            fake,
-            client: Client::new(&socket),
-            socket,
-            stop: Some(stop),
-            serving,
-            _dir: dir,
-        }
+        Self { fake, client: Client::new(&socket), socket, stop: Some(stop), serving, _dir: dir }
     }
 
     /// Closes the door and waits for the server's end.
@@ -114,8 +97,6 @@ pub async fn raw(socket: &Path, request: &[u8]) -> String {
 /// A POST as text.
 pub fn post(path: &str, body: &str) -> Vec<u8> {
     let length = body.len();
-    format!(
-        "POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}"
-    )
-    .into_bytes()
+    format!("POST {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: {length}\r\n\r\n{body}")
+        .into_bytes()
 }

@@ -15,9 +15,7 @@ async fn status(headers: &str) -> String {
     let serving = tokio::spawn(door.serve(Arc::new(Fake::default()), std::future::pending()));
     let headers = headers.replace("PORT", &address.port().to_string());
     let mut stream = TcpStream::connect(address).await.unwrap();
-    let request = format!(
-        "POST /v1/settings HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n"
-    );
+    let request = format!("POST /v1/settings HTTP/1.1\r\nconnection: close\r\ncontent-length: 0\r\n{headers}\r\n");
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).await.unwrap();
@@ -39,10 +37,7 @@ async fn only_the_token_from_this_very_place_gets_in() {
     let refused = [
         "host: 127.0.0.1:PORT\r\n".to_owned(),
         "host: 127.0.0.1:PORT\r\nauthorization: Bearer \r\n".to_owned(),
-        format!(
-            "host: 127.0.0.1:PORT\r\nauthorization: Bearer {}\r\n",
-            &token[1..]
-        ),
+        format!("host: 127.0.0.1:PORT\r\nauthorization: Bearer {}\r\n", &token[1..]),
         format!("host: 127.0.0.1:PORT\r\nauthorization: Bearer {token}0\r\n"),
         format!("host: 127.0.0.1:PORT\r\nauthorization: Basic {token}\r\n"),
         format!("host: evil.example:PORT\r\n{bearer}"),
@@ -54,11 +49,7 @@ async fn only_the_token_from_this_very_place_gets_in() {
         bearer.clone(),
     ];
     for headers in refused {
-        assert_eq!(
-            status(&headers).await,
-            "HTTP/1.1 403 Forbidden",
-            "{headers}"
-        );
+        assert_eq!(status(&headers).await, "HTTP/1.1 403 Forbidden", "{headers}");
     }
 }
 

@@ -24,23 +24,13 @@ async fn garbage_gets_a_json_error_in_a_fitting_status() {
         (post("/v1/fly", "{}"), "404", "there is no call `fly`"),
         (post("/", ""), "404", "no such path"),
         (post("/v1/peers", ""), "404", "\"hint\":\"a hint\""),
-        (
-            b"GET /v1/peers HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(),
-            "405",
-            "wrong method",
-        ),
+        (b"GET /v1/peers HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n".to_vec(), "405", "wrong method"),
     ];
     for (request, status, part) in cases {
         let shown = String::from_utf8_lossy(&request).into_owned();
         let answer = raw(&running.socket, &request).await;
-        assert!(
-            answer.starts_with(&format!("HTTP/1.1 {status}")),
-            "{shown}\n{answer}"
-        );
-        assert!(
-            answer.contains("application/json") && answer.contains(part),
-            "{shown}\n{answer}"
-        );
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{shown}\n{answer}");
+        assert!(answer.contains("application/json") && answer.contains(part), "{shown}\n{answer}");
     }
     running.stop().await;
 }
@@ -53,25 +43,15 @@ async fn body_beyond_the_limit_is_refused_before_it_is_read() {
         MAX_BODY + 1
     );
     let answer = raw(&running.socket, head.as_bytes()).await;
-    assert!(
-        answer.starts_with("HTTP/1.1 413") && answer.contains("larger than"),
-        "{answer}"
-    );
+    assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("larger than"), "{answer}");
     running.stop().await;
 }
 
 #[tokio::test]
 async fn what_is_not_http_gets_no_further() {
     let running = Running::start();
-    let answer = raw(
-        &running.socket,
-        b"\x16\x03\x01\x02\x00\x01\x00garbage\r\n\r\n",
-    )
-    .await;
-    assert!(
-        answer.is_empty() || answer.starts_with("HTTP/1.1 400"),
-        "{answer}"
-    );
+    let answer = raw(&running.socket, b"\x16\x03\x01\x02\x00\x01\x00garbage\r\n\r\n").await;
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 400"), "{answer}");
     let reply = (&running.client as &dyn Service).settings(Nothing {}).await;
     assert!(reply.is_ok());
     running.stop().await;
@@ -104,10 +84,7 @@ async fn call_that_panics_is_an_internal_error_and_the_server_goes_on() {
 #[tokio::test]
 async fn slow_reader_is_told_how_many_events_it_lost_and_delays_nobody() {
     const SENT: u64 = 5_000;
-    let running = Running::with(Fake {
-        hub: EventHub::new(16),
-        ..Fake::default()
-    });
+    let running = Running::with(Fake { hub: EventHub::new(16), ..Fake::default() });
     let mut events = running.client.events().await.unwrap();
     for seq in 1..=SENT {
         running.fake.hub.send(Event::Log(entry(seq)));
@@ -208,10 +185,7 @@ async fn home_may_lie_as_deep_as_it_likes() {
     let serving = tokio::spawn(door.serve(fake, std::future::pending()));
     let client = warren_api::Client::new(&path);
     assert!((&client as &dyn Service).settings(Nothing {}).await.is_ok());
-    assert_eq!(
-        Socket::bind(&path).unwrap_err().kind(),
-        std::io::ErrorKind::AddrInUse
-    );
+    assert_eq!(Socket::bind(&path).unwrap_err().kind(), std::io::ErrorKind::AddrInUse);
     serving.abort();
 }
 
@@ -219,4 +193,12 @@ async fn home_may_lie_as_deep_as_it_likes() {
 fn drop_a_stale_socket_beside(path: &std::path::Path) {
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::write(path.with_extension("other"), "").unwrap();
+}
+
+#[test]
+fn every_call_is_documented() {
+    let docs = include_str!("../../../../docs/api.md");
+    for name in warren_api::CALLS {
+        assert!(docs.contains(&format!("\n| `{name}` |")), "{name} is missing in docs/api.md");
+    }
 }

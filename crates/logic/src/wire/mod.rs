@@ -4,12 +4,12 @@
 //! read; nothing here allocates by a number that came from outside. Byte level: `docs/formats/wire.md`.
 
 mod address;
-//WAIT mod control;
+mod control;
 mod frame;
 mod header;
 
 pub use address::Address;
-//WAIT pub use control::{Bye, Control};
+pub use control::{Bye, Control};
 pub use frame::{Deframer, FRAME_PREFIX, Frame, FrameTooBig, body_len, decode, encode};
 pub use header::{GuestHeader, LinkToken, StreamHeader, TransferId};
 

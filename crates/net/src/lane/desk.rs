@@ -7,7 +7,7 @@ use std::{
     collections::HashMap,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicU32, Ordering},
     },
     time::Duration,
@@ -53,10 +53,15 @@ enum Message {
     No { id: u32 },
 }
 
+/// What comes back for a question: a token and the port to show it at, or no.
+type Answer = Option<(LinkToken, u16)>;
+/// Questions that are not answered yet.
+type Asked = HashMap<u32, oneshot::Sender<Answer>>;
+
 /// One link's desk.
 pub(crate) struct Desk {
     send: AsyncMutex<SendHalf>,
-    asked: Mutex<HashMap<u32, oneshot::Sender<Option<(LinkToken, u16)>>>>,
+    asked: Mutex<Asked>,
     next: AtomicU32,
     tickets: Arc<Semaphore>,
     pause: Mutex<Option<Instant>>,
@@ -73,9 +78,7 @@ impl Desk {
         }
     }
 
-    fn asked(
-        &self,
-    ) -> std::sync::MutexGuard<'_, HashMap<u32, oneshot::Sender<Option<(LinkToken, u16)>>>> {
+    fn asked(&self) -> MutexGuard<'_, Asked> {
         self.asked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -83,14 +86,14 @@ impl Desk {
         write_frame(&mut *self.send.lock().await, &message, DESK_FRAME).await
     }
 
-    fn number(&self) -> (u32, oneshot::Receiver<Option<(LinkToken, u16)>>) {
+    fn number(&self) -> (u32, oneshot::Receiver<Answer>) {
         let id = self.next.fetch_add(1, Ordering::Relaxed);
         let (answer, answered) = oneshot::channel();
         self.asked().insert(id, answer);
         (id, answered)
     }
 
-    fn answered(&self, id: u32, answer: Option<(LinkToken, u16)>) -> Result<(), Misbehaved> {
+    fn answered(&self, id: u32, answer: Answer) -> Result<(), Misbehaved> {
         let waiting = self.asked().remove(&id);
         if waiting.is_none() && id >= self.next.load(Ordering::Relaxed) {
             return Err(Misbehaved::FrameOutOfTurn);
@@ -193,8 +196,7 @@ pub(crate) async fn serve(core: Weak<Core>, mut recv: RecvHalf) -> Result<(), Fr
 
 async fn give_ticket(core: &Arc<Core>, id: u32) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (Some(port), Some(addr), Ok(permit)) =
-        (core.shared.tcp_port, core.direct_addr(), permit)
+    let (Some(port), Some(addr), Ok(permit)) = (core.shared.tcp_port, core.direct_addr(), permit)
     else {
         return core.desk.say(Message::No { id }).await;
     };
@@ -217,8 +219,7 @@ async fn dial_back(
     port: u16,
 ) -> Result<(), FrameError> {
     let permit = core.desk.tickets.clone().try_acquire_owned();
-    let (true, Some(addr), Ok(permit)) =
-        (core.shared.config.tcp_lane, core.direct_addr(), permit)
+    let (true, Some(addr), Ok(permit)) = (core.shared.config.tcp_lane, core.direct_addr(), permit)
     else {
         return core.desk.say(Message::No { id }).await;
     };

@@ -9,7 +9,7 @@ use rustls::{
     CertificateError, CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error,
     PeerIncompatible, ServerConfig, SignatureScheme,
     client::{
-        AlwaysResolvesClientRawPublicKeys, Resumption,
+        AlwaysResolvesClientRawPublicKeys, ResolvesClientCert, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key},
@@ -98,7 +98,8 @@ impl LaneTls {
     /// Dials without showing a key, to learn whose key answers.
     pub(crate) fn anonymous(&self) -> Result<Arc<ClientConfig>, Error> {
         Ok(finish_client(
-            self.client_builder(None)?.with_no_client_auth(),
+            self.client_builder(None)?
+                .with_client_cert_resolver(Arc::new(Nobody)),
         ))
     }
 
@@ -110,6 +111,28 @@ impl LaneTls {
             .with_protocol_versions(&[&TLS13])?
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(RawKeyVerifier { expected })))
+    }
+}
+
+/// Speaks of raw public keys as everybody does, and shows none.
+#[derive(Debug)]
+struct Nobody;
+
+impl ResolvesClientCert for Nobody {
+    fn resolve(
+        &self,
+        _root_hint_subjects: &[&[u8]],
+        _sigschemes: &[SignatureScheme],
+    ) -> Option<Arc<CertifiedKey>> {
+        None
+    }
+
+    fn only_raw_public_keys(&self) -> bool {
+        true
+    }
+
+    fn has_certs(&self) -> bool {
+        false
     }
 }
 

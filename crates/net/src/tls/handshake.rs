@@ -6,7 +6,7 @@
 use std::{io, sync::Arc};
 
 use rustls::{
-    ClientConfig, NamedGroup, ServerConfig,
+    ClientConfig, ServerConfig,
     client::UnbufferedClientConnection,
     pki_types::ServerName,
     server::UnbufferedServerConnection,
@@ -52,8 +52,6 @@ impl From<RecordError> for HandshakeError {
 pub(crate) struct Secured {
     /// The peer's Ed25519 key.
     pub(crate) peer: [u8; 32],
-    /// The key agreement used.
-    pub(crate) group: Option<NamedGroup>,
     pub(crate) reader: TlsReader,
     pub(crate) writer: TlsWriter,
 }
@@ -66,9 +64,8 @@ pub(crate) async fn connect(
     let mut conn = UnbufferedClientConnection::new(config, nameless())?;
     let rest = drive(&mut socket, &mut conn).await?;
     let peer = peer_key(conn.peer_certificates())?;
-    let group = conn.negotiated_key_exchange_group().map(|g| g.name());
     let (secrets, kernel) = conn.dangerous_into_kernel_connection()?;
-    secured(socket, peer, group, secrets, Kernel::Client(kernel), rest)
+    secured(socket, peer, secrets, Kernel::Client(kernel), rest)
 }
 
 /// Learns whose key answers, and hangs up.
@@ -89,9 +86,8 @@ pub(crate) async fn accept(
     let mut conn = UnbufferedServerConnection::new(config)?;
     let rest = drive(&mut socket, &mut conn).await?;
     let peer = peer_key(conn.peer_certificates())?;
-    let group = conn.negotiated_key_exchange_group().map(|g| g.name());
     let (secrets, kernel) = conn.dangerous_into_kernel_connection()?;
-    secured(socket, peer, group, secrets, Kernel::Server(kernel), rest)
+    secured(socket, peer, secrets, Kernel::Server(kernel), rest)
 }
 
 /// rustls wants a name; it is neither sent (SNI is off) nor looked at (keys are).
@@ -111,7 +107,6 @@ fn peer_key(
 fn secured(
     socket: TcpStream,
     peer: [u8; 32],
-    group: Option<NamedGroup>,
     secrets: rustls::ExtractedSecrets,
     kernel: Kernel,
     rest: Rest,
@@ -125,7 +120,6 @@ fn secured(
     let (read, write) = socket.into_split();
     Ok(Secured {
         peer,
-        group,
         reader: TlsReader::new(read, opener, rest.plain, &rest.sealed),
         writer: TlsWriter::new(write, sealer),
     })

@@ -159,6 +159,8 @@ pub(crate) struct TlsReader {
     start: usize,
     filled: usize,
     finished: bool,
+    /// The first error; nothing is opened after it.
+    failed: Option<RecordError>,
 }
 
 impl TlsReader {
@@ -181,11 +183,12 @@ impl TlsReader {
             start: plain.len(),
             filled,
             finished: false,
+            failed: None,
         }
     }
 
     /// Opens the next whole record that is here; false if there is none.
-    fn open_next(&mut self) -> io::Result<bool> {
+    fn open_next(&mut self) -> Result<bool, RecordError> {
         let waiting = &mut self.buf[self.start..self.filled];
         let len = match Opener::record_len(waiting)? {
             Some(len) if len <= waiting.len() => len,
@@ -198,6 +201,21 @@ impl TlsReader {
         }
         self.start += len;
         Ok(true)
+    }
+
+    /// True if there may be more to give out without the socket. An error waits until what came
+    /// before it has been given out.
+    fn advance(&mut self) -> bool {
+        if self.finished || self.failed.is_some() {
+            return false;
+        }
+        match self.open_next() {
+            Ok(more) => more,
+            Err(error) => {
+                self.failed = Some(error);
+                false
+            }
+        }
     }
 
     fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -232,12 +250,12 @@ impl AsyncRead for TlsReader {
                 let n = (to - from).min(out.remaining());
                 out.put_slice(&self.buf[from..from + n]);
                 self.plain.0 += n;
-            } else if self.finished || self.open_next()? {
-                if self.finished {
-                    break;
-                }
-            } else if out.filled().len() > before {
+            } else if self.advance() {
+                continue;
+            } else if self.finished || out.filled().len() > before {
                 break;
+            } else if let Some(error) = self.failed {
+                return Poll::Ready(Err(error.into()));
             } else {
                 ready!(self.poll_receive(cx))?;
             }

@@ -341,6 +341,17 @@ impl Transfers {
         if decided { Err(TransferError::NoOffer(id.to_owned())) } else { Ok(item) }
     }
 
+    /// Addresses an outgoing transfer to another device than before: the one that proved its code.
+    pub fn readdress(&self, id: TransferId, peer: DeviceId) {
+        let mut table = self.table();
+        if let Some(item) = table.items.get(&id).filter(|item| item.peer != peer) {
+            let record = Record { peer, ..item.record() };
+            let item = Item::new(record, self.deps.clone());
+            item.publish();
+            table.items.insert(id, item);
+        }
+    }
+
     /// Forgets a transfer that is over.
     ///
     /// # Errors

@@ -153,14 +153,13 @@ impl fmt::Debug for Crl {
 
 impl Serialize for Crl {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_bytes(self.der())
+        self.der().serialize(serializer)
     }
 }
 
 impl<'de> Deserialize<'de> for Crl {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let der = super::parse::bytes(deserializer)?;
-        Self::from_der(der).map_err(serde::de::Error::custom)
+        Self::from_der(Vec::deserialize(deserializer)?).map_err(serde::de::Error::custom)
     }
 }
 

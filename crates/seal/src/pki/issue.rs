@@ -371,12 +371,28 @@ impl SigningKey for Signing<'_> {
 /// What no honest authority makes: for the tests of verification.
 #[cfg(test)]
 pub(crate) mod unchecked {
-    use super::{Certificate, DeviceId, Issuer, MemberKey, Signer, Validity, device_params, dns, sign, subdomain};
+    use super::{
+        Certificate, CertificateParams, DeviceId, Issuer, MemberKey, Signer, Subject, Validity, device_params, dns,
+        sign, subdomain, with_issuer,
+    };
     pub(crate) use super::{device_certificate, member_certificate};
 
     /// An authority whose certificate does not make it one.
     pub(crate) fn issuer<'a>(key: &'a MemberKey, certificate: &'a Certificate) -> Issuer<'a> {
         Issuer { certificate, key: Signer::Member(key) }
+    }
+
+    /// A device's certificate of which something is changed before it is signed, in DER.
+    pub(crate) fn odd_device(
+        issuer: &Issuer<'_>,
+        validity: Validity,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Vec<u8> {
+        let device = DeviceId::from_bytes([9; 32]);
+        let mut params = device_params(issuer, device, "phone", validity).unwrap();
+        change(&mut params);
+        let made = with_issuer(issuer, |signing| params.signed_by(&Subject(*device.as_bytes()), signing));
+        made.unwrap().der().to_vec()
     }
 
     /// A device that `issuer` certifies under the names of `victim`.

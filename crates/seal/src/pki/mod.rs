@@ -10,6 +10,7 @@
 //! our own rules and (for devices) by `rustls-webpki` as well; a missing or stale revocation list is a refusal.
 
 mod certificate;
+mod certified;
 mod crl;
 mod issue;
 mod name;
@@ -18,14 +19,15 @@ mod pem;
 mod verify;
 
 pub use certificate::{Certificate, CertificateFacts, Kind};
+pub use certified::{CertifiedDevice, CertifiedMember};
 pub use crl::{Crl, CrlFacts, Reason, Revoked};
 pub use issue::{CrlRequest, IssueError, Issuer, MemberRequest, issue_crl, issue_device, issue_member, issue_root};
 pub use name::{BadName, MAX_NAME, name_key, valid_name};
 pub use pem::{BadPem, Bundle};
-pub use verify::{CertifiedDevice, CertifiedMember, MAX_CHAIN, PkiFault, verify_device, verify_member, verify_root};
+pub use verify::{MAX_CHAIN, PkiFault, check_link, verify_device, verify_member, verify_root};
 
 #[cfg(test)]
-pub(crate) use issue::unchecked;
+pub(crate) use {issue::unchecked, verify::second_opinion};
 
 use crate::Timestamp;
 use serde::{Deserialize, Serialize};

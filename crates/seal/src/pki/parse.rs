@@ -65,26 +65,3 @@ pub(super) fn whole_bytes<const N: usize>(bits: &BitString<'_>) -> Result<[u8; N
     }
     bits.data.as_ref().try_into().map_err(|_| Malformed::Algorithm)
 }
-
-/// Reads a byte string from any serde format.
-pub(super) fn bytes<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
-    struct Bytes;
-
-    impl serde::de::Visitor<'_> for Bytes {
-        type Value = Vec<u8>;
-
-        fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-            f.write_str("DER bytes")
-        }
-
-        fn visit_bytes<E>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
-            Ok(bytes.to_vec())
-        }
-
-        fn visit_byte_buf<E>(self, bytes: Vec<u8>) -> Result<Vec<u8>, E> {
-            Ok(bytes)
-        }
-    }
-
-    deserializer.deserialize_byte_buf(Bytes)
-}

@@ -5,9 +5,10 @@
 //! constraints and path lengths. (It takes no authority as the end of a chain, so members are judged by ours only.)
 //! `openssl verify -x509_strict -crl_check_all` agrees with both; tests hold the three against each other.
 
+use super::certified::{CertifiedDevice, CertifiedMember};
 use super::name::{circle_domain, subdomain};
-use super::{Certificate, Crl, Kind, ROOT_PATH_LEN, Role, Serial};
-use crate::{CircleId, DeviceId, MemberId, SealRecipient, Timestamp};
+use super::{Certificate, Crl, Kind, ROOT_PATH_LEN, Role};
+use crate::{CircleId, Timestamp};
 use pki_types::{CertificateDer, UnixTime};
 use std::time::Duration;
 use webpki::{
@@ -75,147 +76,6 @@ pub enum PkiFault {
     /// A certificate names another issuer than the next one of the chain.
     #[error("a certificate names another issuer")]
     WrongIssuer,
-}
-
-/// A device whose whole chain held at the moment of verification. Only [`verify_device`] makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertifiedDevice {
-    device: DeviceId,
-    device_name: String,
-    owner: CertifiedMember,
-    not_after: Timestamp,
-    serials: Vec<Serial>,
-}
-
-impl CertifiedDevice {
-    /// The device's key: must be the key at the other end of the channel.
-    #[must_use]
-    pub fn device(&self) -> DeviceId {
-        self.device
-    }
-
-    /// The device's name.
-    #[must_use]
-    pub fn device_name(&self) -> &str {
-        &self.device_name
-    }
-
-    /// Whose device it is.
-    #[must_use]
-    pub fn owner(&self) -> &CertifiedMember {
-        &self.owner
-    }
-
-    /// The member whose device it is.
-    #[must_use]
-    pub fn member(&self) -> MemberId {
-        self.owner.member
-    }
-
-    /// The member's name.
-    #[must_use]
-    pub fn member_name(&self) -> &str {
-        &self.owner.member_name
-    }
-
-    /// The member's role.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.owner.role
-    }
-
-    /// To whom files for the member are sealed.
-    #[must_use]
-    pub fn recipient(&self) -> &SealRecipient {
-        &self.owner.recipient
-    }
-
-    /// The circle.
-    #[must_use]
-    pub fn circle(&self) -> CircleId {
-        self.owner.circle
-    }
-
-    /// The circle's name.
-    #[must_use]
-    pub fn circle_name(&self) -> &str {
-        &self.owner.circle_name
-    }
-
-    /// When the first certificate of the chain ends.
-    #[must_use]
-    pub fn not_after(&self) -> Timestamp {
-        self.not_after
-    }
-
-    /// The serials of the chain, the device's first.
-    #[must_use]
-    pub fn serials(&self) -> &[Serial] {
-        &self.serials
-    }
-}
-
-/// A member whose whole chain held at the moment of verification. Only verification makes one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CertifiedMember {
-    member: MemberId,
-    member_name: String,
-    role: Role,
-    recipient: SealRecipient,
-    circle: CircleId,
-    circle_name: String,
-    not_after: Timestamp,
-    serials: Vec<Serial>,
-}
-
-impl CertifiedMember {
-    /// The member's key.
-    #[must_use]
-    pub fn member(&self) -> MemberId {
-        self.member
-    }
-
-    /// The member's name.
-    #[must_use]
-    pub fn member_name(&self) -> &str {
-        &self.member_name
-    }
-
-    /// The member's role.
-    #[must_use]
-    pub fn role(&self) -> Role {
-        self.role
-    }
-
-    /// To whom files for the member are sealed.
-    #[must_use]
-    pub fn recipient(&self) -> &SealRecipient {
-        &self.recipient
-    }
-
-    /// The circle.
-    #[must_use]
-    pub fn circle(&self) -> CircleId {
-        self.circle
-    }
-
-    /// The circle's name.
-    #[must_use]
-    pub fn circle_name(&self) -> &str {
-        &self.circle_name
-    }
-
-    /// When the first certificate of the chain ends.
-    #[must_use]
-    pub fn not_after(&self) -> Timestamp {
-        self.not_after
-    }
-
-    /// The serials of the chain, the member's first.
-    #[must_use]
-    pub fn serials(&self) -> &[Serial] {
-        &self.serials
-    }
 }
 
 /// Verifies a device: `chain` is its certificate, its member's, and those of the admins above, without the root.
@@ -307,7 +167,7 @@ fn walk<'a>(
 }
 
 /// Whether `issuer` may have made `certificate`, and did. Time and revocation aside.
-pub(super) fn check_link(certificate: &Certificate, issuer: &Certificate) -> Result<(), PkiFault> {
+pub fn check_link(certificate: &Certificate, issuer: &Certificate) -> Result<(), PkiFault> {
     let (facts, above) = (certificate.facts(), issuer.facts());
     if !certificate.names_issuer(issuer) {
         return Err(PkiFault::WrongIssuer);
@@ -414,7 +274,7 @@ fn ask_webpki(
     second_opinion(root, leaf, authorities, crls, now).map_err(|_| PkiFault::RefusedByStandard)
 }
 
-fn second_opinion(
+pub(crate) fn second_opinion(
     root: &Certificate,
     leaf: &Certificate,
     authorities: &[Certificate],
@@ -438,9 +298,8 @@ fn second_opinion(
         .build();
     let now = UnixTime::since_unix_epoch(Duration::from_secs(u64::try_from(now.seconds()).unwrap_or(0)));
     let leaf = EndEntityCert::try_from(&leaf)?;
-    for usage in [KeyUsage::server_auth(), KeyUsage::client_auth()] {
-        let algorithms = &[webpki::aws_lc_rs::ED25519];
-        leaf.verify_for_usage(algorithms, &anchors, &authorities, now, usage, Some(revocation), None)?;
-    }
+    // The profile demands both usages, so that asking for one is enough.
+    let (algorithms, usage) = (&[webpki::aws_lc_rs::ED25519], KeyUsage::client_auth());
+    leaf.verify_for_usage(algorithms, &anchors, &authorities, now, usage, Some(revocation), None)?;
     Ok(())
 }

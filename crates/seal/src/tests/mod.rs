@@ -1,6 +1,12 @@
 //! Attacks on the invariants of this crate.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 mod circle;
+mod golden;
 mod identity;
+mod malformed;
+mod names;
 mod openssl;
+mod sealed;
+mod sealed_files;
+mod strangers;

@@ -3,47 +3,47 @@
 
 use super::circle::{Circle, DAY, NOW, crl, crl_during, days, request};
 use crate::pki::{
-    Bundle, Certificate, Crl, PkiFault, Role, Validity, issue_device, issue_member, issue_root, unchecked,
+    Certificate, Crl, PkiFault, Role, Validity, issue_device, issue_member, issue_root, second_opinion, unchecked,
     verify_device, verify_member,
 };
 use crate::{DeviceKey, MemberKey, RootKey, Timestamp};
+use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use std::process::Command;
 use std::time::Duration;
 
 /// What `openssl verify` says of `chain` (leaf first); `None` where there is no openssl.
 fn openssl(root: &Certificate, chain: &[Certificate], crls: &[Crl], now: Timestamp, is_device: bool) -> Option<bool> {
-    let folder = tempfile::tempdir().unwrap();
-    let write = |name: &str, certificates: &[Certificate], crls: &[Crl]| {
-        let bundle = Bundle { certificates: certificates.to_vec(), crls: crls.to_vec() };
-        let path = folder.path().join(name);
-        std::fs::write(&path, bundle.to_pem()).unwrap();
-        path
-    };
+    let pem = |certificates: &[Certificate]| certificates.iter().map(Certificate::to_pem).collect::<String>();
+    let crls: String = crls.iter().map(Crl::to_pem).collect();
     let (leaf, above) = chain.split_first().unwrap();
-    let at = now.seconds().to_string();
-    let verdict = |purpose: Option<&str>| {
-        let mut command = Command::new("openssl");
-        command.args(["verify", "-x509_strict", "-crl_check_all", "-attime", &at]);
-        command.arg("-CAfile").arg(write("root.pem", std::slice::from_ref(root), &[]));
-        if !above.is_empty() {
-            command.arg("-untrusted").arg(write("chain.pem", above, &[]));
-        }
-        if !crls.is_empty() {
-            command.arg("-CRLfile").arg(write("crls.pem", &[], crls));
-        }
-        command.args(purpose.map(|purpose| ["-purpose", purpose]).into_iter().flatten());
-        let output = command.arg(write("leaf.pem", std::slice::from_ref(leaf), &[])).output().ok()?;
-        if std::env::var_os("SHOW_OPENSSL").is_some() {
-            println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-        }
-        Some(output.status.success())
-    };
+    let verdict = |purpose| openssl_verify([&root.to_pem(), &pem(above), &crls, &leaf.to_pem()], now, purpose);
     if !is_device {
         return verdict(None);
     }
     let [client, server] = [verdict(Some("sslclient"))?, verdict(Some("sslserver"))?];
     assert_eq!(client, server, "a device is both client and server");
     Some(client)
+}
+
+/// Runs openssl on `[root, chain, crls, leaf]`.
+fn openssl_verify(pems: [&str; 4], now: Timestamp, purpose: Option<&str>) -> Option<bool> {
+    let folder = tempfile::tempdir().unwrap();
+    let [root, chain, crls, leaf] = std::array::from_fn(|index| {
+        let path = folder.path().join(format!("{index}.pem"));
+        std::fs::write(&path, pems[index]).unwrap();
+        (!pems[index].is_empty()).then_some(path)
+    });
+    let mut command = Command::new("openssl");
+    command.args(["verify", "-x509_strict", "-crl_check_all", "-attime", &now.seconds().to_string()]);
+    command.args(purpose.map(|purpose| ["-purpose", purpose]).into_iter().flatten());
+    for (option, path) in [("-CAfile", root), ("-untrusted", chain), ("-CRLfile", crls)] {
+        path.into_iter().for_each(|path| {
+            command.arg(option).arg(path);
+        });
+    }
+    let output = command.args(leaf).output().ok()?;
+    println!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    Some(output.status.success())
 }
 
 /// Both judges must say `expected` of a device's chain.
@@ -335,4 +335,107 @@ fn root_key_is_the_circle() {
     assert_eq!(crate::pki::verify_root(&circle.root, NOW), Ok(circle.root_key.id()));
     assert!(crate::pki::Issuer::root(&key, &circle.root).is_err());
     assert_eq!(crate::pki::verify_root(&circle.ada, NOW), Err(PkiFault::NotARoot));
+}
+
+#[test]
+fn rfc_5280_alone_binds_a_member_to_its_devices() {
+    let circle = Circle::new();
+    let crls = circle.crls();
+    let judge = |chain: &[Certificate], crls: &[Crl]| {
+        let crls: Vec<_> = crls.iter().collect();
+        second_opinion(&circle.root, &chain[0], &chain[1..], &crls, NOW)
+    };
+    assert_eq!(judge(&circle.chain(), &crls), Ok(()));
+    let outside = unchecked::device_outside(&circle.by_rob(), &circle.by_ada(), DeviceKey::generate().id(), days(9));
+    let verdict = judge(&[outside, circle.rob.clone(), circle.ada.clone()], &crls);
+    assert_eq!(verdict, Err(webpki::Error::NameConstraintViolation));
+    let mallory_key = MemberKey::generate();
+    let wanted = request(&mallory_key, "Mallory", Role::Reader);
+    let mallory = unchecked::member_certificate(&circle.by_rob(), &wanted, days(9)).unwrap();
+    let by_mallory = crate::pki::Issuer::member(&mallory_key, &mallory).unwrap();
+    let phone = issue_device(&by_mallory, DeviceKey::generate().id(), "phone", days(9)).unwrap();
+    let mut crls = crls;
+    crls.push(crl(&by_mallory, 1, &[]));
+    let verdict = judge(&[phone, mallory, circle.rob.clone(), circle.ada.clone()], &crls);
+    assert!(verdict.is_err(), "path length and name constraint of a reader forbid it");
+}
+
+#[test]
+fn device_certificate_for_servers_only() {
+    let circle = Circle::new();
+    let der = unchecked::odd_device(&circle.by_rob(), days(9), |params| {
+        params.extended_key_usages.truncate(1);
+    });
+    let leaf = ::pem::encode(&::pem::Pem::new("CERTIFICATE", der.clone()));
+    assert_eq!(Certificate::from_der(der), Err(crate::pki::Malformed::Extension));
+    let pem: String = [&circle.rob, &circle.ada].map(Certificate::to_pem).concat();
+    let crls: String = circle.crls().iter().map(Crl::to_pem).collect();
+    let verdict = |purpose| openssl_verify([&circle.root.to_pem(), &pem, &crls, &leaf], NOW, Some(purpose));
+    assert_ne!(verdict("sslclient"), Some(true));
+}
+
+#[test]
+fn our_rules_are_narrower_than_the_standard() {
+    let circle = Circle::new();
+    let crls = circle.crls();
+    // An admin, whose constraint is the whole circle, certifies a device under a name of another member's.
+    let outside = unchecked::device_outside(&circle.by_ada(), &circle.by_rob(), DeviceKey::generate().id(), days(9));
+    let chain = [outside, circle.ada.clone()];
+    assert_eq!(verify_device(&circle.root, &chain, &crls, NOW), Err(PkiFault::OutsideNames));
+    assert_ne!(openssl(&circle.root, &chain, &crls, NOW, true), Some(false), "the standard knows no such rule");
+    // The root certifies a device without a member.
+    let direct =
+        unchecked::device_certificate(&circle.by_root(), DeviceKey::generate().id(), "phone", days(9)).unwrap();
+    assert_eq!(
+        verify_device(&circle.root, std::slice::from_ref(&direct), &crls, NOW),
+        Err(PkiFault::IssuerNotAuthority)
+    );
+    assert_ne!(openssl(&circle.root, &[direct], &crls, NOW, true), Some(false), "the standard knows no such rule");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(64) })]
+    /// Certificates and lists whose validity begins and ends around now, in any order, revoking this and that.
+    #[test]
+    fn arbitrary_times_and_revocations_are_judged_alike(
+        windows in proptest::array::uniform6((-1_i64..3, 1_i64..4)),
+        device_window in (-1_i64..3, 1_i64..4),
+        revoked in proptest::array::uniform3(proptest::option::weighted(0.15, 0_usize..3)),
+        missing in proptest::option::weighted(0.1, 0_usize..3),
+        calm in any::<bool>(),
+        reversed in any::<bool>(),
+    ) {
+        // Half of the cases are calm: nearly everything is in date, so that good chains occur as well.
+        let window = |(begin, end): (i64, i64)| {
+            let (begin, end) = if calm { (begin.max(0), end.max(1)) } else { (begin, end - 1) };
+            let not_before = Timestamp::from_seconds(NOW.seconds() - begin);
+            Validity { not_before, not_after: Timestamp::from_seconds((NOW.seconds() + end).max(NOW.seconds() - begin + 1)) }
+        };
+        let circle = Circle::new();
+        let ada = issue_member(&circle.by_root(), &request(&circle.ada_key, "Ada", Role::Admin), window(windows[0])).unwrap();
+        let by_ada = crate::pki::Issuer::member(&circle.ada_key, &ada).unwrap();
+        let rob = issue_member(&by_ada, &request(&circle.rob_key, "Rob", Role::Editor), window(windows[1])).unwrap();
+        let by_rob = crate::pki::Issuer::member(&circle.rob_key, &rob).unwrap();
+        let laptop = issue_device(&by_rob, circle.laptop_key.id(), "laptop", window(device_window)).unwrap();
+        let chain = [laptop, rob.clone(), ada.clone()];
+        let issuers = [circle.by_root(), by_ada, by_rob];
+        let mut crls: Vec<Crl> = (0..3)
+            .filter(|index| missing != Some(*index))
+            .map(|index| {
+                let victims: Vec<_> = revoked[index].map(|victim| &chain[victim]).into_iter().collect();
+                crl_during(&issuers[index], 1, &victims, window(windows[3 + index]))
+            })
+            .collect();
+        if reversed {
+            crls.reverse();
+        }
+        let ours = verify_device(&circle.root, &chain, &crls, NOW);
+        if let Some(theirs) = openssl(&circle.root, &chain, &crls, NOW, true) {
+            prop_assert_eq!(theirs, ours.is_ok(), "we say {:?}", ours);
+        }
+        let ours = verify_member(&circle.root, &chain[1..], &crls, NOW);
+        if let Some(theirs) = openssl(&circle.root, &chain[1..], &crls, NOW, false) {
+            prop_assert_eq!(theirs, ours.is_ok(), "we say {:?}", ours);
+        }
+    }
 }

@@ -19,13 +19,17 @@ const STEPS: [&str; 1] = ["
 
 const KEY_CHECK: &str = "key check";
 
-/// Brings the database to the newest format, one transaction per step; `PRAGMA user_version` counts the steps taken.
+/// Brings the database to the newest format in one transaction; `PRAGMA user_version` counts the steps taken. Writes
+/// nothing when there is nothing to do, so that a database on a full disk can still be opened.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
     let known = STEPS.len() as u32;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > known {
         return Err(DatabaseError::TooNew { found, known });
+    }
+    if found == known {
+        return Ok(());
     }
     for step in &STEPS[found as usize..] {
         transaction.execute_batch(step)?;

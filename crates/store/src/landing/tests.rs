@@ -198,7 +198,7 @@ fn an_interrupted_transfer_is_found_again_and_read_back() {
     assert_eq!(file.len().unwrap(), 12);
     file.close(&meta(false)).unwrap();
     building.finish().unwrap().settle().unwrap();
-    assert_eq!(std::fs::read(received.path("d/f")).unwrap(), b"01\0\0\0\0678\0\0\0");
+    assert_eq!(std::fs::read(received.path("d/f")).unwrap(), b"01\0\0\0\x00678\0\0\0");
 }
 
 /// Kills the landing after every number of moves, also with a plan that was changed because a name was taken.

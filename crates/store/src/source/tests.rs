@@ -179,9 +179,9 @@ fn a_tree_that_changes_while_it_is_walked_ends_without_repeats() {
         std::fs::write(top.join(format!("{n:02}")), "").unwrap();
     }
     let source = Source::new([&top]).unwrap();
-    let mut walk = source.walk().with_names_at_once(4);
+    let walk = source.walk().with_names_at_once(4);
     let mut seen = Vec::new();
-    while let Some(found) = walk.next() {
+    for found in walk {
         if let Ok(entry) = found {
             seen.push(entry.path.as_path().to_owned());
         }

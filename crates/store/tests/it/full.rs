@@ -37,9 +37,9 @@ fn a_landing_says_so_goes_on_later_and_can_be_abandoned() {
     let building = landing.begin(&[2; 16]).unwrap();
     let file = building.create_file(&rel("large"), false).unwrap();
     file.write_at(0, &vec![7; 2 << 20]).unwrap_err();
-    building.abandon().unwrap();
     drop(file);
-    assert!(landing.free_space().unwrap() > 900 << 10);
+    building.abandon().unwrap();
+    assert_eq!(std::fs::read_dir(&received).unwrap().count(), 1);
 }
 
 #[test]
@@ -58,6 +58,8 @@ fn the_database_keeps_every_value_it_has_acknowledged() {
     let Some(volume) = Volume::in_memory(1 << 20) else { return };
     let path = volume.path().join("database");
     let key = RecordKey::generate();
+    let ballast = volume.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 128 << 10]).unwrap();
     let database = Database::open(&path, key.clone()).unwrap();
     let table = database.table::<Vec<u8>>("values");
     let mut stored = 0u32;
@@ -70,6 +72,8 @@ fn the_database_keeps_every_value_it_has_acknowledged() {
     assert!(matches!(full, DatabaseError::DiskFull), "{full}");
     assert_eq!(table.len().unwrap(), u64::from(stored));
     drop((table, database));
+    // SQLite needs a little room for the index of its log.
+    std::fs::remove_file(ballast).unwrap();
     let table = Database::open(&path, key).unwrap().table::<Vec<u8>>("values");
     assert_eq!(table.all().unwrap().len(), stored as usize);
 }

@@ -2,9 +2,15 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// Tests with volumes run one at a time: a program that another test is just starting holds copies of all open files
+/// for a moment, and a removed file gives its space back only after that.
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 /// A mounted file system; unmounted when dropped.
 pub struct Volume {
+    _turn: MutexGuard<'static, ()>,
     _dir: tempfile::TempDir,
     image: PathBuf,
     mount: PathBuf,
@@ -49,10 +55,11 @@ impl Volume {
     }
 
     fn unmounted() -> Self {
+        let turn = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
         let dir = tempfile::tempdir().unwrap();
         let mount = dir.path().join("mount");
         std::fs::create_dir(&mount).unwrap();
-        Self { image: dir.path().join("image"), mount, _dir: dir }
+        Self { image: dir.path().join("image"), mount, _dir: dir, _turn: turn }
     }
 }
 

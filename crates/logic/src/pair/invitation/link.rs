@@ -92,7 +92,8 @@ impl FromStr for Link {
         }
         let lower = text.to_ascii_lowercase();
         let rest = lower.strip_prefix(SCHEME).ok_or(BadLink::NotALink)?;
-        let (path, data) = [JOIN, GET].into_iter().find_map(|path| Some((path, rest.strip_prefix(path)?))).ok_or(BadLink::NotALink)?;
+        let (path, data) =
+            [JOIN, GET].into_iter().find_map(|path| Some((path, rest.strip_prefix(path)?))).ok_or(BadLink::NotALink)?;
         let bytes = BASE32_NOPAD.decode(data.to_ascii_uppercase().as_bytes()).map_err(|_| BadLink::Damaged)?;
         let (body, sum) = bytes.split_last_chunk::<CHECKSUM>().ok_or(BadLink::Damaged)?;
         if checksum(body) != *sum {
@@ -106,7 +107,9 @@ impl FromStr for Link {
             [version, ..] => return Err(BadLink::TooNew(*version)),
             [] => return Err(BadLink::Damaged),
         };
-        let sensible = link.path() == path && link.addresses.len() <= ADDRESSES_PER_DEVICE && link.addresses.iter().all(Address::is_usable);
+        let sensible = link.path() == path
+            && link.addresses.len() <= ADDRESSES_PER_DEVICE
+            && link.addresses.iter().all(Address::is_usable);
         if sensible { Ok(link) } else { Err(BadLink::Senseless) }
     }
 }

@@ -88,6 +88,10 @@ impl FromStr for Ticket {
     type Err = BadTicket;
 
     fn from_str(text: &str) -> Result<Self, BadTicket> {
-        if Link::looks_like(text) { Ok(Self::Link(Box::new(text.parse()?))) } else { Ok(Self::Code(Code::parse(text)?)) }
+        if Link::looks_like(text) {
+            Ok(Self::Link(Box::new(text.parse()?)))
+        } else {
+            Ok(Self::Code(Code::parse(text)?))
+        }
     }
 }

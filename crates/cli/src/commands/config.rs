@@ -1,0 +1,75 @@
+//! `warren config`.
+
+use api::types::{Nothing, SetSetting, Settings};
+use api::{ApiError, ErrorCode};
+use clap::Args;
+
+use crate::context::Context;
+use crate::exit::Outcome;
+use crate::nearest::nearest;
+use crate::print::{Page, Show, clean};
+
+/// Show and change settings
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren config                             all settings, their values, what they are for
+  warren config port                        one value
+  warren config received_dir ~/Downloads    change one
+  warren config port --default              back to the default
+
+Works with and without a running device.")]
+pub(crate) struct Config {
+    /// A setting
+    key: Option<String>,
+    /// Its new value
+    #[arg(requires = "key", allow_hyphen_values = true)]
+    value: Option<String>,
+    /// Back to the default
+    #[arg(long, requires = "key", conflicts_with = "value")]
+    default: bool,
+}
+
+/// One setting.
+#[derive(serde::Serialize)]
+#[serde(transparent)]
+struct One(api::types::Setting);
+
+impl Show for One {
+    fn human(&self, page: &mut Page) {
+        page.line(clean(&self.0.value));
+    }
+}
+
+impl Config {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        let value = if self.default { Some(String::new()) } else { self.value };
+        let change = match (&self.key, value) {
+            (Some(key), Some(value)) => Some(SetSetting { key: key.clone(), value }),
+            _ => None,
+        };
+        let settings = match (cx.running_if_any().await?, change) {
+            (Some(service), Some(change)) => service.set_setting(change).await?,
+            (Some(service), None) => service.settings(Nothing {}).await?,
+            (None, change) => cx.host().settings(change).await?,
+        };
+        match self.key {
+            None => cx.show(&settings),
+            Some(key) => cx.show(&One(pick(settings, &key)?)),
+        }
+        Ok(())
+    }
+}
+
+/// One setting by its key.
+fn pick(settings: Settings, key: &str) -> Result<api::types::Setting, ApiError> {
+    let keys: Vec<String> = settings.entries.iter().map(|entry| entry.key.clone()).collect();
+    let found = settings.entries.into_iter().find(|entry| entry.key == key);
+    found.ok_or_else(|| {
+        let error = ApiError::new(ErrorCode::NotFound, format!("there is no setting `{}`", clean(key)));
+        match nearest(key, &keys) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint("`warren config` lists all of them"),
+        }
+    })
+}

@@ -1,0 +1,68 @@
+//! `warren decrypt`.
+
+use std::path::PathBuf;
+
+use api::types::Decrypt as Request;
+use api::{ApiError, ErrorCode};
+use clap::Args;
+
+use super::encrypt::{absolute, text_path};
+use super::send::existing;
+use crate::context::Context;
+use crate::exit::{Failure, Outcome};
+
+/// Open a sealed file (the age format)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren decrypt taxes.pdf.age              into taxes.pdf
+  warren decrypt taxes.pdf.age -o copy.pdf
+
+Asks for the passphrase if the file was sealed under one. A file sealed to members needs the running device.")]
+pub(crate) struct Decrypt {
+    /// The sealed file
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    file: PathBuf,
+    /// Where to put the result [default: the name without `.age`]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    out: Option<PathBuf>,
+}
+
+impl Decrypt {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        let output = match (&self.out, self.file.extension()) {
+            (Some(out), _) => absolute(out)?,
+            (None, Some(extension)) if extension == "age" => absolute(&self.file.with_extension(""))?,
+            _ => {
+                return Err(Failure::usage("the file's name does not end in `.age`")
+                    .hint("say where to put the result: --out FILE")
+                    .into());
+            }
+        };
+        let mut request = Request { input: text_path(existing(&self.file)?)?, output, passphrase: None };
+        let running = cx.running_if_any().await?;
+        let is_running = running.is_some();
+        let service = match running {
+            Some(service) => service,
+            None => cx.host().passing().await?,
+        };
+        let opened = match service.decrypt(request.clone()).await {
+            Err(error) if error.code == ErrorCode::PassphraseNeeded => {
+                request.passphrase = Some(cx.passphrase("Passphrase of the file: ").await?);
+                service.decrypt(request).await
+            }
+            other => other,
+        };
+        let sealed = opened.map_err(|error| explain(error, is_running))?;
+        cx.show(&sealed);
+        Ok(())
+    }
+}
+
+/// Without a running device there are no keys to open a file with.
+fn explain(error: ApiError, is_running: bool) -> ApiError {
+    if error.code == ErrorCode::NotRunning && !is_running && error.hint.is_none() {
+        return error.hint("the file is sealed to members: start your device with `warren up --detach`");
+    }
+    error
+}

@@ -1,0 +1,86 @@
+//! `warren encrypt`.
+
+use std::path::PathBuf;
+
+use api::types::{Encrypt as Request, Sealed};
+use clap::Args;
+
+use super::send::existing;
+use crate::context::Context;
+use crate::exit::{Failure, Outcome};
+use crate::print::{Page, Show, clean};
+use crate::units::size;
+
+/// Seal a file to members or under a passphrase (the age format)
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren encrypt taxes.pdf                     under a passphrase, into taxes.pdf.age
+  warren encrypt taxes.pdf --to bo,cy          for bo and cy (and yourself); needs the running device
+  warren encrypt key.txt --armor -o key.age
+
+Anybody can open the result with `warren decrypt` or with the age tool (https://age-encryption.org).")]
+pub(crate) struct Encrypt {
+    /// The file
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    file: PathBuf,
+    /// Members who can open it, with commas between them; none: a passphrase opens it
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
+    to: Vec<String>,
+    /// Where to put the result [default: FILE.age]
+    #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    out: Option<PathBuf>,
+    /// As text, for mail and forms
+    #[arg(long)]
+    armor: bool,
+}
+
+impl Show for Sealed {
+    fn human(&self, page: &mut Page) {
+        page.line(format!("{} ({})", clean(&self.output), size(self.bytes)));
+        if !self.readers.is_empty() {
+            page.line(format!("can be opened by {}", clean(&self.readers.join(", "))));
+        }
+    }
+}
+
+impl Encrypt {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        let input = text_path(existing(&self.file)?)?;
+        let output = self.out.unwrap_or_else(|| {
+            let mut name = self.file.clone().into_os_string();
+            name.push(".age");
+            name.into()
+        });
+        let output = absolute(&output)?;
+        let (service, passphrase) = if self.to.is_empty() {
+            let passphrase = cx.new_passphrase("Passphrase for the file: ").await?;
+            (cx.host().passing().await?, Some(passphrase))
+        } else {
+            (cx.running().await?, None)
+        };
+        let request = Request { input, output, to: self.to.clone(), passphrase, armor: self.armor };
+        match service.encrypt(request).await {
+            Ok(sealed) => {
+                cx.show(&sealed);
+                Ok(())
+            }
+            Err(error) => Err(cx.suggest_peer(&service, &self.to, error).await.into()),
+        }
+    }
+}
+
+/// The absolute form of a path that need not exist, as the API wants it.
+pub(crate) fn absolute(path: &std::path::Path) -> Result<String, api::ApiError> {
+    let absolute = std::path::absolute(path)
+        .map_err(|error| Failure::io(format_args!("cannot use {}", path.display()), &error))?;
+    text_path(absolute)
+}
+
+/// A path as text.
+pub(crate) fn text_path(path: PathBuf) -> Result<String, api::ApiError> {
+    path.into_os_string().into_string().map_err(|raw| {
+        let shown = raw.to_string_lossy();
+        Failure::usage(format!("the name `{}` is no UTF-8", clean(&shown))).hint("give the file another name first")
+    })
+}

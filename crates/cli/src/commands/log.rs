@@ -1,0 +1,92 @@
+//! `warren log`.
+
+use std::pin::pin;
+
+use api::types::{Event, LogQuery};
+use clap::Args;
+use futures_util::StreamExt;
+
+use crate::context::Context;
+use crate::exit::Outcome;
+use crate::print::{LogList, log_line};
+
+/// What this device did, allowed and refused
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren log                          the newest 100 entries
+  warren log --follow                 and what happens from now on
+  warren log --event transfer         only events whose name begins so
+  warren log --after 4711 --json      for scripts: all after an entry
+
+Contents of files and messages are never in the log.")]
+pub(crate) struct Log {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    follow: bool,
+    /// At most so many entries, the newest
+    #[arg(short = 'n', long, default_value_t = 100, value_name = "N")]
+    limit: u32,
+    /// Only those after this sequence number
+    #[arg(long, value_name = "SEQ")]
+    after: Option<u64>,
+    /// Only events whose name begins so
+    #[arg(long, value_name = "PREFIX")]
+    event: Option<String>,
+}
+
+impl Log {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        let service = cx.running().await?;
+        // Listening begins before the list is asked for, so that nothing falls between.
+        let events = if self.follow { Some(service.events().await?) } else { None };
+        let query = LogQuery { after: self.after, limit: Some(self.limit), event: self.event.clone() };
+        let entries = service.log(query).await?;
+        let mut seen = entries.last().map_or(0, |entry| entry.seq);
+        let Some(mut events) = events else {
+            cx.show(&LogList(entries));
+            return Ok(());
+        };
+        for entry in &entries {
+            if cx.json {
+                cx.json_line(entry);
+            } else {
+                let line = log_line(&cx.page(), entry);
+                cx.say(&line);
+            }
+        }
+        let mut interrupted = pin!(cx.terminal.interrupted());
+        loop {
+            let event = tokio::select! {
+                event = events.next() => event,
+                () = &mut interrupted => return Ok(()),
+            };
+            let news = match event {
+                Some(Event::Log(entry)) => vec![entry],
+                // What the stream lost, the log still has.
+                Some(Event::Lost { .. }) => {
+                    let query = LogQuery { after: Some(seen), limit: None, event: None };
+                    service.log(query).await?
+                }
+                Some(_) => continue,
+                None => {
+                    cx.note("The device has stopped.");
+                    return Ok(());
+                }
+            };
+            let prefix = self.event.as_deref().unwrap_or_default();
+            for entry in news.iter().filter(|entry| entry.seq > seen) {
+                if !entry.event.starts_with(prefix) {
+                    continue;
+                }
+                if cx.json {
+                    cx.json_line(entry);
+                } else {
+                    let line = log_line(&cx.page(), entry);
+                    cx.say(&line);
+                }
+            }
+            seen = news.iter().map(|entry| entry.seq).fold(seen, u64::max);
+        }
+    }
+}

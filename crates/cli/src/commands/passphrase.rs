@@ -1,0 +1,59 @@
+//! `warren passphrase`.
+
+use std::path::PathBuf;
+
+use api::types::{self, ChangePassphrase};
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Failure, Outcome};
+use crate::print::{Page, Show};
+
+/// Change the passphrase of this device
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren passphrase                                                  asks for the old one and twice for the new one
+  warren passphrase --passphrase-file old --new-passphrase-file new  for scripts")]
+pub(crate) struct Passphrase {
+    /// First line is the new passphrase
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    new_passphrase_file: Option<PathBuf>,
+}
+
+/// What `passphrase` did.
+#[derive(Serialize)]
+struct Changed {
+    changed: bool,
+}
+
+impl Show for Changed {
+    fn human(&self, page: &mut Page) {
+        page.line("The passphrase is changed.");
+    }
+}
+
+impl Passphrase {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        let service = cx.running().await?;
+        let old = cx.passphrase("Passphrase until now: ").await?;
+        let new = match &self.new_passphrase_file {
+            Some(path) => from_file(path)?,
+            None => cx.ask_new_passphrase("New passphrase: ").await?,
+        };
+        service.change_passphrase(ChangePassphrase { old, new }).await?;
+        cx.show(&Changed { changed: true });
+        Ok(())
+    }
+}
+
+/// The first line of a file.
+fn from_file(path: &std::path::Path) -> Result<types::Passphrase, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::io(format_args!("cannot read the passphrase file {}", path.display()), &error))?;
+    match text.lines().next() {
+        Some(line) if !line.is_empty() => Ok(types::Passphrase(line.to_owned())),
+        _ => Err(Failure::usage("the passphrase file has an empty first line").into()),
+    }
+}

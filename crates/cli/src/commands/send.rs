@@ -1,0 +1,288 @@
+//! `warren send`: to members, or to anybody by a one-time code.
+
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use api::types::{ById, CodeSend, Limit, Send as Request, Transfer, TransferState};
+use api::{ApiError, ApiResult, ErrorCode, Service};
+use clap::Args;
+use serde::Serialize;
+
+use crate::context::Context;
+use crate::exit::{Failure, INTERRUPTED, Outcome, PARTLY, exit_code};
+use crate::print::{Tone, clean, ending, qr};
+use crate::units::{Rate, parse_duration, parse_rate};
+use crate::watch::{End, follow, is_away};
+
+/// Send files, folders or a text, straight to the receivers' disks
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren send Photos notes.txt --to bo         a folder and a file to bo
+  warren send Photos --to bo,cy --limit 5M     to two, at most 5 MB/s each
+  warren send --text \"dinner at 8\" --all       a text to everybody
+  tar c src | warren send - --name src.tar --to bo
+  warren send Photos                           to anybody: prints a one-time code for `warren receive CODE`
+
+Ends when the receivers have everything, verified and safe on their disks, or says for each one why not.
+Ctrl-C stops the watching only: transfers go on in the background (`warren transfers`), also after a cut.
+Sending by a one-time code needs no circle and no running device; it lasts as long as this command.")]
+pub(crate) struct Send {
+    /// Files and folders; `-` is standard input
+    #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
+    paths: Vec<PathBuf>,
+    /// Receivers, with commas between them
+    #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
+    to: Vec<String>,
+    /// To everybody in the circle
+    #[arg(short, long, conflicts_with = "to")]
+    all: bool,
+    /// A text that goes with it, or alone
+    #[arg(long)]
+    text: Option<String>,
+    /// Name under which standard input arrives
+    #[arg(long, default_value = "stdin", value_name = "NAME")]
+    name: String,
+    /// At most so many bytes per second to each receiver
+    #[arg(short, long, value_parser = parse_rate, value_name = "RATE")]
+    limit: Option<Rate>,
+    /// Queue it and return at once
+    #[arg(long)]
+    no_wait: bool,
+    /// How long to wait for receivers that are away; `0s` does not wait for them
+    #[arg(long, value_parser = parse_duration, default_value = "30s", value_name = "DURATION")]
+    patience: Duration,
+}
+
+/// The last line of the JSON stream.
+#[derive(Serialize)]
+struct Summary<'a> {
+    kind: &'static str,
+    transfers: &'a [Transfer],
+}
+
+/// The line of the JSON stream that has the code.
+#[derive(Serialize)]
+struct CodeLine<'a> {
+    kind: &'static str,
+    code: &'a str,
+    link: &'a str,
+    addresses: &'a [String],
+}
+
+/// What is to be sent, in the API's terms.
+struct Load {
+    paths: Vec<String>,
+    paths_raw: Vec<String>,
+    /// Where standard input was kept, if it is sent.
+    spool: Option<tempfile::TempPath>,
+}
+
+impl Send {
+    pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        if self.paths.is_empty() && self.text.is_none() {
+            return Err(Failure::usage("nothing to send")
+                .hint("name files or folders, `-` for standard input, or give a --text")
+                .into());
+        }
+        if self.to.is_empty() && !self.all {
+            return self.by_code(cx).await;
+        }
+        let service = cx.running().await?;
+        let events = service.events().await?;
+        let load = self.load(cx, &cx.host().home().join("spool"))?;
+        let request = Request {
+            paths: load.paths,
+            paths_raw: load.paths_raw,
+            to: self.to.clone(),
+            all: self.all,
+            text: self.text,
+            spooled: load.spool.is_some(),
+            rename: load.spool.is_some().then_some(self.name),
+            rate_limit: self.limit.and_then(|limit| limit.0),
+        };
+        let sent = match service.send(request).await {
+            Ok(sent) => sent,
+            Err(error) => return Err(cx.suggest_peer(&service, &self.to, error).await.into()),
+        };
+        if let Some(spool) = load.spool {
+            // From now on the device removes it.
+            spool.keep().map_err(|error| Failure::io("cannot keep the input", &error.error))?;
+        }
+        if self.no_wait {
+            return summarise(cx, &sent.transfers, End::Away, true);
+        }
+        let (transfers, end) = follow(cx, &service, events, sent.transfers, Some(self.patience)).await?;
+        summarise(cx, &transfers, end, false)
+    }
+
+    /// Sends to whoever has the code, from this process.
+    async fn by_code(self, cx: &mut Context) -> Outcome {
+        if self.no_wait {
+            return Err(Failure::usage("a one-time code works only while this command runs")
+                .hint("leave --no-wait away, or name receivers with --to")
+                .into());
+        }
+        let service = cx.host().passing().await?;
+        let events = service.events().await?;
+        let spool_dir = std::env::temp_dir();
+        let load = self.load(cx, &spool_dir)?;
+        let offer = service
+            .code_send(CodeSend {
+                paths: load.paths,
+                paths_raw: load.paths_raw,
+                text: self.text,
+                rename: load.spool.is_some().then_some(self.name),
+            })
+            .await?;
+        if let Some(Rate(Some(limit))) = self.limit {
+            let id = Some(offer.transfer.id.clone());
+            let rate_limit = Some(limit);
+            service.limit_transfer(Limit { id, rate_limit }).await?;
+        }
+        show_code(cx, &offer);
+        let id = offer.transfer.id.clone();
+        let (transfers, end) = follow(cx, &service, events, vec![offer.transfer], None).await?;
+        if end == End::Interrupted {
+            // The code dies with this process whether or not the other side hears of it.
+            let _ = service.cancel_transfer(ById { id }).await;
+            cx.note("Stopped. The code no longer works.");
+            return Err(Failure::Said(INTERRUPTED));
+        }
+        summarise(cx, &transfers, end, false)
+    }
+
+    /// Makes paths absolute, and keeps standard input in a file in `spool`.
+    fn load(&self, cx: &Context, spool: &Path) -> ApiResult<Load> {
+        let mut load = Load { paths: Vec::new(), paths_raw: Vec::new(), spool: None };
+        for path in &self.paths {
+            if path.as_os_str() != "-" {
+                load.add(&existing(path)?);
+            } else if load.spool.is_none() {
+                let kept = keep_input(cx, spool)?;
+                load.add(&kept);
+                load.spool = Some(kept);
+            }
+        }
+        if load.spool.is_some() && self.paths.len() > 1 {
+            return Err(Failure::usage("standard input is sent alone").hint("send the files with a second command"));
+        }
+        Ok(load)
+    }
+}
+
+impl Load {
+    fn add(&mut self, path: &Path) {
+        match path.to_str() {
+            Some(text) => self.paths.push(text.to_owned()),
+            None => self.paths_raw.push(data_encoding::BASE64URL_NOPAD.encode(path.as_os_str().as_bytes())),
+        }
+    }
+}
+
+/// The absolute form of a path that exists.
+pub(crate) fn existing(path: &Path) -> ApiResult<PathBuf> {
+    let shown = clean(&path.to_string_lossy()).into_owned();
+    let cannot = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => ApiError::new(ErrorCode::NotFound, format!("there is no file or folder `{shown}`")),
+        _ => Failure::io(format_args!("cannot read `{shown}`"), &error),
+    };
+    std::fs::symlink_metadata(path).map_err(cannot)?;
+    std::path::absolute(path).map_err(cannot)
+}
+
+/// Copies standard input into a file that only this user can read.
+fn keep_input(cx: &Context, spool: &Path) -> ApiResult<tempfile::TempPath> {
+    if cx.terminal.in_is_terminal {
+        return Err(Failure::usage("standard input is a terminal")
+            .hint("use it with a pipe: tar c DIR | warren send - --name dir.tar --to NAME"));
+    }
+    let cannot = |error: io::Error| Failure::io("cannot keep standard input", &error);
+    std::fs::create_dir_all(spool).map_err(cannot)?;
+    let mut file = tempfile::Builder::new().prefix("stdin-").tempfile_in(spool).map_err(cannot)?;
+    io::copy(&mut cx.terminal.input.bytes(), file.as_file_mut()).map_err(cannot)?;
+    Ok(file.into_temp_path())
+}
+
+/// Prints code, link and QR code.
+fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
+    if cx.json {
+        cx.json_line(&CodeLine { kind: "code", code: &offer.code, link: &offer.link, addresses: &offer.addresses });
+        return;
+    }
+    let code = cx.paint(Tone::Accent, &clean(&offer.code));
+    cx.say(&format!("code  {code}"));
+    cx.say(&format!("link  {}", clean(&offer.link)));
+    if cx.terminal.out_is_terminal
+        && !cx.quiet
+        && let Some(picture) = qr(&offer.link)
+    {
+        cx.say(&picture);
+    }
+    let code = clean(&offer.code).into_owned();
+    cx.note(&format!("On the other machine: warren receive {code}"));
+    cx.note("The code works once, and only while this command runs.");
+}
+
+/// Says how each transfer stands and ends with the exit code that fits.
+pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queued: bool) -> Outcome {
+    if cx.json {
+        cx.json_line(&Summary { kind: "result", transfers });
+    } else {
+        for transfer in transfers {
+            let text = ending(&cx.page(), transfer);
+            cx.say(&text);
+        }
+    }
+    if queued {
+        return Ok(());
+    }
+    let open: Vec<&Transfer> = transfers.iter().filter(|transfer| !transfer.state.is_final()).collect();
+    if let Some(first) = open.first() {
+        let id: String = first.id.chars().take(8).collect();
+        cx.note(&if end == End::Interrupted {
+            format!("\nNo longer watching. The device goes on in the background: `warren transfers watch {id}` shows it again,\n`warren transfers pause {id}` and `warren transfers resume {id}` stop it and let it go on, `warren transfers cancel {id}` ends it.")
+        } else {
+            format!("\nIt goes on by itself as soon as the other side is back: `warren transfers` shows it, `warren transfers cancel {id}` ends it.")
+        });
+    }
+    if end == End::Interrupted {
+        return Err(Failure::Said(INTERRUPTED));
+    }
+    match outcome_code(transfers) {
+        0 => Ok(()),
+        code => Err(Failure::Said(code)),
+    }
+}
+
+/// Exit code for a set of transfers: that of their common fate, or "partly".
+fn outcome_code(transfers: &[Transfer]) -> u8 {
+    let mut codes = transfers.iter().map(code_of);
+    let first = codes.next().unwrap_or(0);
+    if codes.all(|code| code == first) { first } else { PARTLY }
+}
+
+/// Exit code for one transfer.
+fn code_of(transfer: &Transfer) -> u8 {
+    match transfer.state {
+        TransferState::Done => 0,
+        TransferState::Rejected => exit_code(ErrorCode::Refused),
+        TransferState::Cancelled => exit_code(ErrorCode::Cancelled),
+        state if is_away(state) => exit_code(ErrorCode::Unreachable),
+        _ => exit_code(transfer.problem_code.unwrap_or(ErrorCode::Internal)),
+    }
+}
+
+/// Follows transfers on and says how they ended; for commands that only look.
+pub(crate) async fn watch_on(
+    cx: &mut Context,
+    service: &Arc<dyn Service>,
+    events: api::EventStream,
+    transfers: Vec<Transfer>,
+) -> Outcome {
+    let (transfers, end) = follow(cx, service, events, transfers, None).await?;
+    summarise(cx, &transfers, end, false)
+}

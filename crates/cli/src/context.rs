@@ -1,0 +1,281 @@
+//! What every command has at hand: the host, the running device, the printer, questions and passphrases.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::types::{Nothing, Passphrase};
+use api::{ApiError, ApiResult, ErrorCode, Host, Service};
+use serde::Serialize;
+
+use crate::args::Global;
+use crate::exit::{Failure, exit_code};
+use crate::print::{self, Page, Show, Tone};
+use crate::terminal::Terminal;
+
+/// Longest passphrase file that is read.
+const PASSPHRASE_FILE_MAX: u64 = 64 << 10;
+
+/// State of one run of the command line.
+pub(crate) struct Context {
+    pub(crate) terminal: Terminal,
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+    pub(crate) yes: bool,
+    passphrase_file: Option<PathBuf>,
+    host: Option<Arc<dyn Host>>,
+}
+
+impl Context {
+    pub(crate) fn new(terminal: Terminal, global: Global) -> Self {
+        Self {
+            terminal,
+            json: global.json,
+            quiet: global.quiet,
+            yes: global.yes,
+            passphrase_file: global.passphrase_file,
+            host: None,
+        }
+    }
+
+    pub(crate) fn set_host(&mut self, host: Arc<dyn Host>) {
+        self.host = Some(host);
+    }
+
+    /// The host of this home.
+    pub(crate) fn host(&self) -> Arc<dyn Host> {
+        self.host.clone().expect("set before any command runs, in run_on")
+    }
+
+    /// A client of the running device. Says what is missing if there is none: a device at all, or only its start.
+    pub(crate) async fn running(&self) -> ApiResult<Arc<dyn Service>> {
+        let host = self.host();
+        match host.running().await {
+            Err(error) if error.code == ErrorCode::NotRunning && !host.initialised() => {
+                Err(not_initialised(&host.home()))
+            }
+            other => other,
+        }
+    }
+
+    /// The running device if there is one.
+    pub(crate) async fn running_if_any(&self) -> ApiResult<Option<Arc<dyn Service>>> {
+        match self.host().running().await {
+            Ok(service) => Ok(Some(service)),
+            Err(error) if error.code == ErrorCode::NotRunning => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Shows a result: one JSON document, or a page for people.
+    pub(crate) fn show<T: Show + Serialize + ?Sized>(&mut self, value: &T) {
+        let text = if self.json {
+            print::json::line(value)
+        } else {
+            let mut page = self.page();
+            value.human(&mut page);
+            page.finish()
+        };
+        self.write_out(&text);
+    }
+
+    /// Shows one part of a stream: a JSON line, or nothing special for people.
+    pub(crate) fn json_line(&mut self, value: &(impl Serialize + ?Sized)) {
+        let text = print::json::line(value);
+        self.write_out(&text);
+    }
+
+    /// Shows text for people on standard output; nothing with `--json`.
+    pub(crate) fn say(&mut self, text: &str) {
+        if !self.json {
+            self.write_out(&format!("{text}\n"));
+        }
+    }
+
+    /// Tells people something beside the result, on standard error; nothing with `--json` or `--quiet`.
+    pub(crate) fn note(&mut self, text: &str) {
+        if !self.json && !self.quiet {
+            self.write_err(&format!("{text}\n"));
+        }
+    }
+
+    /// An empty page in the terminal's style.
+    pub(crate) fn page(&self) -> Page {
+        Page::new(&self.terminal)
+    }
+
+    /// Shows an error with its hint; gives the exit code.
+    pub(crate) fn fail(&mut self, failure: Failure) -> u8 {
+        match failure {
+            Failure::Said(code) => code,
+            Failure::Error(error) => {
+                let text = if self.json { print::json::error(&error) } else { print::error(&self.terminal, &error) };
+                self.write_err(&text);
+                exit_code(error.code)
+            }
+        }
+    }
+
+    /// Writes to standard output. A reader who went away (`| head`) is no error.
+    pub(crate) fn write_out(&mut self, text: &str) {
+        let _ = self.terminal.out.write_all(text.as_bytes());
+        let _ = self.terminal.out.flush();
+    }
+
+    /// Writes to standard error.
+    pub(crate) fn write_err(&mut self, text: &str) {
+        let _ = self.terminal.err.write_all(text.as_bytes());
+        let _ = self.terminal.err.flush();
+    }
+
+    /// Asks for a line. `None` at the end of input.
+    ///
+    /// # Errors
+    /// `BadRequest` with `otherwise` as the hint where nobody can answer.
+    pub(crate) async fn ask(&mut self, question: &str, otherwise: &str) -> ApiResult<Option<String>> {
+        self.must_have_somebody(question, otherwise)?;
+        self.write_err(question);
+        let input = self.terminal.input.clone();
+        off_thread(move || input.line()).await
+    }
+
+    /// Asks yes or no; yes without asking with `--yes`.
+    pub(crate) async fn confirm(&mut self, question: &str) -> ApiResult<bool> {
+        if self.yes {
+            return Ok(true);
+        }
+        let answer = self.ask(&format!("{question} [y/N] "), "say `--yes` to agree without being asked").await?;
+        Ok(answer.is_some_and(|answer| is_yes(&answer)))
+    }
+
+    /// The passphrase from file or environment; absent where neither is given.
+    pub(crate) fn given_passphrase(&self) -> ApiResult<Option<Passphrase>> {
+        let Some(path) = &self.passphrase_file else {
+            return Ok(self.terminal.passphrase.clone().map(Passphrase));
+        };
+        let what = format!("cannot read the passphrase file {}", path.display());
+        let reader: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
+            self.terminal.input.bytes()
+        } else {
+            Box::new(std::fs::File::open(path).map_err(|error| Failure::io(&what, &error))?)
+        };
+        let mut text = String::new();
+        std::io::Read::read_to_string(&mut std::io::Read::take(reader, PASSPHRASE_FILE_MAX), &mut text)
+            .map_err(|error| Failure::io(&what, &error))?;
+        let first = text.lines().next().unwrap_or_default();
+        if first.is_empty() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "the passphrase file has an empty first line"));
+        }
+        Ok(Some(Passphrase(first.to_owned())))
+    }
+
+    /// The passphrase: from file or environment, else asked for.
+    pub(crate) async fn passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
+        match self.given_passphrase()? {
+            Some(passphrase) => Ok(passphrase),
+            None => self.ask_passphrase(prompt).await,
+        }
+    }
+
+    /// A new passphrase: from file or environment, else asked for twice.
+    pub(crate) async fn new_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
+        match self.given_passphrase()? {
+            Some(passphrase) => Ok(passphrase),
+            None => self.ask_new_passphrase(prompt).await,
+        }
+    }
+
+    /// Asks for a new passphrase twice.
+    pub(crate) async fn ask_new_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
+        let first = self.ask_passphrase(prompt).await?;
+        if first.0.is_empty() {
+            return Err(Failure::usage("the passphrase is empty").hint("four or five random words make a good one"));
+        }
+        let second = self.ask_passphrase("The same again: ").await?;
+        if first != second {
+            return Err(Failure::usage("the two passphrases differ").hint("nothing was changed; try again"));
+        }
+        Ok(first)
+    }
+
+    /// Asks for a passphrase.
+    pub(crate) async fn ask_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
+        self.must_have_somebody(
+            prompt,
+            "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE",
+        )?;
+        let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
+        off_thread(move || input.passphrase(&prompt)).await.map(Passphrase)
+    }
+
+    /// The file that was named for the passphrase.
+    pub(crate) fn passphrase_file(&self) -> Option<&std::path::Path> {
+        self.passphrase_file.as_deref()
+    }
+
+    fn must_have_somebody(&self, question: &str, otherwise: &str) -> ApiResult<()> {
+        if self.terminal.in_is_terminal {
+            return Ok(());
+        }
+        let asked = question.trim().trim_end_matches([':', '?', ' ']);
+        let message = format!("nobody can answer \"{asked}\": standard input is no terminal");
+        let code =
+            if otherwise.contains("WARREN_PASSPHRASE") { ErrorCode::PassphraseNeeded } else { ErrorCode::BadRequest };
+        Err(ApiError::new(code, message).hint(otherwise))
+    }
+
+    /// Adds "did you mean" to an error about an unknown peer that has no hint yet.
+    pub(crate) async fn suggest_peer(
+        &self,
+        service: &Arc<dyn Service>,
+        asked: &[String],
+        mut error: ApiError,
+    ) -> ApiError {
+        if error.code != ErrorCode::NotFound || error.hint.is_some() {
+            return error;
+        }
+        let Ok(peers) = service.peers(Nothing {}).await else {
+            return error;
+        };
+        let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();
+        let unknown = asked.iter().find(|asked| !names.iter().any(|name| name == *asked));
+        let near = unknown.and_then(|unknown| crate::nearest::nearest(unknown, &names));
+        error.hint = Some(match near {
+            Some(name) => format!("did you mean `{}`?", print::clean(name)),
+            None => "`warren peers` lists the names".to_owned(),
+        });
+        error
+    }
+
+    /// Text in a tone, if colours are on.
+    pub(crate) fn paint(&self, tone: Tone, text: &str) -> String {
+        tone.paint(self.terminal.color, text)
+    }
+}
+
+/// This home has no device.
+pub(crate) fn not_initialised(home: &std::path::Path) -> ApiError {
+    ApiError::new(
+        ErrorCode::NotInitialised,
+        format!("there is no device in {} yet", home.display()),
+    )
+    .hint("found a circle with `warren init --name NAME --circle CIRCLE`, or join one with `warren join CODE --name NAME`")
+}
+
+/// True for an answer that agrees.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Runs something that blocks on a thread that nobody has to wait for.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> ApiResult<T> {
+    let (done, wait) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        // The one who asked may be gone by now.
+        let _ = done.send(work());
+    });
+    match wait.await {
+        Ok(result) => result.map_err(|error| Failure::io("cannot read the answer", &error)),
+        Err(_) => Err(ApiError::new(ErrorCode::Internal, "the question was dropped")),
+    }
+}

@@ -1,0 +1,192 @@
+//! Transfers: lists, and how each one ended.
+
+use api::types::{Transfer, TransferState};
+use serde::Serialize;
+
+use super::{Page, Show, Table, Tone, clean};
+use crate::units::{count, rate, size, span};
+
+/// A list of transfers.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(crate) struct TransferList(pub(crate) Vec<Transfer>);
+
+impl Show for TransferList {
+    fn human(&self, page: &mut Page) {
+        if self.0.is_empty() {
+            page.line("No transfers. (`--all` lists those that ended, too.)");
+            return;
+        }
+        let mut table = Table::new(page, &["ID", "", "PEER", "STATE", "WHAT", ">SIZE", ">DONE", ">RATE", ">ETA"]);
+        for transfer in &self.0 {
+            table.row([
+                (None, transfer.id.chars().take(8).collect()),
+                (None, arrow(transfer).to_owned()),
+                (Some(Tone::Strong), transfer.peer.clone()),
+                (Some(tone(transfer.state)), state(transfer.state).to_owned()),
+                (None, names(transfer)),
+                (None, size(transfer.bytes_total)),
+                (None, format!("{}%", percent(transfer))),
+                (None, running(transfer, rate(transfer.rate))),
+                (None, running(transfer, transfer.eta_s.map_or_else(|| "-".to_owned(), span))),
+            ]);
+        }
+        table.put(page);
+        for transfer in self.0.iter().filter(|transfer| transfer.problem.is_some()) {
+            page.line(ending(page, transfer));
+        }
+    }
+}
+
+impl Show for Transfer {
+    fn human(&self, page: &mut Page) {
+        page.line(ending(page, self));
+        page.field("id", clean(&self.id));
+        page.field("peer", format!("{} {}", clean(&self.peer), clean(&self.device_id)));
+        let more = if self.scanned { "" } else { " so far" };
+        page.field(
+            "bytes",
+            format!(
+                "{} of {}{more}, {} over the wire",
+                size(self.bytes_done),
+                size(self.bytes_total),
+                size(self.bytes_wire)
+            ),
+        );
+        page.field("files", format!("{} of {}{more}", self.files_done, self.files_total));
+        if self.state == TransferState::Running {
+            let left = self.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
+            page.field("rate", format!("{}{left}", rate(self.rate)));
+        }
+        if let Some(limit) = self.rate_limit {
+            page.field("limit", rate(limit));
+        }
+        if let Some(lane) = &self.lane {
+            page.field("lane", clean(lane));
+        }
+        page.field("made", page.time(self.created_at));
+        if let Some(ended) = self.ended_at {
+            page.field("ended", page.time(ended));
+        }
+        if let Some(receipt) = &self.receipt {
+            page.field("receipt", clean(receipt));
+        }
+    }
+}
+
+/// How a transfer stands or ended, with warnings and where it landed: one line or more, without a final line end.
+pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
+    let mut text = format!("{} {}", page.paint(tone(transfer.state), mark(transfer.state)), headline(transfer));
+    if transfer.state == TransferState::Done {
+        text.push_str(&format!(
+            ", {} in {}{}",
+            size(transfer.bytes_total),
+            count(transfer.files_total, "file"),
+            speed(transfer)
+        ));
+    }
+    if let Some(problem) = &transfer.problem {
+        text.push_str(&format!(": {}", clean(problem)));
+    }
+    for warning in &transfer.warnings {
+        text.push_str(&format!("\n  {} {}", page.paint(Tone::Warn, "warning:"), clean(warning)));
+    }
+    if transfer.direction == "in" {
+        for path in &transfer.landed {
+            text.push_str(&format!("\n  {}", clean(path)));
+        }
+        if let Some(message) = transfer.text.as_deref().filter(|text| !text.is_empty()) {
+            for line in super::clean_text(message).lines() {
+                text.push_str(&format!("\n  | {line}"));
+            }
+        }
+    }
+    text
+}
+
+/// Who, what and state.
+pub(crate) fn headline(transfer: &Transfer) -> String {
+    format!(
+        "{} {}: {}, {}",
+        if transfer.direction == "out" { "to" } else { "from" },
+        clean(&transfer.peer),
+        clean(&names(transfer)),
+        state(transfer.state)
+    )
+}
+
+/// What is in a transfer, in a few words. Not cleaned.
+pub(crate) fn names(transfer: &Transfer) -> String {
+    match transfer.names.as_slice() {
+        [] if transfer.text.is_some() => "a text".to_owned(),
+        [] => "nothing".to_owned(),
+        [one] => one.clone(),
+        [one, two] => format!("{one}, {two}"),
+        [one, two, more @ ..] => format!("{one}, {two} and {} more", more.len()),
+    }
+}
+
+/// Percent that is done; 100 only when all is.
+fn percent(transfer: &Transfer) -> u64 {
+    if transfer.state == TransferState::Done {
+        return 100;
+    }
+    let done = u128::from(transfer.bytes_done) * 100 / u128::from(transfer.bytes_total.max(1));
+    u64::try_from(done).unwrap_or(99).min(99)
+}
+
+/// Average speed over the whole transfer, where its times tell.
+fn speed(transfer: &Transfer) -> String {
+    let millis = transfer.ended_at.map_or(0, |end| end - transfer.created_at);
+    match u64::try_from(millis) {
+        Ok(millis @ 1000..) => {
+            let rate_now = u128::from(transfer.bytes_wire) * 1000 / u128::from(millis);
+            format!(", {}", rate(u64::try_from(rate_now).unwrap_or(u64::MAX)))
+        }
+        _ => String::new(),
+    }
+}
+
+fn running(transfer: &Transfer, text: String) -> String {
+    match transfer.state {
+        TransferState::Running => text,
+        _ => "-".to_owned(),
+    }
+}
+
+fn arrow(transfer: &Transfer) -> &'static str {
+    if transfer.direction == "out" { "->" } else { "<-" }
+}
+
+/// A state in words.
+pub(crate) fn state(state: TransferState) -> &'static str {
+    match state {
+        TransferState::Queued => "queued until online",
+        TransferState::Offered => "offered",
+        TransferState::Running => "running",
+        TransferState::Finishing => "finishing",
+        TransferState::Paused => "paused",
+        TransferState::Waiting => "waiting to go on",
+        TransferState::Done => "done",
+        TransferState::Rejected => "rejected",
+        TransferState::Cancelled => "cancelled",
+        TransferState::Failed => "failed",
+    }
+}
+
+fn tone(state: TransferState) -> Tone {
+    match state {
+        TransferState::Done => Tone::Good,
+        TransferState::Rejected | TransferState::Cancelled | TransferState::Failed => Tone::Bad,
+        TransferState::Running | TransferState::Finishing => Tone::Accent,
+        _ => Tone::Warn,
+    }
+}
+
+fn mark(state: TransferState) -> &'static str {
+    match state {
+        TransferState::Done => "✓",
+        TransferState::Rejected | TransferState::Cancelled | TransferState::Failed => "✗",
+        _ => "…",
+    }
+}

@@ -1,0 +1,143 @@
+//! Where a command line runs: its streams, whether people look at them, and what they are asked. Tests put buffers and
+//! scripted answers here.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::sync::Arc;
+
+use clap::ValueEnum;
+use tokio::sync::Notify;
+
+/// Answers of a person, or of a script of answers. Calls may block; they run on a thread of their own.
+pub trait Input: Send + Sync {
+    /// One line without its end; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn line(&self) -> io::Result<Option<String>>;
+
+    /// A passphrase, typed without being shown.
+    ///
+    /// # Errors
+    /// Those of reading.
+    fn passphrase(&self, prompt: &str) -> io::Result<String>;
+
+    /// Standard input as bytes.
+    fn bytes(&self) -> Box<dyn io::Read + Send>;
+}
+
+/// Where output goes and answers come from.
+pub struct Terminal {
+    /// Results.
+    pub out: Box<dyn Write + Send>,
+    /// Errors, questions, progress.
+    pub err: Box<dyn Write + Send>,
+    /// True if a person looks at `out`.
+    pub out_is_terminal: bool,
+    /// True if a person looks at `err`.
+    pub err_is_terminal: bool,
+    /// True if a person can answer.
+    pub in_is_terminal: bool,
+    /// Answers.
+    pub input: Arc<dyn Input>,
+    /// Columns, where a person looks at `out`.
+    pub columns: u16,
+    /// True to use colours.
+    pub color: bool,
+    /// `WARREN_PASSPHRASE`.
+    pub passphrase: Option<String>,
+    /// Name of this machine.
+    pub hostname: String,
+    /// Time now in Unix milliseconds.
+    pub clock: fn() -> i64,
+    /// Time zone for showing times.
+    pub zone: jiff::tz::TimeZone,
+    /// Stands for Ctrl-C where there is no keyboard.
+    pub interrupt: Option<Arc<Notify>>,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ColorChoice {
+    /// Where a person looks, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Terminal {
+    /// The terminal of this process.
+    pub fn of_process() -> Self {
+        let (out, err) = (io::stdout(), io::stderr());
+        let columns = std::env::var("COLUMNS")
+            .ok()
+            .and_then(|columns| columns.parse().ok())
+            .or_else(|| rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col))
+            .filter(|columns| *columns > 0)
+            .unwrap_or(100);
+        Self {
+            out_is_terminal: out.is_terminal(),
+            err_is_terminal: err.is_terminal(),
+            in_is_terminal: io::stdin().is_terminal(),
+            out: Box::new(out),
+            err: Box::new(err),
+            input: Arc::new(Keyboard),
+            columns,
+            color: false,
+            passphrase: std::env::var("WARREN_PASSPHRASE").ok().filter(|passphrase| !passphrase.is_empty()),
+            hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
+            clock: || jiff::Timestamp::now().as_millisecond(),
+            zone: jiff::tz::TimeZone::system(),
+            interrupt: None,
+        }
+    }
+
+    /// Decides about colours.
+    pub(crate) fn choose_color(&mut self, choice: ColorChoice) {
+        self.color = match choice {
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+            ColorChoice::Auto => {
+                let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());
+                let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+                self.out_is_terminal && !set("NO_COLOR") && !dumb
+            }
+        };
+    }
+
+    /// Completes at Ctrl-C. From the first call on, Ctrl-C no longer ends the process by itself.
+    pub(crate) fn interrupted(&self) -> impl Future<Output = ()> + Send + 'static {
+        let stand_in = self.interrupt.clone();
+        async move {
+            match stand_in {
+                Some(notify) => notify.notified().await,
+                None => {
+                    if tokio::signal::ctrl_c().await.is_err() {
+                        std::future::pending::<()>().await;
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The process's standard input and its controlling terminal.
+struct Keyboard;
+
+impl Input for Keyboard {
+    fn line(&self) -> io::Result<Option<String>> {
+        let mut line = String::new();
+        let read = io::stdin().lock().read_line(&mut line)?;
+        Ok((read > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
+    }
+
+    fn passphrase(&self, prompt: &str) -> io::Result<String> {
+        rpassword::prompt_password(prompt)
+    }
+
+    fn bytes(&self) -> Box<dyn io::Read + Send> {
+        Box::new(io::stdin())
+    }
+}

@@ -1,0 +1,354 @@
+//! A host and a device that remember what they were asked and answer from fixtures.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use api::types::*;
+use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up};
+use async_trait::async_trait;
+
+use crate::stage::NOW;
+
+/// A name that tries to recolour, retype and reverse.
+pub const EVIL: &str = "\u{1b}[2Jevil\r\u{202e}gpj.exe\u{9b}31m\u{7}";
+
+pub struct FakeHost {
+    pub home: PathBuf,
+    pub initialised: bool,
+    pub device: Option<Arc<FakeDevice>>,
+    pub passing: Arc<FakeDevice>,
+    pub inits: Mutex<Vec<Init>>,
+    pub joins: Mutex<Vec<(Join, Passphrase)>>,
+}
+
+impl FakeHost {
+    pub fn running() -> Self {
+        Self { device: Some(Arc::default()), ..Self::stopped() }
+    }
+
+    pub fn stopped() -> Self {
+        Self { initialised: true, ..Self::empty() }
+    }
+
+    pub fn empty() -> Self {
+        Self {
+            home: "/home/ada/warren".into(),
+            initialised: false,
+            device: None,
+            passing: Arc::default(),
+            inits: Mutex::default(),
+            joins: Mutex::default(),
+        }
+    }
+
+    /// A running device that answers every call with this error.
+    pub fn failing(error: ApiError) -> Self {
+        let device = FakeDevice { error: Some(error), ..FakeDevice::default() };
+        Self { device: Some(Arc::new(device)), ..Self::stopped() }
+    }
+}
+
+#[async_trait]
+impl Host for FakeHost {
+    fn home(&self) -> PathBuf {
+        self.home.clone()
+    }
+
+    fn initialised(&self) -> bool {
+        self.initialised
+    }
+
+    async fn init(&self, init: Init) -> ApiResult<Identity> {
+        let identity = Identity {
+            member: init.name.clone(),
+            device: init.device.clone(),
+            device_id: "dev1ce".into(),
+            role: if init.circle.is_some() { "admin".into() } else { String::new() },
+            recipient: "age1x".into(),
+        };
+        self.inits.lock().unwrap().push(init);
+        Ok(identity)
+    }
+
+    async fn join(&self, join: Join, passphrase: Passphrase) -> ApiResult<Joined> {
+        let joined = joined(&join.name);
+        self.joins.lock().unwrap().push((join, passphrase));
+        Ok(joined)
+    }
+
+    async fn up(&self, _up: Up, _ready: Box<dyn FnOnce() + std::marker::Send>) -> ApiResult<()> {
+        Err(ApiError::new(ErrorCode::WrongPassphrase, "the passphrase is wrong").hint("try again in 2 s"))
+    }
+
+    async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {
+        Ok(settings(change))
+    }
+
+    async fn running(&self) -> ApiResult<Arc<dyn Service>> {
+        match &self.device {
+            Some(device) => Ok(device.clone()),
+            None => Err(ApiError::new(ErrorCode::NotRunning, "no device is running in this home").hint("`warren up`")),
+        }
+    }
+
+    async fn passing(&self) -> ApiResult<Arc<dyn Service>> {
+        Ok(self.passing.clone())
+    }
+}
+
+#[derive(Default)]
+pub struct FakeDevice {
+    pub asked: Mutex<Vec<Request>>,
+    pub hub: EventHub,
+    pub error: Option<ApiError>,
+}
+
+#[async_trait]
+impl Service for FakeDevice {
+    async fn call(&self, request: Request) -> ApiResult<Reply> {
+        self.asked.lock().unwrap().push(request.clone());
+        if let Some(error) = &self.error {
+            return Err(error.clone());
+        }
+        self.answer(request)
+    }
+
+    async fn events(&self) -> ApiResult<EventStream> {
+        Ok(self.hub.subscribe())
+    }
+}
+
+impl FakeDevice {
+    fn answer(&self, request: Request) -> ApiResult<Reply> {
+        let unknown = |name: &str| ApiError::new(ErrorCode::NotFound, format!("nobody is called {name:?}"));
+        Ok(match request {
+            Request::Status(_) => Reply::Status(status()),
+            Request::Lock(_) => Reply::Lock(Nothing {}),
+            Request::Unlock(_) => Reply::Unlock(Nothing {}),
+            Request::ChangePassphrase(_) => Reply::ChangePassphrase(Nothing {}),
+            Request::Settings(_) => Reply::Settings(settings(None)),
+            Request::SetSetting(change) => Reply::SetSetting(settings(Some(change))),
+            Request::Invite(invite) => Reply::Invite(Invitation {
+                id: "3kq7aaaabbbb".into(),
+                code: "acid-brave-coral-dune".into(),
+                link: "warren:join/abc".into(),
+                role: invite.role,
+                expires_at: NOW + i64::try_from(invite.expires_s).unwrap() * 1000,
+                uses: invite.uses,
+            }),
+            Request::Invitations(_) => Reply::Invitations(vec![invitation("open"), invitation("burned")]),
+            Request::RevokeInvitation(_) => Reply::RevokeInvitation(invitation("revoked")),
+            Request::Join(join) => Reply::Join(joined(&join.name)),
+            Request::Peers(_) => Reply::Peers(vec![peer("bo", "online"), peer(EVIL, "away")]),
+            Request::AddPeer(_) => Reply::AddPeer(peer("bo", "online")),
+            Request::VerifyPeer(_) => Reply::VerifyPeer(Peer { verified: true, ..peer("bo", "online") }),
+            Request::BlockPeer(who) if who.name != "bo" => return Err(unknown(&who.name)),
+            Request::BlockPeer(_) => Reply::BlockPeer(peer("bo", "blocked")),
+            Request::RemovePeer(_) => Reply::RemovePeer(Nothing {}),
+            Request::AcceptRule(rule) => {
+                Reply::AcceptRule(Peer { auto_accept: rule.auto_accept, ..peer("bo", "online") })
+            }
+            Request::Send(send) => self.send(&send)?,
+            Request::Transfers(query) => {
+                let mut all = vec![transfer("aaaa1111", "bo", TransferState::Running), offer()];
+                if query.ended {
+                    all.push(transfer("cccc3333", EVIL, TransferState::Failed));
+                }
+                all.retain(|transfer| query.id.as_ref().is_none_or(|id| transfer.id.starts_with(id.as_str())));
+                Reply::Transfers(all)
+            }
+            Request::PauseTransfer(by) => Reply::PauseTransfer(transfer(&by.id, "bo", TransferState::Paused)),
+            Request::LimitTransfer(_) => Reply::LimitTransfer(Nothing {}),
+            Request::AcceptOffer(by) => Reply::AcceptOffer(arrived(&by.id)),
+            Request::RejectOffer(by) => Reply::RejectOffer(transfer(&by.id, "bo", TransferState::Rejected)),
+            Request::CodeSend(_) => {
+                let transfer = transfer("dddd4444", "guest", TransferState::Done);
+                Reply::CodeSend(CodeOffer {
+                    code: "acid-brave-coral-dune".into(),
+                    link: "warren:take/abc".into(),
+                    addresses: vec!["192.0.2.1:4100".into()],
+                    transfer,
+                })
+            }
+            Request::CodeReceive(_) => Reply::CodeReceive(offer()),
+            Request::Decrypt(decrypt) if decrypt.passphrase.is_none() => {
+                return Err(ApiError::new(ErrorCode::PassphraseNeeded, "the file is sealed under a passphrase"));
+            }
+            Request::Decrypt(_) => Reply::Decrypt(Sealed { output: "/x/plain".into(), bytes: 5, readers: vec![] }),
+            Request::Encrypt(encrypt) => {
+                Reply::Encrypt(Sealed { output: "/x/plain.age".into(), bytes: 5, readers: encrypt.to })
+            }
+            Request::Log(_) => Reply::Log(vec![log_entry(1, "device.started"), log_entry(2, "transfer.done")]),
+            other => return Err(ApiError::new(ErrorCode::Internal, format!("the fake has no {}", other.name()))),
+        })
+    }
+
+    /// Starts a transfer to each receiver; `away` stays away, `no` says no, all others get it after one event.
+    fn send(&self, send: &Send) -> ApiResult<Reply> {
+        let mut transfers = Vec::new();
+        for (index, name) in send.to.iter().enumerate() {
+            let id = format!("eeee{index}");
+            transfers.push(match name.as_str() {
+                "away" => transfer(&id, name, TransferState::Queued),
+                "no" => transfer(&id, name, TransferState::Rejected),
+                "bo" | "cy" => {
+                    let done = transfer(&id, name, TransferState::Done);
+                    self.hub.send(Event::Transfer(Box::new(done)));
+                    transfer(&id, name, TransferState::Running)
+                }
+                _ => return Err(ApiError::new(ErrorCode::NotFound, format!("nobody is called {name:?}"))),
+            });
+        }
+        Ok(Reply::Send(Sent { transfers }))
+    }
+}
+
+fn status() -> Status {
+    Status {
+        version: "0.1.0".into(),
+        home: "/home/ada/warren".into(),
+        pid: 4711,
+        locked: false,
+        started_at: NOW - 3_700_000,
+        identity: Some(Identity {
+            member: "ada".into(),
+            device: "desk".into(),
+            device_id: "dev1ce".into(),
+            role: "admin".into(),
+            recipient: "age1x".into(),
+        }),
+        circle: Some(Circle {
+            name: "family".into(),
+            id: "c1rcle".into(),
+            safety_words: "able baker charlie dog easy fox".into(),
+            members: 3,
+            certificate_ends_at: NOW + 86_400_000 * 300,
+        }),
+        addresses: vec!["192.0.2.1:4100".into(), "[2001:db8::1]:4100".into()],
+        peers_online: 1,
+        transfers_active: 1,
+        offers_waiting: 1,
+    }
+}
+
+fn settings(change: Option<SetSetting>) -> Settings {
+    let value = match change {
+        Some(change) if change.key == "received_dir" => change.value,
+        _ => "received".into(),
+    };
+    Settings {
+        entries: vec![
+            Setting { key: "received_dir".into(), value, help: "Folder where received files land.".into() },
+            Setting { key: "port".into(), value: "0".into(), help: "Port for other devices.".into() },
+        ],
+    }
+}
+
+fn invitation(state: &str) -> InvitationInfo {
+    InvitationInfo {
+        id: "3kq7aaaabbbb".into(),
+        role: "editor".into(),
+        state: state.into(),
+        created_at: NOW - 60_000,
+        expires_at: NOW + 3_540_000,
+        uses_left: 1,
+        joined: vec![],
+    }
+}
+
+fn joined(name: &str) -> Joined {
+    Joined {
+        circle: "family".into(),
+        circle_id: "c1rcle".into(),
+        name: name.into(),
+        role: "editor".into(),
+        inviter: "ada".into(),
+        safety_words: "able baker charlie dog easy fox".into(),
+    }
+}
+
+pub fn peer(name: &str, state: &str) -> Peer {
+    let online = state == "online";
+    Peer {
+        name: name.into(),
+        member: name.into(),
+        device: "laptop".into(),
+        device_id: "bbbbccccdddd".into(),
+        role: "editor".into(),
+        state: state.into(),
+        path: online.then(|| "direct".into()),
+        bulk: online.then(|| "tcp".into()),
+        address: Some("192.0.2.7:4100".into()),
+        rtt_us: online.then_some(420),
+        last_seen: Some(NOW - 7_200_000),
+        verified: false,
+        safety_words: "words to compare by voice now".into(),
+        key_agreement: online.then(|| "X25519MLKEM768".into()),
+        auto_accept: None,
+        certificate_ends_at: NOW + 86_400_000,
+    }
+}
+
+pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
+    let done = state == TransferState::Done;
+    let problem = match state {
+        TransferState::Failed => Some("their disk is full".to_owned()),
+        TransferState::Rejected => Some("they said no".to_owned()),
+        _ => None,
+    };
+    Transfer {
+        id: id.into(),
+        direction: "out".into(),
+        peer: peer.into(),
+        device_id: "bbbbccccdddd".into(),
+        state,
+        names: vec!["Photos".into()],
+        text: None,
+        files_total: 40,
+        files_done: if done { 40 } else { 10 },
+        bytes_total: 10 << 20,
+        bytes_done: if done { 10 << 20 } else { 3 << 20 },
+        bytes_wire: 10 << 20,
+        scanned: true,
+        rate: 2 << 20,
+        eta_s: Some(4),
+        rate_limit: None,
+        lane: Some("tcp".into()),
+        created_at: NOW - 5_000,
+        ended_at: state.is_final().then_some(NOW),
+        problem_code: (state == TransferState::Failed).then_some(ErrorCode::DiskFull),
+        problem,
+        warnings: vec![],
+        landed: vec![],
+        receipt: done.then(|| "abcd".into()),
+    }
+}
+
+fn offer() -> Transfer {
+    Transfer {
+        direction: "in".into(),
+        names: vec![EVIL.into()],
+        text: Some("look\n\u{1b}]0;pwned\u{7}at this".into()),
+        ..transfer("bbbb2222", "bo", TransferState::Offered)
+    }
+}
+
+fn arrived(id: &str) -> Transfer {
+    Transfer {
+        direction: "in".into(),
+        landed: vec![format!("/home/ada/received/{EVIL}")],
+        warnings: vec![format!("{EVIL}: changed while it was sent")],
+        ..transfer(id, "bo", TransferState::Done)
+    }
+}
+
+fn log_entry(seq: u64, event: &str) -> LogEntry {
+    LogEntry {
+        seq,
+        time: NOW + i64::try_from(seq).unwrap() * 1000,
+        event: event.into(),
+        outcome: "ok".into(),
+        peer: Some(EVIL.into()),
+        details: [("files".to_owned(), EVIL.to_owned())].into(),
+    }
+}

@@ -1,0 +1,45 @@
+//! The help is the manual: every command's is kept, so that each change of it is seen.
+
+use crate::fake::FakeHost;
+use crate::stage::Stage;
+
+const COMMANDS: &[&str] = &[
+    "",
+    "init",
+    "up",
+    "down",
+    "status",
+    "lock",
+    "unlock",
+    "passphrase",
+    "config",
+    "invite",
+    "invites",
+    "join",
+    "peers",
+    "peers rule",
+    "cert",
+    "send",
+    "receive",
+    "inbox",
+    "transfers",
+    "encrypt",
+    "decrypt",
+    "log",
+    "demo",
+    "service",
+    "completions",
+    "man",
+    "version",
+];
+
+#[tokio::test]
+async fn help_of_every_command() {
+    let mut stage = Stage::with(FakeHost::empty());
+    for command in COMMANDS {
+        let ran = stage.run(format!("{command} --help").trim()).await;
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
+        assert!(ran.out.lines().all(|line| line.chars().count() <= 130), "{command} has long lines");
+    }
+    stage.golden("help");
+}

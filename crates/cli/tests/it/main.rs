@@ -1,0 +1,9 @@
+//! The command line against a fake device: golden transcripts, exit codes, help, JSON, and what must never reach a
+//! terminal. `WARREN_BLESS=1 cargo test -p warren-cli` writes the transcripts anew; look at the difference.
+#![allow(clippy::unwrap_used)]
+
+mod errors;
+mod fake;
+mod help;
+mod stage;
+mod transcripts;

@@ -1,0 +1,231 @@
+//! What people and scripts see.
+
+use std::io::Read;
+
+use api::Request;
+use api::types::*;
+
+use crate::fake::FakeHost;
+use crate::stage::Stage;
+
+/// Requests that reached the running device.
+fn asked(stage: &Stage) -> Vec<Request> {
+    stage.host.device.as_ref().unwrap().asked.lock().unwrap().clone()
+}
+
+#[tokio::test]
+async fn looking() {
+    let mut stage = Stage::new();
+    for line in [
+        "status",
+        "peers",
+        "peers show bo",
+        "invites",
+        "transfers",
+        "transfers --all",
+        "transfers show aaaa",
+        "inbox",
+        "log",
+        "config",
+        "config port",
+        "version",
+    ] {
+        stage.run(line).await;
+    }
+    stage.golden("looking");
+}
+
+#[tokio::test]
+async fn looking_as_json() {
+    let mut stage = Stage::new();
+    for line in [
+        "status --json",
+        "peers --json",
+        "invites --json",
+        "transfers --all --json",
+        "inbox --json",
+        "log --json",
+        "config --json",
+        "config port --json",
+        "version --json",
+    ] {
+        let ran = stage.run(line).await;
+        assert_eq!(ran.out.lines().count(), 1, "{line}");
+        let _: serde_json::Value = serde_json::from_str(&ran.out).unwrap();
+    }
+    stage.golden("looking-json");
+}
+
+#[tokio::test]
+async fn doing() {
+    let mut stage = Stage::new();
+    for line in [
+        "invite --role reader --expires 2h --uses 3",
+        "invite --json",
+        "invite --revoke 3kq7",
+        "peers add 192.0.2.7:4100",
+        "peers rule bo --auto-accept 2GiB",
+        "peers block bo",
+        "peers remove bo --yes",
+        "peers verify bo --yes",
+        "transfers pause aaaa",
+        "transfers limit 5M/s",
+        "transfers limit off --json",
+        "inbox accept --all",
+        "inbox reject bbbb2222",
+        "config received_dir /srv/in",
+        "lock",
+    ] {
+        let ran = stage.run(line).await;
+        assert_eq!(ran.code, 0, "{line}: {}", ran.err);
+    }
+    stage.golden("doing");
+    let rule = asked(&stage).into_iter().find_map(|request| match request {
+        Request::AcceptRule(rule) => Some(rule),
+        _ => None,
+    });
+    assert_eq!(rule, Some(AcceptRule { name: "bo".into(), auto_accept: Some(2 << 30) }));
+}
+
+#[tokio::test]
+async fn founding_and_joining() {
+    let mut stage = Stage::with(FakeHost::empty());
+    stage.somebody_there = true;
+    stage.answers = vec!["four good random words", "four good random words"];
+    stage.run("init --name ada --circle family").await;
+    stage.answers = vec!["pass", "other"];
+    stage.run("init --name ada").await;
+    stage.somebody_there = false;
+    stage.run("init --name ada").await;
+    stage.passphrase = Some("from the environment");
+    stage.run("join acid brave coral dune --name bo --at 192.0.2.1:4100").await;
+    stage.golden("founding");
+    let inits = stage.host.inits.lock().unwrap();
+    assert_eq!(inits.len(), 1);
+    assert_eq!(inits[0].device, "desk");
+    assert_eq!(inits[0].passphrase.0, "four good random words");
+    let joins = stage.host.joins.lock().unwrap();
+    assert_eq!(joins[0].0.invitation, "acid-brave-coral-dune");
+    assert_eq!(joins[0].1.0, "from the environment");
+}
+
+#[tokio::test]
+async fn sending() {
+    let mut stage = Stage::new();
+    let path = env!("CARGO_MANIFEST_DIR");
+    for line in [
+        "send|--text|hi|--to|bo,cy".to_owned(),
+        "send|--text|hi|--to|bo|--json".to_owned(),
+        "send|--text|hi|--to|bo,no".to_owned(),
+        "send|--text|hi|--to|no".to_owned(),
+        "send|--text|hi|--to|away|--patience|0s".to_owned(),
+        "send|--text|hi|--to|away|--no-wait".to_owned(),
+        "send|--text|hi|--to|boo".to_owned(),
+        "send --to bo".to_owned(),
+        "send /no/such/file --to bo".to_owned(),
+        "send|--text|hi".to_owned(),
+        "send|--text|hi|--no-wait".to_owned(),
+    ] {
+        stage.run(&line).await;
+    }
+    stage.golden("sending");
+    stage.run(&format!("send|{path}/src|--to|bo|--limit|5M")).await;
+    let Some(Request::Send(send)) = asked(&stage).pop() else { panic!("no send") };
+    assert_eq!(send.paths, [format!("{path}/src")]);
+    assert_eq!(send.rate_limit, Some(5_000_000));
+}
+
+#[tokio::test]
+async fn a_path_of_bytes_is_sent_as_bytes() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(std::ffi::OsStr::from_bytes(b"not \xff utf-8"));
+    std::fs::write(&path, "x").unwrap();
+    let stage = Stage::new();
+    let args = ["warren".into(), "send".into(), path.clone().into_os_string(), "--to".into(), "bo".into()];
+    let host = stage.host.clone();
+    let code = warren_cli::run_on(warren_cli::Terminal::of_process(), args.into_iter(), move |_| Ok(host)).await;
+    assert_eq!(code, 0);
+    let Some(Request::Send(send)) = asked(&stage).pop() else { panic!("no send") };
+    assert!(send.paths.is_empty());
+    let raw = data_encoding::BASE64URL_NOPAD.decode(send.paths_raw[0].as_bytes()).unwrap();
+    assert_eq!(raw, path.as_os_str().as_bytes());
+}
+
+#[tokio::test]
+async fn standard_input_is_kept_for_the_device() {
+    let dir = tempfile::tempdir().unwrap();
+    let host = FakeHost { home: dir.path().join("home"), ..FakeHost::running() };
+    let mut stage = Stage::with(host);
+    stage.stdin = b"from a pipe";
+    let ran = stage.run("send - --name notes.txt --to bo").await;
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let Some(Request::Send(send)) = asked(&stage).pop() else { panic!("no send") };
+    assert_eq!((send.spooled, send.rename.as_deref()), (true, Some("notes.txt")));
+    let mut kept = String::new();
+    std::fs::File::open(&send.paths[0]).unwrap().read_to_string(&mut kept).unwrap();
+    assert_eq!(kept, "from a pipe");
+
+    stage.run("send - --to nobody").await;
+    assert_eq!(std::fs::read_dir(dir.path().join("home/spool")).unwrap().count(), 1, "a refused send leaves nothing");
+}
+
+#[tokio::test]
+async fn receiving() {
+    let mut stage = Stage::new();
+    stage.run("receive").await;
+    stage.run("receive acid-brave-coral-dune").await;
+    stage.run("receive --yes --once").await;
+    stage.run("receive acid brave coral dune --yes").await;
+    stage.somebody_there = true;
+    stage.answers = vec!["n"];
+    stage.run("receive acid-brave-coral-dune").await;
+    stage.answers = vec!["y"];
+    stage.run("receive acid-brave-coral-dune --json").await;
+    stage.answers = vec!["no"];
+    stage.run("receive --once").await;
+    stage.golden("receiving");
+}
+
+#[tokio::test]
+async fn sealing_files() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("plain");
+    std::fs::write(&file, "hello").unwrap();
+    let file = file.to_str().unwrap();
+    let mut stage = Stage::with(FakeHost::stopped());
+    stage.passphrase = Some("secret");
+    assert_eq!(stage.run(&format!("encrypt {file}")).await.code, 0);
+    assert_eq!(stage.run(&format!("encrypt {file} --to bo")).await.code, 7);
+    assert_eq!(stage.run(&format!("decrypt {file}")).await.code, 2);
+    assert_eq!(stage.run(&format!("decrypt {file} -o {file}.out")).await.code, 0);
+    let asked = stage.host.passing.asked.lock().unwrap();
+    assert!(matches!(&asked[0], Request::Encrypt(e) if e.output == format!("{file}.age") && e.passphrase.is_some()));
+    assert!(matches!(&asked[1], Request::Decrypt(d) if d.passphrase.is_none()));
+    assert!(matches!(&asked[2], Request::Decrypt(d) if d.passphrase.is_some()));
+}
+
+#[tokio::test]
+async fn man_pages_and_completions_are_complete() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut stage = Stage::with(FakeHost::empty());
+    assert_eq!(stage.run(&format!("man {}", dir.path().display())).await.code, 0);
+    for name in ["warren.1", "warren-send.1", "warren-peers.1"] {
+        let page = std::fs::read_to_string(dir.path().join(name)).unwrap();
+        assert!(page.contains(".TH") && page.contains("EXTRA"), "{name}");
+    }
+    for shell in ["bash", "zsh", "fish"] {
+        let ran = stage.run(&format!("completions {shell}")).await;
+        assert!(ran.out.contains("transfers"), "{shell}");
+    }
+}
+
+#[tokio::test]
+async fn unit_runs_this_home() {
+    let mut stage = Stage::with(FakeHost::stopped());
+    let ran = stage.run("service").await;
+    assert!(ran.out.contains("--home \"/home/ada/warren\" up --locked"), "{}", ran.out);
+    let ran = stage.run("service --passphrase-file /etc/secret%1 --json").await;
+    assert!(ran.out.contains("--passphrase-file \\\"/etc/secret%%1\\\" up\\n"), "{}", ran.out);
+    assert_eq!(stage.run("service --name ../../evil").await.code, 2);
+}

@@ -1,0 +1,72 @@
+//! Opening and re-locking the keystore: the one way from a passphrase to keys. Blocking (Argon2id takes its time).
+
+use api::{ApiError, ApiResult, ErrorCode};
+use seal::vault::{self, Cost, VaultError};
+use seal::{Keyring, Passphrase};
+use store::keystore::{self, Attempts};
+use store::home::Home;
+
+use crate::clock;
+use crate::errors::io_error;
+
+/// Keys, and how many wrong passphrases came before the right one.
+pub(crate) struct Opened {
+    /// The keys.
+    pub keyring: Keyring,
+    /// Wrong passphrases since the last right one.
+    pub failures: u32,
+}
+
+/// Opens the keystore. Wrong passphrases cost growing waits, over restarts as well.
+pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
+    let attempts = Attempts::load(home).map_err(|e| io_error("read the record of failed logins", &e))?;
+    let wait = attempts.wait(clock::now());
+    if !wait.is_zero() {
+        let message = format!("{} wrong passphrases in a row", attempts.failures);
+        return Err(ApiError::new(ErrorCode::WrongPassphrase, message).hint(format!("try again in {} s", wait.as_secs() + 1)));
+    }
+    let sealed = keystore::load(home).map_err(|e| io_error("read the keystore", &e))?;
+    match vault::unlock(&sealed, passphrase) {
+        Ok(secrets) => {
+            let keyring = Keyring::from_bytes(&secrets).map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+            Attempts::succeed(home).map_err(|e| io_error("clear the record of failed logins", &e))?;
+            Ok(Opened { keyring, failures: attempts.failures })
+        }
+        Err(VaultError::WrongPassphrase) => {
+            let attempts = Attempts::fail(home, clock::now()).map_err(|e| io_error("note the failed login", &e))?;
+            let wait = attempts.wait(clock::now());
+            let error = ApiError::new(ErrorCode::WrongPassphrase, "wrong passphrase");
+            Err(if wait.is_zero() { error } else { error.hint(format!("the next try is possible in {} s", wait.as_secs() + 1)) })
+        }
+        Err(error) => Err(ApiError::new(ErrorCode::Damaged, format!("the keystore cannot be opened: {error}"))
+            .hint("put back a copy of the file `keystore` from a backup of this home")),
+    }
+}
+
+/// Stores the keys of a new device.
+pub(crate) fn create(home: &Home, keyring: &Keyring, passphrase: &Passphrase) -> ApiResult<()> {
+    keystore::create(home, &lock(keyring, passphrase)?).map_err(|e| io_error("write the keystore", &e))
+}
+
+/// Seals the keys under another passphrase. The old one must be right.
+pub(crate) fn change(home: &Home, old: &Passphrase, new: &Passphrase) -> ApiResult<()> {
+    let opened = open(home, old)?;
+    keystore::replace(home, &lock(&opened.keyring, new)?).map_err(|e| io_error("write the keystore", &e))
+}
+
+/// Shortest passphrase that is taken, in characters.
+const MIN_PASSPHRASE: usize = 8;
+
+/// Refuses passphrases that protect nothing.
+pub(crate) fn check_new(passphrase: &Passphrase) -> ApiResult<()> {
+    if passphrase.expose().chars().count() < MIN_PASSPHRASE {
+        let message = format!("a passphrase needs at least {MIN_PASSPHRASE} characters");
+        return Err(ApiError::new(ErrorCode::BadRequest, message).hint("four or five random words are easy to remember and hard to guess"));
+    }
+    Ok(())
+}
+
+fn lock(keyring: &Keyring, passphrase: &Passphrase) -> ApiResult<Vec<u8>> {
+    check_new(passphrase)?;
+    vault::lock(&keyring.to_bytes(), passphrase, Cost::DEFAULT).map_err(|e| ApiError::new(ErrorCode::Internal, format!("the keystore could not be sealed: {e}")))
+}

@@ -1,0 +1,112 @@
+//! Every call of the API, and who answers it.
+
+use std::path::Path;
+
+use api::types::{Nothing, SetSetting, Settings as ApiSettings};
+use api::{ApiError, ApiResult, ErrorCode, Reply, Request};
+use logic::audit::Event;
+
+use crate::device::Device;
+use crate::errors::{blocking, database};
+use crate::running::Running;
+use crate::{configuration, files, sending};
+
+/// Answers one call.
+pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply> {
+    Ok(match request {
+        Request::Status(_) => Reply::Status(device.status().await?),
+        Request::Lock(_) => {
+            device.lock().await?;
+            Reply::Lock(Nothing {})
+        }
+        Request::Unlock(request) => {
+            device.unlock(&request.passphrase).await?;
+            Reply::Unlock(Nothing {})
+        }
+        Request::ChangePassphrase(request) => {
+            device.change_passphrase(&request.old, &request.new).await?;
+            Reply::ChangePassphrase(Nothing {})
+        }
+        Request::Shutdown(_) => {
+            device.ask_to_stop();
+            Reply::Shutdown(Nothing {})
+        }
+        Request::Settings(_) => Reply::Settings(settings(device, None).await?),
+        Request::SetSetting(change) => Reply::SetSetting(settings(device, Some(change)).await?),
+        other => return unlocked(&*device.running().await?, other).await,
+    })
+}
+
+/// Calls that need the keys.
+async fn unlocked(running: &Running, request: Request) -> ApiResult<Reply> {
+    Ok(match request {
+        Request::Invite(request) => Reply::Invite(running.invite(&request)?),
+        Request::Invitations(_) => Reply::Invitations(running.invitations()),
+        Request::RevokeInvitation(request) => Reply::RevokeInvitation(running.revoke_invitation(&request.id)?),
+        Request::Join(request) => Reply::Join(running.join(request).await?),
+        Request::Peers(_) => Reply::Peers(running.peers()?),
+        Request::AddPeer(request) => Reply::AddPeer(running.add_peer(&request).await?),
+        Request::VerifyPeer(request) => Reply::VerifyPeer(running.verify(&request)?),
+        Request::BlockPeer(request) => Reply::BlockPeer(running.block(&request, true)?),
+        Request::UnblockPeer(request) => Reply::UnblockPeer(running.block(&request, false)?),
+        Request::RemovePeer(request) => {
+            running.remove(&request)?;
+            Reply::RemovePeer(Nothing {})
+        }
+        Request::RenamePeer(request) => Reply::RenamePeer(running.rename(&request)?),
+        Request::AcceptRule(request) => Reply::AcceptRule(running.accept_rule(&request)?),
+        Request::Certificates(request) => Reply::Certificates(running.certificates(&request)?),
+        Request::VerifyCertificate(request) => Reply::VerifyCertificate(running.verify_certificate(&request)?),
+        Request::Encrypt(request) => {
+            let readers = running.readers(&request)?;
+            let (path, to) = (request.input.clone(), (!request.to.is_empty()).then(|| request.to.join(", ")));
+            let sealed = blocking(move || files::seal_file(&request, readers)).await?;
+            running.journal.note(Event::FileEncrypted { path, to });
+            Reply::Encrypt(sealed)
+        }
+        Request::Decrypt(request) => {
+            let (path, identity) = (request.input.clone(), running.keyring.seal.clone());
+            let sealed = blocking(move || files::open_file(&request, Some(identity))).await?;
+            running.journal.note(Event::FileDecrypted { path });
+            Reply::Decrypt(sealed)
+        }
+        Request::Log(query) => {
+            let journal = running.journal.clone();
+            Reply::Log(blocking(move || journal.entries(&query).map_err(database)).await?)
+        }
+        Request::CodeSend(_) | Request::CodeReceive(_) => {
+            return Err(ApiError::new(ErrorCode::BadRequest, "one-time codes are served by a passing device, not by this one"));
+        }
+        about_transfers => return transfers(running, about_transfers).await,
+    })
+}
+
+/// Calls about transfers.
+async fn transfers(running: &Running, request: Request) -> ApiResult<Reply> {
+    let transfers = &running.transfers;
+    Ok(match request {
+        Request::Send(request) => Reply::Send(running.send(request).await?),
+        Request::Transfers(query) => Reply::Transfers(sending::list(transfers, &query)?),
+        Request::PauseTransfer(request) => Reply::PauseTransfer(transfers.pause(&request.id)?),
+        Request::ResumeTransfer(request) => Reply::ResumeTransfer(transfers.resume(&request.id)?),
+        Request::CancelTransfer(request) => Reply::CancelTransfer(transfers.cancel(&request.id)?),
+        Request::LimitTransfer(request) => {
+            transfers.limit(request.id.as_deref(), request.rate_limit)?;
+            Reply::LimitTransfer(Nothing {})
+        }
+        Request::AcceptOffer(request) => Reply::AcceptOffer(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?),
+        Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id)?),
+        _ => return Err(ApiError::new(ErrorCode::BadRequest, "this device does not know that call").hint("is the running device older than this command? `warren down`, then `warren up`")),
+    })
+}
+
+/// Lists the settings after changing one if `change` says so; a running device takes on what it can at once.
+async fn settings(device: &Device, change: Option<SetSetting>) -> ApiResult<ApiSettings> {
+    let (home, changed) = (device.home.clone(), change.clone());
+    let settings = blocking(move || configuration::change(&home, changed)).await?;
+    if let (Some(change), Ok(running)) = (change, device.running().await) {
+        running.take_settings(&settings);
+        running.journal.note(Event::SettingChanged { value: settings.get(&change.key).unwrap_or_default(), key: change.key });
+    }
+    Ok(configuration::shown(&settings))
+}

@@ -1,0 +1,136 @@
+//! The device: locked or running. Everything that the API can ask comes here first.
+
+use std::sync::Arc;
+
+use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Status};
+use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Reply, Request, Service};
+use async_trait::async_trait;
+use logic::audit::Event;
+use seal::{Passphrase, Timestamp};
+use store::home::Home;
+use tokio::sync::{Mutex, RwLock};
+use tokio_util::sync::CancellationToken;
+
+use crate::errors::blocking;
+use crate::running::Running;
+use crate::{access, calls, clock};
+
+/// A device in its home. Locked at first.
+pub(crate) struct Device {
+    pub(crate) home: Arc<Home>,
+    hub: EventHub,
+    started_at: Timestamp,
+    /// Port that the command line named.
+    port: Option<u16>,
+    running: RwLock<Option<Arc<Running>>>,
+    /// Held while the device is being locked or unlocked.
+    turning: Mutex<()>,
+    stop: CancellationToken,
+}
+
+impl Device {
+    pub(crate) fn new(home: Home, port: Option<u16>) -> Arc<Self> {
+        Arc::new(Self {
+            home: Arc::new(home),
+            hub: EventHub::default(),
+            started_at: clock::now(),
+            port,
+            running: RwLock::new(None),
+            turning: Mutex::new(()),
+            stop: CancellationToken::new(),
+        })
+    }
+
+    /// Ends when somebody asked the device to stop.
+    pub(crate) async fn stopped(&self) {
+        self.stop.cancelled().await;
+    }
+
+    /// Asks the device to stop.
+    pub(crate) fn ask_to_stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// What runs while the device is unlocked.
+    pub(crate) async fn running(&self) -> ApiResult<Arc<Running>> {
+        self.running.read().await.clone().ok_or_else(|| ApiError::new(ErrorCode::Locked, "the device is locked").hint("`warren unlock` opens it"))
+    }
+
+    /// Opens the keystore and starts everything.
+    pub(crate) async fn unlock(&self, passphrase: &TypedPassphrase) -> ApiResult<()> {
+        let _turning = self.turning.lock().await;
+        if self.running.read().await.is_some() {
+            return Ok(());
+        }
+        let (home, passphrase) = (self.home.clone(), Passphrase::new(passphrase.0.clone()));
+        let opened = blocking(move || access::open(&home, &passphrase)).await?;
+        let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
+        if opened.failures > 0 {
+            running.journal.note(Event::LoginFailed { failures: opened.failures, wait_s: store::keystore::delay(opened.failures).as_secs() });
+        }
+        running.journal.note(Event::DeviceUnlocked {});
+        *self.running.write().await = Some(running);
+        self.hub.send(ApiEvent::Lock { locked: false });
+        Ok(())
+    }
+
+    /// Starts again from the same keys after the circle has come into being.
+    pub(crate) async fn lock(&self) -> ApiResult<()> {
+        let _turning = self.turning.lock().await;
+        if let Some(running) = self.running.write().await.take() {
+            running.stop(Event::DeviceLocked {}).await;
+            self.hub.send(ApiEvent::Lock { locked: true });
+        }
+        Ok(())
+    }
+
+    /// Stops everything in good order, for the end of the process.
+    pub(crate) async fn close(&self) {
+        let _turning = self.turning.lock().await;
+        if let Some(running) = self.running.write().await.take() {
+            running.stop(Event::DeviceStopped {}).await;
+        }
+    }
+
+    pub(crate) async fn change_passphrase(&self, old: &TypedPassphrase, new: &TypedPassphrase) -> ApiResult<()> {
+        let _turning = self.turning.lock().await;
+        let (home, old, new) = (self.home.clone(), Passphrase::new(old.0.clone()), Passphrase::new(new.0.clone()));
+        blocking(move || access::change(&home, &old, &new)).await?;
+        if let Some(running) = &*self.running.read().await {
+            running.journal.note(Event::PassphraseChanged {});
+        }
+        Ok(())
+    }
+
+    pub(crate) async fn status(&self) -> ApiResult<Status> {
+        let running = self.running.read().await.clone();
+        let mut status = Status {
+            version: env!("CARGO_PKG_VERSION").into(),
+            home: self.home.path().display().to_string(),
+            pid: std::process::id(),
+            locked: running.is_none(),
+            started_at: self.started_at.0,
+            identity: None,
+            circle: None,
+            addresses: Vec::new(),
+            peers_online: 0,
+            transfers_active: 0,
+            offers_waiting: 0,
+        };
+        if let Some(running) = running {
+            running.describe(&mut status)?;
+        }
+        Ok(status)
+    }
+}
+
+#[async_trait]
+impl Service for Device {
+    async fn call(&self, request: Request) -> ApiResult<Reply> {
+        calls::answer(self, request).await
+    }
+
+    async fn events(&self) -> ApiResult<EventStream> {
+        Ok(self.hub.subscribe())
+    }
+}

@@ -1,0 +1,261 @@
+//! Making and running devices in this process, for the command line ([`api::Host`]).
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use api::server::Socket;
+use api::types::{Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
+use api::{ApiError, ApiResult, Client, ErrorCode, EventHub, Init, Service, Up};
+use async_trait::async_trait;
+use logic::audit::{Event, Who};
+use seal::{Keyring, Passphrase, RootKey};
+use store::database::Database;
+use store::home::{Home, HomeError, HomeLock};
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::circle::Circle;
+use crate::device::Device;
+use crate::errors::{blocking, database, internal, io_error};
+use crate::journal::Journal;
+use crate::passing::{Handle, Passing};
+use crate::{access, configuration, joining};
+
+/// Name of the API's socket in the home's run folder.
+const SOCKET: &str = "api.sock";
+
+/// One home, with or without a device in it.
+#[derive(Debug, Clone)]
+pub struct NodeHost {
+    path: PathBuf,
+}
+
+impl NodeHost {
+    /// The home at `path`, or the default one.
+    ///
+    /// # Errors
+    /// No path was given and the system does not say where homes belong.
+    pub fn new(path: Option<PathBuf>) -> ApiResult<Self> {
+        let path = store::home::default_path(path.map(PathBuf::into_os_string)).map_err(home_error)?;
+        let path = std::path::absolute(&path).map_err(|e| io_error("find the home", &e))?;
+        Ok(Self { path })
+    }
+
+    fn open(&self) -> ApiResult<Home> {
+        Home::open(&self.path).map_err(home_error)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.path.join("run").join(SOCKET)
+    }
+
+    /// Makes the home with its keystore. Whatever was made is removed again if `then` fails.
+    async fn make<T>(&self, keyring: Keyring, passphrase: &TypedPassphrase, then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>) -> ApiResult<T>) -> ApiResult<T> {
+        let passphrase = Passphrase::new(passphrase.0.clone());
+        access::check_new(&passphrase)?;
+        let existed = self.path.exists();
+        let home = Arc::new(Home::create(&self.path).map_err(home_error)?);
+        let _lock = home.lock().map_err(home_error)?;
+        let keyring = Arc::new(keyring);
+        let made = {
+            let (home, keyring) = (home.clone(), keyring.clone());
+            blocking(move || access::create(&home, &keyring, &passphrase)).await
+        };
+        let done = match made {
+            Ok(()) => then(home.clone(), keyring).await,
+            Err(error) => Err(error),
+        };
+        if done.is_err() {
+            self.unmake(&home, existed);
+        }
+        done
+    }
+
+    /// Removes what a device that did not come to be has left.
+    fn unmake(&self, home: &Home, existed: bool) {
+        let database = home.database();
+        let beside = |suffix: &str| {
+            let mut path = database.clone().into_os_string();
+            path.push(suffix);
+            PathBuf::from(path)
+        };
+        for path in [home.keystore(), database.clone(), beside("-wal"), beside("-shm")] {
+            if let Err(error) = std::fs::remove_file(&path)
+                && error.kind() != std::io::ErrorKind::NotFound
+            {
+                tracing::warn!(path = %path.display(), %error, "could not be removed");
+            }
+        }
+        if !existed {
+            // Only what this command has made is in it.
+            let _ = std::fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+/// Database, journal and circle of a home, without a network.
+fn rooms(home: &Home, keyring: &Arc<Keyring>) -> ApiResult<(Journal, Circle)> {
+    let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
+    let journal = Journal::open(&db, EventHub::default(), configuration::load(home)?.log_keep).map_err(database)?;
+    Ok((journal, Circle::open(&db, keyring.clone())?))
+}
+
+/// Checks names before anything is made.
+fn check_names(names: &[(&str, &str)]) -> ApiResult<()> {
+    for (what, name) in names {
+        seal::pki::valid_name(name).map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} cannot be the {what}: {e}")))?;
+    }
+    Ok(())
+}
+
+#[async_trait]
+impl api::Host for NodeHost {
+    fn home(&self) -> PathBuf {
+        self.path.clone()
+    }
+
+    fn initialised(&self) -> bool {
+        self.path.join("keystore").exists()
+    }
+
+    async fn init(&self, init: Init) -> ApiResult<Identity> {
+        check_names(&[("member's name", &init.name), ("device's name", &init.device)])?;
+        if let Some(circle) = &init.circle {
+            check_names(&[("circle's name", circle)])?;
+        }
+        let mut keyring = Keyring::generate();
+        keyring.root = init.circle.is_some().then(RootKey::generate);
+        let identity = Identity {
+            member: init.name.clone(),
+            device: init.device.clone(),
+            device_id: keyring.device.id().to_string(),
+            role: if init.circle.is_some() { "admin".into() } else { String::new() },
+            recipient: keyring.seal.recipient().to_string(),
+        };
+        self.make(keyring, &init.passphrase, async |home, keyring| {
+            blocking(move || {
+                let (journal, circle) = rooms(&home, &keyring)?;
+                if let Some(name) = &init.circle {
+                    circle.found(name, &init.name, &init.device)?;
+                    journal.note(Event::CircleFounded { circle: name.clone() });
+                }
+                journal.close();
+                Ok(())
+            })
+            .await
+        })
+        .await?;
+        Ok(identity)
+    }
+
+    async fn join(&self, join: Join, passphrase: TypedPassphrase) -> ApiResult<Joined> {
+        check_names(&[("member's name", &join.name), ("device's name", &join.device)])?;
+        joining::ticket(&join.invitation)?;
+        if !self.initialised() {
+            return self.make(Keyring::generate(), &passphrase, async |home, keyring| join_in(home, keyring, &join).await).await;
+        }
+        let home = Arc::new(self.open()?);
+        let _lock = home.lock().map_err(home_error)?;
+        let opened = {
+            let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0));
+            blocking(move || access::open(&home, &passphrase)).await?
+        };
+        join_in(home, Arc::new(opened.keyring), &join).await
+    }
+
+    async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
+        let home = self.open()?;
+        let _lock: HomeLock = home.lock().map_err(home_error)?;
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| io_error("listen for signals", &e))?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(|e| io_error("listen for signals", &e))?;
+        let device = Device::new(home, up.port);
+        if let Some(passphrase) = &up.passphrase {
+            device.unlock(passphrase).await?;
+        }
+        let socket = match Socket::bind(&self.socket()) {
+            Ok(socket) => socket,
+            Err(error) => {
+                device.close().await;
+                return Err(io_error("open the socket of the local API", &error));
+            }
+        };
+        ready();
+        let until = {
+            let device = device.clone();
+            async move {
+                tokio::select! {
+                    () = device.stopped() => {}
+                    _ = interrupt.recv() => {}
+                    _ = terminate.recv() => {}
+                }
+            }
+        };
+        socket.serve(device.clone(), until).await;
+        device.close().await;
+        Ok(())
+    }
+
+    async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {
+        let home = if self.initialised() || change.is_none() && self.path.exists() { self.open_any()? } else { Home::create(&self.path).map_err(home_error)? };
+        let settings = blocking(move || configuration::change(&home, change)).await?;
+        Ok(configuration::shown(&settings))
+    }
+
+    async fn running(&self) -> ApiResult<Arc<dyn Service>> {
+        let client = Client::new(self.socket());
+        client.check().await?;
+        Ok(Arc::new(client))
+    }
+
+    async fn passing(&self) -> ApiResult<Arc<dyn Service>> {
+        let lan_port = Home::open(&self.path).ok().and_then(|home| configuration::load(&home).ok()).map_or(net::lan::DEFAULT_PORT, |settings| settings.lan_port);
+        Ok(Arc::new(Handle(Passing::start(lan_port).await?)))
+    }
+}
+
+impl NodeHost {
+    /// The home, made ready for settings where there is no device yet.
+    fn open_any(&self) -> ApiResult<Home> {
+        match Home::open(&self.path) {
+            Err(HomeError::NotInitialised(_)) => Home::create(&self.path).map_err(home_error),
+            opened => opened.map_err(home_error),
+        }
+    }
+}
+
+/// Joins a circle with a home whose lock is held, and stores what that brought.
+async fn join_in(home: Arc<Home>, keyring: Arc<Keyring>, join: &Join) -> ApiResult<Joined> {
+    let settings = configuration::load(&home)?;
+    let (journal, circle) = {
+        let (home, keyring) = (home.clone(), keyring.clone());
+        blocking(move || rooms(&home, &keyring)).await?
+    };
+    if circle.snapshot().is_some() {
+        return Err(crate::circle::CircleError::HasCircle.into());
+    }
+    let network = crate::passing::open_network(&keyring.device).await?;
+    let joined = joining::join(&network, &keyring, join, settings.lan_port).await;
+    network.close().await;
+    let done = joined.and_then(|joined| {
+        circle.adopt(joined.roster.clone())?;
+        let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
+        journal.note(Event::CircleJoined { who, circle: joined.roster.circle_name().to_owned(), name: join.name.clone() });
+        Ok(joining::shown(&joined))
+    });
+    if let Err(error) = &done {
+        journal.note(Event::CircleJoinFailed { who: None, reason: error.message.clone() });
+    }
+    let closed = tokio::task::spawn_blocking(move || journal.close()).await;
+    closed.map_err(internal)?;
+    done
+}
+
+fn home_error(error: HomeError) -> ApiError {
+    let message = error.to_string();
+    match error {
+        HomeError::NotInitialised(_) => ApiError::new(ErrorCode::NotInitialised, message).hint("make one: `warren init --name NAME`, or join a circle: `warren join CODE --name NAME`"),
+        HomeError::AlreadyInitialised(_) => ApiError::new(ErrorCode::Exists, message).hint("use another home for another device: WARREN_HOME=DIR"),
+        HomeError::AlreadyRunning { .. } => ApiError::new(ErrorCode::AlreadyRunning, message).hint("`warren status` asks it; `warren down` stops it"),
+        HomeError::NotOurs(_) | HomeError::Nowhere => ApiError::new(ErrorCode::BadRequest, message).hint("choose a home of your own: WARREN_HOME=DIR"),
+        HomeError::Io { source, .. } => io_error("use the home", &source),
+    }
+}

@@ -1,0 +1,300 @@
+//! Everything that runs while the device is unlocked, put together and taken apart in order.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use api::types::{Circle as ApiCircle, Identity, Sent, Status};
+use api::{ApiError, ApiResult, ErrorCode, EventHub};
+use logic::audit::{Event, Who};
+use logic::roster::Standing;
+use net::{Incoming, Network};
+use seal::Keyring;
+use seal::words::safety_words;
+use store::database::{Database, Table};
+use store::home::Home;
+use store::settings::Settings;
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::book::Book;
+use crate::circle::Circle;
+use crate::configuration;
+use crate::desk::{self, Desk, VisitError};
+use crate::errors::{blocking, database, io_error};
+use crate::gate::Gate;
+use crate::joining;
+use crate::journal::Journal;
+use crate::lan::Voice;
+use crate::links::{self, Links};
+use crate::sending;
+use crate::transfers::Transfers;
+
+/// How often this device looks whether its own addresses have changed.
+const ADDRESS_EVERY: Duration = Duration::from_secs(5);
+/// Links and sightings that may wait for the links' loop.
+const QUEUE: usize = 64;
+
+/// See the module.
+pub(crate) struct Running {
+    pub(crate) home: Arc<Home>,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) journal: Journal,
+    pub(crate) hub: EventHub,
+    pub(crate) circle: Arc<Circle>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) desk: Arc<Desk>,
+    pub(crate) network: Network,
+    pub(crate) links: Arc<Links>,
+    pub(crate) transfers: Transfers,
+    settings: Arc<RwLock<Settings>>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+}
+
+impl Running {
+    /// Opens the database and the network, and starts all services.
+    pub(crate) async fn start(home: Arc<Home>, keyring: Keyring, hub: EventHub, port: Option<u16>) -> ApiResult<Arc<Self>> {
+        let keyring = Arc::new(keyring);
+        let settings = configuration::load(&home)?;
+        let opened = {
+            let (home, keyring, hub, keep) = (home.clone(), keyring.clone(), hub.clone(), settings.log_keep);
+            blocking(move || Rooms::open(&home, &keyring, hub, keep)).await?
+        };
+        let Rooms { database: db, journal, circle, book, desk, ports } = opened;
+        let last_port = ports.get(LAST_PORT).map_err(database)?.unwrap_or(0);
+        let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
+        let config = configuration::network(&settings, port, last_port);
+        let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
+            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")).hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
+        })?;
+        ports.put(LAST_PORT, &network.port()).map_err(database)?;
+        let settings = Arc::new(RwLock::new(settings));
+        let ground = crate::ground::Ground::new(circle.clone(), book.clone(), keyring.clone(), journal.clone(), settings.clone(), home.path().to_owned());
+        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db)).map_err(|e| io_error("read the stored transfers", &e))?;
+        let links = Links::new(links::Parts {
+            circle: circle.clone(),
+            book: book.clone(),
+            journal: journal.clone(),
+            hub: hub.clone(),
+            network: network.clone(),
+            transfers: transfers.clone(),
+        });
+        journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
+        let running = Arc::new(Self {
+            home,
+            keyring,
+            journal,
+            hub,
+            circle,
+            book,
+            desk,
+            network,
+            links,
+            transfers,
+            settings,
+            tasks: TaskTracker::new(),
+            stop: CancellationToken::new(),
+        });
+        running.serve(incoming);
+        Ok(running)
+    }
+
+    /// Starts the tasks.
+    fn serve(self: &Arc<Self>, incoming: mpsc::Receiver<Incoming>) {
+        let (members, links) = mpsc::channel(QUEUE);
+        let (seen, sightings) = mpsc::channel(QUEUE);
+        self.spawn(self.links.clone().run(links, sightings));
+        self.spawn(self.clone().admit(incoming, members));
+        self.spawn(self.clone().watch_addresses());
+        self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
+        let settings = self.settings();
+        if settings.lan {
+            let voice = Voice { device: self.circle.device(), port: self.network.port(), circle: Some(self.circle.clone()), desk: self.desk.clone() };
+            self.spawn(crate::lan::run(settings.lan_port, voice, seen));
+        }
+    }
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.clone();
+        self.tasks.spawn(async move {
+            stop.run_until_cancelled(task).await;
+        });
+    }
+
+    /// Members' links go to the links, strangers to the desk.
+    async fn admit(self: Arc<Self>, mut incoming: mpsc::Receiver<Incoming>, members: mpsc::Sender<net::Link>) {
+        while let Some(link) = incoming.recv().await {
+            match link {
+                Incoming::Member(link) => {
+                    if members.send(link).await.is_err() {
+                        return;
+                    }
+                }
+                Incoming::Guest(guest) => {
+                    let running = self.clone();
+                    self.spawn(async move {
+                        if let Err(error) = running.receive_stranger(&guest).await {
+                            tracing::debug!(%error, "a stranger's visit ended early");
+                        }
+                    });
+                }
+            }
+        }
+    }
+
+    /// A stranger may prove an invitation, and join.
+    async fn receive_stranger(&self, guest: &net::GuestLink) -> Result<(), VisitError> {
+        let mut stream = guest.accept().await?;
+        desk::expect_knock(&mut stream).await?;
+        let proven = self.desk.prove(self.network.id(), guest, &mut stream, Some(&self.journal)).await?;
+        if desk::wants_to_join(&proven) {
+            self.desk.admit(proven, guest, &mut stream, &self.circle, &self.journal).await?;
+            // The joiner hangs up once it has stored what it got.
+            let _ = tokio::time::timeout(Duration::from_secs(10), guest.closed()).await;
+        }
+        Ok(())
+    }
+
+    /// Tells the circle when this device can be reached elsewhere.
+    async fn watch_addresses(self: Arc<Self>) {
+        let mut every = tokio::time::interval(ADDRESS_EVERY);
+        loop {
+            every.tick().await;
+            let mut addresses = self.network.addresses();
+            addresses.sort();
+            if let Err(error) = self.circle.announce(addresses)
+                && self.circle.snapshot().is_some()
+            {
+                tracing::warn!(%error, "this device's addresses could not be announced");
+            }
+        }
+    }
+
+    /// Stops everything; `last` is the last thing that the log says.
+    pub(crate) async fn stop(&self, last: Event) {
+        self.links.stop().await;
+        self.stop.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+        self.network.close().await;
+        self.journal.note(last);
+        let journal = self.journal.clone();
+        let _ = tokio::task::spawn_blocking(move || journal.close()).await;
+    }
+
+    pub(crate) fn settings(&self) -> Settings {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes on what can change while running.
+    pub(crate) fn take_settings(&self, settings: &Settings) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
+        if let Err(error) = self.transfers.limit(None, settings.rate_limit.0) {
+            tracing::warn!(%error, "the rate limit could not be set");
+        }
+    }
+
+    /// Joins a circle with a device that runs without one.
+    pub(crate) async fn join(&self, request: api::types::Join) -> ApiResult<api::types::Joined> {
+        if self.circle.snapshot().is_some() {
+            return Err(crate::circle::CircleError::HasCircle.into());
+        }
+        let joined = joining::join(&self.network, &self.keyring, &request, self.settings().lan_port).await;
+        let done = joined.and_then(|joined| {
+            self.circle.adopt(joined.roster.clone())?;
+            Ok(joined)
+        });
+        match done {
+            Ok(joined) => {
+                let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
+                self.journal.note(Event::CircleJoined { who, circle: joined.roster.circle_name().to_owned(), name: request.name });
+                Ok(joining::shown(&joined))
+            }
+            Err(error) => {
+                self.journal.note(Event::CircleJoinFailed { who: None, reason: error.message.clone() });
+                Err(error)
+            }
+        }
+    }
+
+    /// Fills in what only an unlocked device knows.
+    pub(crate) fn describe(&self, status: &mut Status) -> ApiResult<()> {
+        status.addresses = self.network.addresses().iter().map(ToString::to_string).collect();
+        status.peers_online = u32::try_from(self.links.online_devices().len()).unwrap_or(u32::MAX);
+        (status.transfers_active, status.offers_waiting) = sending::counts(&self.transfers);
+        let Some(now) = self.circle.snapshot() else { return Ok(()) };
+        let own = now.view.devices.get(&self.circle.device());
+        if let Some(own) = own
+            && let Some(member) = now.view.members.get(&own.member)
+        {
+            status.identity = Some(Identity {
+                member: member.shown.clone(),
+                device: own.name.clone(),
+                device_id: own.device.to_string(),
+                role: member.role.to_string(),
+                recipient: self.keyring.seal.recipient().to_string(),
+            });
+        }
+        let circle = self.circle.read(logic::roster::Roster::circle)?;
+        let members = now.view.members.values().filter(|member| member.standing == Standing::Active).count();
+        status.circle = Some(ApiCircle {
+            name: now.name.clone(),
+            id: circle.to_string(),
+            safety_words: safety_words(&[b"circle", circle.as_bytes()]),
+            members: u32::try_from(members).unwrap_or(u32::MAX),
+            certificate_ends_at: own.map_or(0, |own| own.ends_at.0),
+        });
+        Ok(())
+    }
+
+    /// Sends to everybody who is named.
+    pub(crate) async fn send(&self, request: api::types::Send) -> ApiResult<Sent> {
+        let devices = if request.all {
+            self.everybody()?
+        } else {
+            let mut devices = Vec::new();
+            for name in &request.to {
+                let device = self.device_named(name)?;
+                if !devices.contains(&device) {
+                    devices.push(device);
+                }
+            }
+            devices
+        };
+        if devices.is_empty() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "to whom?").hint("name receivers with --to NAME[,NAME...], or use --all"));
+        }
+        let (transfers, request) = (self.transfers.clone(), sending::request(&request)?);
+        blocking(move || Ok(Sent { transfers: transfers.send(&request, &devices)? })).await
+    }
+}
+
+/// What is opened from disk, before anything runs.
+struct Rooms {
+    database: Database,
+    journal: Journal,
+    circle: Arc<Circle>,
+    book: Arc<Book>,
+    desk: Arc<Desk>,
+    ports: Table<u16>,
+}
+
+/// Key of the row with the port of the last run.
+const LAST_PORT: &[u8] = b"port";
+
+impl Rooms {
+    fn open(home: &Home, keyring: &Arc<Keyring>, hub: EventHub, keep: u64) -> ApiResult<Self> {
+        let db = Database::open(&home.database(), keyring.records.clone()).map_err(|e| {
+            ApiError::new(ErrorCode::Damaged, format!("the database cannot be opened: {e}")).hint("put back a copy of this home from a backup, keystore and database together")
+        })?;
+        Ok(Self {
+            journal: Journal::open(&db, hub, keep).map_err(database)?,
+            circle: Arc::new(Circle::open(&db, keyring.clone())?),
+            book: Arc::new(Book::open(&db).map_err(database)?),
+            desk: Arc::new(Desk::open(&db).map_err(database)?),
+            ports: db.table("ports"),
+            database: db,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! Transfers between the API and [`crate::transfers`]: requests, listings, errors with a next step, progress as events.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
+
+use api::types::{Event as ApiEvent, Transfer, TransferQuery, TransferState};
+use api::{ApiError, ApiResult, ErrorCode, EventHub};
+use data_encoding::BASE64URL_NOPAD;
+use tokio::sync::broadcast::error::RecvError;
+
+use crate::transfers::{SendRequest, TransferError, Transfers};
+
+/// What to send, with every path absolute.
+pub(crate) fn request(request: &api::types::Send) -> ApiResult<SendRequest> {
+    Ok(SendRequest {
+        paths: paths(&request.paths, &request.paths_raw)?,
+        text: request.text.clone(),
+        rename: request.rename.clone().map(String::into_bytes),
+        spooled: request.spooled,
+        limit: request.rate_limit,
+    })
+}
+
+/// Paths as text and as bytes.
+pub(crate) fn paths(text: &[String], raw: &[String]) -> ApiResult<Vec<PathBuf>> {
+    let mut paths: Vec<PathBuf> = text.iter().map(PathBuf::from).collect();
+    for encoded in raw {
+        let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| ApiError::new(ErrorCode::BadRequest, "a path in `paths_raw` is not base64url"))?;
+        paths.push(OsString::from_vec(bytes).into());
+    }
+    match paths.iter().find(|path| !path.is_absolute()) {
+        Some(path) => Err(ApiError::new(ErrorCode::BadRequest, format!("{} is not an absolute path", path.display()))),
+        None => Ok(paths),
+    }
+}
+
+/// Lists what a query asks for, the newest last.
+pub(crate) fn list(transfers: &Transfers, query: &TransferQuery) -> ApiResult<Vec<Transfer>> {
+    if let Some(id) = &query.id {
+        return Ok(vec![transfers.get(id)?]);
+    }
+    let mut all = transfers.list();
+    all.retain(|transfer| query.ended || !transfer.state.is_final());
+    Ok(all)
+}
+
+/// How many run, and how many offers wait here.
+pub(crate) fn counts(transfers: &Transfers) -> (u32, u32) {
+    let all = transfers.list();
+    let count = |test: fn(&Transfer) -> bool| u32::try_from(all.iter().filter(|transfer| test(transfer)).count()).unwrap_or(u32::MAX);
+    let active = count(|transfer| matches!(transfer.state, TransferState::Running | TransferState::Finishing));
+    (active, count(|transfer| transfer.direction == "in" && transfer.state == TransferState::Offered))
+}
+
+/// Hands progress on to whoever listens to the device's events.
+pub(crate) async fn forward(transfers: Transfers, hub: EventHub) {
+    let mut snapshots = transfers.subscribe();
+    loop {
+        match snapshots.recv().await {
+            Ok(transfer) => hub.send(ApiEvent::Transfer(Box::new(transfer))),
+            Err(RecvError::Lagged(count)) => hub.send(ApiEvent::Lost { count }),
+            Err(RecvError::Closed) => return,
+        }
+    }
+}
+
+impl From<TransferError> for ApiError {
+    fn from(error: TransferError) -> Self {
+        let message = error.to_string();
+        match error {
+            TransferError::Unknown(_) => Self::new(ErrorCode::NotFound, message).hint("`warren transfers --all` lists them"),
+            TransferError::Ambiguous(_) => Self::new(ErrorCode::BadRequest, message),
+            TransferError::NothingToSend(_) => Self::new(ErrorCode::BadRequest, message),
+            TransferError::Over(_) => Self::new(ErrorCode::BadRequest, message).hint("to send it again, use `warren send`"),
+            TransferError::NoOffer(_) => Self::new(ErrorCode::BadRequest, message).hint("`warren inbox` lists what waits"),
+            TransferError::Storage(error) => crate::errors::io_error("store the transfer", &error),
+        }
+    }
+}

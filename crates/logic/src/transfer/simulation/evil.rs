@@ -126,14 +126,14 @@ fn lying_sizes_are_refused_before_anything_is_written() {
 fn blocks_that_do_not_belong_are_refused() {
     let size = 3 * BLOCK + 5;
     let wrong_len = Piece { len: 7, ..piece(0, 1, size) };
-    for (piece, offence) in [
+    for (sent, offence) in [
         (piece(0, 4, size), Misbehaved::BlockBeyondEnd),
         (piece(0, u32::MAX, size), Misbehaved::BlockBeyondEnd),
         (wrong_len, Misbehaved::BlockLengthWrong),
-        (Piece { len: 6, ..self::piece(0, 3, size) }, Misbehaved::BlockLengthWrong),
-        (self::piece(1, 0, size), Misbehaved::UnknownEntry),
+        (Piece { len: 6, ..piece(0, 3, size) }, Misbehaved::BlockLengthWrong),
+        (piece(1, 0, size), Misbehaved::UnknownEntry),
     ] {
-        assert_eq!(ended(size).admit(&piece), Err(offence), "{piece:?}");
+        assert_eq!(ended(size).admit(&sent), Err(offence), "{sent:?}");
     }
     let mut receiver = listed(size);
     assert!(matches!(receiver.admit(&piece(0, 0, size)), Ok(Admit::Write(_))));

@@ -118,7 +118,7 @@ async fn an_honest_transfer_is_unharmed_by_an_evil_peer_that_knows_its_id() {
     fs::create_dir(&path).unwrap();
     fs::write(path.join("file"), vec![7; 5 << 20]).unwrap();
     let (from, to) = (a.start(), b.start());
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let request = SendRequest { paths: vec![path.clone()], limit: Some(20_000_000), ..SendRequest::default() };
     let id = from.send(&request, &[b.key.id()]).unwrap().remove(0).id;
     until(&to, &id, |view| view.state == TransferState::Running).await;

@@ -98,7 +98,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(from: &Device, to: &Device, service: &Transfers, bytes: i64) -> Arc<dyn Connection> {
+    pub fn up(from: &Device, to: &Device, service: &Transfers, bytes: i64) -> Arc<dyn Connection> {
         let (from, to, fuse) = (from.key.id(), to.key.id(), Arc::new(AtomicI64::new(bytes)));
         Arc::new(Self { from, to, service: service.clone(), fuse, lanes: 3 })
     }

@@ -23,6 +23,8 @@ pub mod rate;
 pub mod receipt;
 mod receiver;
 mod sender;
+#[cfg(test)]
+mod simulation;
 
 pub use message::{FromReceiver, FromSender, Offer, Reason, Token, Totals, TransferId};
 pub use receiver::{Admit, Effect, Receiver, ReceiverAction, Target};

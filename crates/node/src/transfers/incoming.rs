@@ -3,12 +3,12 @@
 use super::control::{Broken, Control};
 use super::item::{Command, Item, in_words};
 use super::lanes::{read_lane, read_token};
+use super::leftovers::Leftovers;
 use super::now_ms;
 use super::outgoing::End;
 use super::pool::{Parcel, Pool};
 use super::ports::{Decision, Stream, What};
 use super::record::{Accepted, Ended};
-use super::leftovers::Leftovers;
 use super::writing::{Chore, Intake};
 use api::types::TransferState;
 use logic::Misbehaved;
@@ -18,7 +18,7 @@ use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, Receive
 use serde_bytes::ByteBuf;
 use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use store::landing::{Building, Landing, LandingError};
@@ -89,7 +89,7 @@ async fn stuck(control: Control<FromSender>, broken: Broken) -> Result<End, Brok
 
 /// Finds out whether the offer is wanted: it was before, a rule says so, or the user does.
 async fn decide(
-    item: &Item,
+    item: &Arc<Item>,
     engine: &mut Receiver,
     mut offer: Offer,
     control: &mut Control<FromSender>,
@@ -104,7 +104,9 @@ async fn decide(
         match decision {
             Decision::Accept { to, ceiling } => {
                 let to = to.unwrap_or_else(|| item.deps.host.received_dir());
-                item.accept(&to, ceiling)?;
+                item.agree(&to, ceiling);
+                // The rule would say the same again, so nothing waits for the disk.
+                item.persist_soon();
                 item.happened(What::Accepted { by_rule: true });
                 continue;
             }
@@ -143,24 +145,26 @@ async fn decide(
     }
 }
 
-fn reject(item: &Item, control: &Control<FromSender>, reason: Reason) -> Result<End, Broken> {
+fn reject(item: &Arc<Item>, control: &Control<FromSender>, reason: Reason) -> Result<End, Broken> {
     control.send(&FromReceiver::Reject(reason.clone()));
     item.happened(What::Rejected { reason: in_words(&reason) });
-    item.end(Ended::Rejected, Some(in_words(&reason)))?;
+    item.end(Ended::Rejected, Some(in_words(&reason)));
+    item.persist_soon();
     Ok(End::Over)
 }
 
-fn cancelled(item: &Item) -> Result<End, Broken> {
+fn cancelled(item: &Arc<Item>) -> Result<End, Broken> {
     item.happened(What::Cancelled { here: false });
-    item.end(Ended::Cancelled, Some("the other side cancelled it".into()))?;
+    item.end(Ended::Cancelled, Some("the other side cancelled it".into()));
+    item.persist_soon();
     Ok(End::Over)
 }
 
 impl Item {
-    /// Notes that the offer is accepted.
-    pub(super) fn accept(&self, to: &std::path::Path, ceiling: Option<u64>) -> std::io::Result<()> {
+    /// Notes that the offer is accepted; the caller stores it.
+    pub(super) fn agree(&self, to: &Path, ceiling: Option<u64>) {
         let to = ByteBuf::from(to.as_os_str().as_bytes());
-        self.store(|record| record.accepted = Some(Accepted { to, ceiling, landing: None }))
+        self.lock().record.accepted = Some(Accepted { to, ceiling, landing: None });
     }
 }
 
@@ -218,7 +222,9 @@ async fn land(item: &Arc<Item>, building: Building) -> Result<(), Broken> {
         inner.live.done = receipt.done;
     }
     let took = item.lock().live.started.map_or(Duration::ZERO, |started| started.elapsed());
-    item.end(Ended::Done, None)?;
+    item.end(Ended::Done, None);
+    // Stored before it is acknowledged.
+    item.persist().await?;
     let (files, bytes, took_ms) = (receipt.done.files, receipt.done.bytes, took.as_millis() as u64);
     item.happened(What::Done { files, bytes, took_ms });
     blocking(move || landed.settle()).await?;
@@ -458,12 +464,10 @@ impl Run {
         let Some(intake) = intake else {
             return Err(Broken::Stuck(Reason::Other("failed".into()), "a writer is still at work".into()));
         };
-        let noted = item.store(|record| {
-            if let Some(accepted) = &mut record.accepted {
-                accepted.landing = Some(receipt);
-            }
-        });
-        noted?;
+        if let Some(accepted) = &mut item.lock().record.accepted {
+            accepted.landing = Some(receipt);
+        }
+        item.persist().await?;
         let landed = async {
             let (building, problems) = blocking(move || intake.into_building()).await?;
             for problem in problems {

@@ -9,9 +9,11 @@ use api::types::{Transfer, TransferState};
 use logic::transfer::rate::Speed;
 use logic::transfer::{Reason, Totals, TransferId};
 use seal::DeviceId;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
 
 /// Snapshots of a running transfer are published this often at most.
 const PUBLISH_EVERY: Duration = Duration::from_millis(200);
@@ -62,6 +64,8 @@ pub(super) struct Item {
     pub outgoing: bool,
     pub deps: Arc<Deps>,
     inner: Mutex<Inner>,
+    /// Orders the writes of the record.
+    shelf: Mutex<()>,
     /// Held by the run; a second one waits here for the first to end.
     pub turn: tokio::sync::Mutex<()>,
 }
@@ -82,7 +86,15 @@ impl Item {
         let live = Live { state, found, scanned, done: record.done, lane: None, started: None, wire: 0 };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
         let inner = Inner { record, live, speed: Speed::default(), published: None, run: None, failures: 0 };
-        Arc::new(Self { id, peer, outgoing, deps, inner: Mutex::new(inner), turn: tokio::sync::Mutex::default() })
+        Arc::new(Self {
+            id,
+            peer,
+            outgoing,
+            deps,
+            inner: Mutex::new(inner),
+            shelf: Mutex::default(),
+            turn: tokio::sync::Mutex::default(),
+        })
     }
 
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -95,13 +107,31 @@ impl Item {
     }
 
     /// Changes the record and stores it before returning. Blocks for the time of a durable write.
-    pub fn store(&self, change: impl FnOnce(&mut Record)) -> std::io::Result<()> {
+    pub fn store(&self, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        // Held over the write, so that an older record never overwrites a newer one.
+        let _order = self.shelf.lock().unwrap_or_else(PoisonError::into_inner);
         let bytes = {
             let mut inner = self.lock();
             change(&mut inner.record);
             inner.record.to_bytes()
         };
         self.deps.shelf.put(&self.id, &bytes)
+    }
+
+    /// Stores the record as it is, from a task.
+    pub async fn persist(self: &Arc<Self>) -> io::Result<()> {
+        let item = self.clone();
+        spawn_blocking(move || item.store(|_| {})).await.map_err(io::Error::other)?
+    }
+
+    /// Stores the record soon; for what the next run would find out anyway.
+    pub fn persist_soon(self: &Arc<Self>) {
+        let item = self.clone();
+        spawn_blocking(move || {
+            if let Err(error) = item.store(|_| {}) {
+                tracing::warn!(id = %item.id, %error, "a transfer could not be stored");
+            }
+        });
     }
 
     /// Changes where it stands; the change is published now if the state changed, else a few times per second.
@@ -156,28 +186,23 @@ impl Item {
         self.deps.host.happened(event);
     }
 
-    /// Ends the transfer for good. Blocks for the time of a durable write.
-    pub fn end(&self, how: Ended, problem: Option<String>) -> std::io::Result<()> {
-        let state = match how {
+    /// Ends the transfer for good; the caller stores it.
+    pub fn end(&self, how: Ended, problem: Option<String>) {
+        let mut inner = self.lock();
+        let Inner { record, live, .. } = &mut *inner;
+        record.ended = Some(how);
+        record.ended_at = Some(now_ms());
+        record.problem = problem;
+        record.done = live.done;
+        record.wire += std::mem::take(&mut live.wire);
+        (record.offer.found, record.offer.complete) = (live.found, live.scanned);
+        drop(inner);
+        self.state(match how {
             Ended::Done => TransferState::Done,
             Ended::Rejected => TransferState::Rejected,
             Ended::Cancelled => TransferState::Cancelled,
             Ended::Failed => TransferState::Failed,
-        };
-        let live = self.lock().live.clone();
-        let stored = self.store(|record| {
-            record.ended = Some(how);
-            record.ended_at = Some(now_ms());
-            record.problem = problem;
-            record.done = live.done;
-            record.wire += live.wire;
-            (record.offer.found, record.offer.complete) = (live.found, live.scanned);
         });
-        self.live(|live| {
-            live.wire = 0;
-            live.state = state;
-        });
-        stored
     }
 
     /// What the local API shows.

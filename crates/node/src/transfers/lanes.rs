@@ -17,6 +17,9 @@ pub(super) type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Parcel>>>;
 /// So many bytes are written between two looks at the speed limit.
 const SLICE: usize = 64 << 10;
 
+/// The limit may change while a lane waits for it, so it looks again after this time.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
 /// Says when so many bytes may be written; `None`: now.
 pub(super) type Pace = Arc<dyn Fn(u64) -> Option<Duration> + Send + Sync>;
 
@@ -47,7 +50,7 @@ pub(super) async fn write_lane(
         send.write_all(&(bytes.len() as u32).to_be_bytes()).await?;
         for slice in bytes.chunks(SLICE) {
             while let Some(wait) = pace(slice.len() as u64) {
-                tokio::time::sleep(wait).await;
+                tokio::time::sleep(wait.min(LOOK_AGAIN)).await;
             }
             send.write_all(slice).await?;
         }

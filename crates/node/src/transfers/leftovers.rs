@@ -4,9 +4,9 @@
 //! listing leaves it; only directories on the way to the current entry are remembered, by hashes of names.
 
 use super::writing::Chore;
+use logic::transfer::FromSender;
 use logic::transfer::listing::{Entry, Kind};
 use logic::transfer::path::RelPath;
-use logic::transfer::FromSender;
 use std::collections::HashSet;
 
 /// Directories whose listing is not complete.

@@ -274,7 +274,8 @@ impl Transfers {
     /// No such transfer, or it is over.
     pub fn cancel(&self, id: &str) -> Result<Transfer, TransferError> {
         let item = self.find_open(id)?;
-        item.end(Ended::Cancelled, None)?;
+        item.end(Ended::Cancelled, None);
+        item.store(|_| {})?;
         item.happened(What::Cancelled { here: true });
         if !item.tell(Command::Cancel) {
             incoming::discard(&item);
@@ -311,7 +312,8 @@ impl Transfers {
     pub fn accept(&self, id: &str, to: Option<&Path>) -> Result<Transfer, TransferError> {
         let item = self.find_offer(id)?;
         let to = to.map_or_else(|| self.deps.host.received_dir(), Path::to_owned);
-        item.accept(&to, None)?;
+        item.agree(&to, None);
+        item.store(|_| {})?;
         item.happened(What::Accepted { by_rule: false });
         if !item.tell(Command::Decided(Ok(()))) {
             item.state(TransferState::Waiting);
@@ -326,7 +328,8 @@ impl Transfers {
     pub fn reject(&self, id: &str) -> Result<Transfer, TransferError> {
         let item = self.find_offer(id)?;
         if !item.tell(Command::Decided(Err(Reason::Asked))) {
-            item.end(Ended::Rejected, None)?;
+            item.end(Ended::Rejected, None);
+            item.store(|_| {})?;
             item.happened(What::Rejected { reason: "rejected here".into() });
         }
         Ok(item.view())

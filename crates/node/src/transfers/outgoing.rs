@@ -95,9 +95,10 @@ pub(super) async fn run(
     end
 }
 
-fn fail(item: &Item, problem: String) -> Result<End, Broken> {
+fn fail(item: &Arc<Item>, problem: String) -> Result<End, Broken> {
     item.happened(What::Failed { reason: problem.clone() });
-    item.end(Ended::Failed, Some(problem))?;
+    item.end(Ended::Failed, Some(problem));
+    item.persist_soon();
     Ok(End::Over)
 }
 
@@ -201,15 +202,17 @@ impl Run {
             SenderAction::Stuck(reason) => {
                 let words = in_words(&reason);
                 self.end = Some(End::Stuck(reason, words));
-            },
+            }
             SenderAction::Rejected(reason) => {
                 self.item.happened(What::Rejected { reason: in_words(&reason) });
-                self.item.end(Ended::Rejected, Some(in_words(&reason)))?;
+                self.item.end(Ended::Rejected, Some(in_words(&reason)));
+                self.item.persist_soon();
                 self.end = Some(End::Over);
             }
             SenderAction::Cancelled(_) => {
                 self.item.happened(What::Cancelled { here: false });
-                self.item.end(Ended::Cancelled, Some("the other side cancelled it".into()))?;
+                self.item.end(Ended::Cancelled, Some("the other side cancelled it".into()));
+                self.item.persist_soon();
                 self.end = Some(End::Over);
             }
             SenderAction::Done(receipt) => {
@@ -217,7 +220,8 @@ impl Run {
                 let took = self.item.lock().live.started.map_or(Duration::ZERO, |started| started.elapsed());
                 self.item.lock().record.receipt = Some(*receipt);
                 self.item.live(|live| live.done = done);
-                self.item.end(Ended::Done, None)?;
+                self.item.end(Ended::Done, None);
+                self.item.persist_soon();
                 let (files, bytes, took_ms) = (done.files, done.bytes, took.as_millis() as u64);
                 self.item.happened(What::Done { files, bytes, took_ms });
                 self.end = Some(End::Over);

@@ -2,5 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod evil;
 mod story;
 mod world;

@@ -3,6 +3,7 @@
 
 use super::control::Broken;
 use super::late::Late;
+use super::leftovers::name_hash;
 use super::pool::{Parcel, Pool};
 use logic::transfer::hash::{BLOCK, Value, VerifiedBlock, block_count, block_len, block_value};
 use logic::transfer::lane::{Piece, PieceKind, Pieces};
@@ -10,7 +11,6 @@ use logic::transfer::limits::HELD_BATCH;
 use logic::transfer::listing::Mtime;
 use logic::transfer::path::RelPath;
 use logic::transfer::{Admit, Effect, Reason, Receiver, Target};
-use super::leftovers::name_hash;
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::io;

@@ -56,7 +56,7 @@ async fn everything_in_a_tree_arrives_as_it_was() {
     let (a, b, top) = pair();
     tree(&top);
     let (from, to) = (a.start(), b.start());
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
     let done = until(&from, &id, |view| view.state.is_final()).await;
     assert_eq!((done.state, &done.warnings), (TransferState::Done, &Vec::new()));
@@ -82,7 +82,7 @@ async fn cuts_and_restarts_at_any_byte_cost_no_verified_block() {
         loop {
             let to = b.start();
             let bytes = if cuts > 20 { i64::MAX } else { dice.random_range(1..3_000_000) };
-            let link = Link::new(&a, &b, &to, bytes);
+            let link = Link::up(&a, &b, &to, bytes);
             from.link_up(link.clone());
             let ended = |view: &Transfer| matches!(view.state, TransferState::Done | TransferState::Waiting);
             let view = until(&from, &id, |view| ended(view)).await;
@@ -111,7 +111,7 @@ async fn a_source_that_changed_between_runs_arrives_as_it_is_now() {
     let from = a.start();
     let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
     let to = b.start();
-    let link = Link::new(&a, &b, &to, 6_000_000);
+    let link = Link::up(&a, &b, &to, 6_000_000);
     from.link_up(link.clone());
     until(&from, &id, |view| view.state == TransferState::Waiting).await;
     from.link_down(&link);
@@ -122,7 +122,7 @@ async fn a_source_that_changed_between_runs_arrives_as_it_is_now() {
     fs::create_dir(top.join("nothing")).unwrap();
     fs::write(top.join("nothing/new"), random(3 * MIB, 9)).unwrap();
     fs::write(top.join("exactly two blocks"), random(MIB, 2)).unwrap();
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let done = until(&from, &id, |view| view.state.is_final()).await;
     assert_eq!(done.state, TransferState::Done, "{:?}", done.problem);
     assert_eq!(portrait(&top), portrait(&b.received_dir().join("tree")));
@@ -133,7 +133,7 @@ async fn a_text_alone_and_ten_bytes_need_no_lanes() {
     let (a, b, top) = pair();
     fs::write(&top, b"ten bytes!").unwrap();
     let (from, to) = (a.start(), b.start());
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let text = SendRequest { text: Some("see you at eight".into()), ..SendRequest::default() };
     for request in [request(&top), text] {
         let id = from.send(&request, &[b.key.id()]).unwrap().remove(0).id;
@@ -150,7 +150,7 @@ async fn the_user_decides_where_no_rule_does() {
     fs::write(&top, random(3 * MIB, 1)).unwrap();
     *b.decision.lock().unwrap() = Decision::Ask;
     let (from, to) = (a.start(), b.start());
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let mut ids = Vec::new();
     for _ in 0..2 {
         let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
@@ -171,9 +171,9 @@ async fn both_sides_can_pause_go_on_limit_and_cancel() {
     let (a, b, top) = pair();
     fs::write(&top, random(8 * MIB, 1)).unwrap();
     let (from, to) = (a.start(), b.start());
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     for (one, other) in [(&from, &to), (&to, &from)] {
-        let slow = SendRequest { limit: Some(1_000_000), ..request(&top) };
+        let slow = SendRequest { limit: Some(3_000_000), ..request(&top) };
         let id = from.send(&slow, &[b.key.id()]).unwrap().remove(0).id;
         until(&to, &id, |view| view.bytes_wire > 0).await;
         one.pause(&id).unwrap();
@@ -198,13 +198,13 @@ async fn a_lost_receipt_is_given_again_and_nothing_is_sent_twice() {
     let from = a.start();
     let to = b.start();
     let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     until(&from, &id, |view| view.state.is_final()).await;
     // The sender forgets the end: as if it had been killed before the receipt came.
     let item = from.find(&id).unwrap();
     item.store(|record| (record.ended, record.receipt) = (None, None)).unwrap();
     let from = a.start();
-    from.link_up(Link::new(&a, &b, &to, i64::MAX));
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
     let done = until(&from, &id, |view| view.state.is_final()).await;
     assert_eq!(done.state, TransferState::Done);
     assert!(done.receipt.is_some());

@@ -98,7 +98,7 @@ pub struct Link {
 }
 
 impl Link {
-    pub fn new(from: &Device, to: &Device, service: &Transfers, bytes: i64) -> Arc<dyn Connection> {
+    pub fn up(from: &Device, to: &Device, service: &Transfers, bytes: i64) -> Arc<dyn Connection> {
         let (from, to, fuse) = (from.key.id(), to.key.id(), Arc::new(AtomicI64::new(bytes)));
         Arc::new(Self { from, to, service: service.clone(), fuse, lanes: 3 })
     }
@@ -107,7 +107,8 @@ impl Link {
         let (near, far) = duplex(64 << 10);
         let burn = |end: tokio::io::DuplexStream| {
             let (recv, send) = tokio::io::split(end);
-            let (recv, send) = (Fused { inner: recv, fuse: self.fuse.clone() }, Fused { inner: send, fuse: self.fuse.clone() });
+            let (recv, send) =
+                (Fused { inner: recv, fuse: self.fuse.clone() }, Fused { inner: send, fuse: self.fuse.clone() });
             Stream { send: Box::new(send), recv: Box::new(recv) }
         };
         (burn(near), burn(far))

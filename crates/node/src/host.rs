@@ -178,7 +178,6 @@ impl api::Host for NodeHost {
                 return Err(io_error("open the socket of the local API", &error));
             }
         };
-        ready();
         let until = {
             let device = device.clone();
             async move {
@@ -189,9 +188,12 @@ impl api::Host for NodeHost {
                 }
             }
         };
-        socket.serve(device.clone(), until).await;
+        // In a task of its own: whoever awaits this may itself be a caller of the API.
+        let served = tokio::spawn(socket.serve(device.clone(), until));
+        ready();
+        let ended = served.await;
         device.close().await;
-        Ok(())
+        ended.map_err(internal)
     }
 
     async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {

@@ -3,8 +3,8 @@
 use api::{ApiError, ApiResult, ErrorCode};
 use seal::vault::{self, Cost, VaultError};
 use seal::{Keyring, Passphrase};
-use store::keystore::{self, Attempts};
 use store::home::Home;
+use store::keystore::{self, Attempts};
 
 use crate::clock;
 use crate::errors::io_error;
@@ -23,12 +23,15 @@ pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
     let wait = attempts.wait(clock::now());
     if !wait.is_zero() {
         let message = format!("{} wrong passphrases in a row", attempts.failures);
-        return Err(ApiError::new(ErrorCode::WrongPassphrase, message).hint(format!("try again in {} s", wait.as_secs() + 1)));
+        return Err(
+            ApiError::new(ErrorCode::WrongPassphrase, message).hint(format!("try again in {} s", wait.as_secs() + 1))
+        );
     }
     let sealed = keystore::load(home).map_err(|e| io_error("read the keystore", &e))?;
     match vault::unlock(&sealed, passphrase) {
         Ok(secrets) => {
-            let keyring = Keyring::from_bytes(&secrets).map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+            let keyring =
+                Keyring::from_bytes(&secrets).map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
             Attempts::succeed(home).map_err(|e| io_error("clear the record of failed logins", &e))?;
             Ok(Opened { keyring, failures: attempts.failures })
         }
@@ -36,7 +39,11 @@ pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
             let attempts = Attempts::fail(home, clock::now()).map_err(|e| io_error("note the failed login", &e))?;
             let wait = attempts.wait(clock::now());
             let error = ApiError::new(ErrorCode::WrongPassphrase, "wrong passphrase");
-            Err(if wait.is_zero() { error } else { error.hint(format!("the next try is possible in {} s", wait.as_secs() + 1)) })
+            Err(if wait.is_zero() {
+                error
+            } else {
+                error.hint(format!("the next try is possible in {} s", wait.as_secs() + 1))
+            })
         }
         Err(error) => Err(ApiError::new(ErrorCode::Damaged, format!("the keystore cannot be opened: {error}"))
             .hint("put back a copy of the file `keystore` from a backup of this home")),
@@ -61,12 +68,14 @@ const MIN_PASSPHRASE: usize = 8;
 pub(crate) fn check_new(passphrase: &Passphrase) -> ApiResult<()> {
     if passphrase.expose().chars().count() < MIN_PASSPHRASE {
         let message = format!("a passphrase needs at least {MIN_PASSPHRASE} characters");
-        return Err(ApiError::new(ErrorCode::BadRequest, message).hint("four or five random words are easy to remember and hard to guess"));
+        return Err(ApiError::new(ErrorCode::BadRequest, message)
+            .hint("four or five random words are easy to remember and hard to guess"));
     }
     Ok(())
 }
 
 fn lock(keyring: &Keyring, passphrase: &Passphrase) -> ApiResult<Vec<u8>> {
     check_new(passphrase)?;
-    vault::lock(&keyring.to_bytes(), passphrase, Cost::DEFAULT).map_err(|e| ApiError::new(ErrorCode::Internal, format!("the keystore could not be sealed: {e}")))
+    vault::lock(&keyring.to_bytes(), passphrase, Cost::DEFAULT)
+        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("the keystore could not be sealed: {e}")))
 }

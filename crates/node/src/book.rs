@@ -54,7 +54,10 @@ impl Book {
     /// Reads what is stored.
     pub(crate) fn open(database: &Database) -> Result<Self, DatabaseError> {
         let (notes, traces) = (database.table("member notes"), database.table("device traces"));
-        let state = State { notes: keyed(notes.all()?, MemberId::from_bytes), traces: keyed(traces.all()?, DeviceId::from_bytes) };
+        let state = State {
+            notes: keyed(notes.all()?, MemberId::from_bytes),
+            traces: keyed(traces.all()?, DeviceId::from_bytes),
+        };
         Ok(Self { notes, traces, state: RwLock::new(state) })
     }
 
@@ -79,7 +82,12 @@ impl Book {
     }
 
     /// The device is there now, at `address` if that is known.
-    pub(crate) fn seen(&self, device: DeviceId, address: Option<SocketAddr>, now: Timestamp) -> Result<(), DatabaseError> {
+    pub(crate) fn seen(
+        &self,
+        device: DeviceId,
+        address: Option<SocketAddr>,
+        now: Timestamp,
+    ) -> Result<(), DatabaseError> {
         self.retrace(device, |trace| {
             trace.last_seen = Some(now);
             trace.address = address.or(trace.address);

@@ -75,7 +75,10 @@ async fn unlocked(running: &Running, request: Request) -> ApiResult<Reply> {
             Reply::Log(blocking(move || journal.entries(&query).map_err(database)).await?)
         }
         Request::CodeSend(_) | Request::CodeReceive(_) => {
-            return Err(ApiError::new(ErrorCode::BadRequest, "one-time codes are served by a passing device, not by this one"));
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
+                "one-time codes are served by a passing device, not by this one",
+            ));
         }
         about_transfers => return transfers(running, about_transfers).await,
     })
@@ -94,9 +97,14 @@ async fn transfers(running: &Running, request: Request) -> ApiResult<Reply> {
             transfers.limit(request.id.as_deref(), request.rate_limit)?;
             Reply::LimitTransfer(Nothing {})
         }
-        Request::AcceptOffer(request) => Reply::AcceptOffer(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?),
+        Request::AcceptOffer(request) => {
+            Reply::AcceptOffer(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?)
+        }
         Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id)?),
-        _ => return Err(ApiError::new(ErrorCode::BadRequest, "this device does not know that call").hint("is the running device older than this command? `warren down`, then `warren up`")),
+        _ => {
+            return Err(ApiError::new(ErrorCode::BadRequest, "this device does not know that call")
+                .hint("is the running device older than this command? `warren down`, then `warren up`"));
+        }
     })
 }
 
@@ -106,7 +114,9 @@ async fn settings(device: &Device, change: Option<SetSetting>) -> ApiResult<ApiS
     let settings = blocking(move || configuration::change(&home, changed)).await?;
     if let (Some(change), Ok(running)) = (change, device.running().await) {
         running.take_settings(&settings);
-        running.journal.note(Event::SettingChanged { value: settings.get(&change.key).unwrap_or_default(), key: change.key });
+        running
+            .journal
+            .note(Event::SettingChanged { value: settings.get(&change.key).unwrap_or_default(), key: change.key });
     }
     Ok(configuration::shown(&settings))
 }

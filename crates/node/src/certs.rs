@@ -16,7 +16,11 @@ impl Running {
             Some(name) => self.any_device_named(name)?,
             None => self.circle.device(),
         };
-        let view = now.view.devices.get(&device).ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no certificate of that device is known"))?;
+        let view = now
+            .view
+            .devices
+            .get(&device)
+            .ok_or_else(|| ApiError::new(ErrorCode::NotFound, "no certificate of that device is known"))?;
         let verdict = match view.standing {
             Standing::Active => "valid".to_owned(),
             Standing::Removed => "revoked".to_owned(),
@@ -24,20 +28,26 @@ impl Running {
         };
         let chain: Vec<_> = view.chain.iter().chain([&now.root]).collect();
         let crls = self.circle.read(|roster| roster.crls_for(&view.chain))?;
-        Ok(CertChain { certificates: chain.into_iter().map(shown).collect(), crls: crls.iter().map(shown_crl).collect(), verdict })
+        Ok(CertChain {
+            certificates: chain.into_iter().map(shown).collect(),
+            crls: crls.iter().map(shown_crl).collect(),
+            verdict,
+        })
     }
 
     /// Judges certificates from outside by this circle's root and revocation lists, now.
     pub(crate) fn verify_certificate(&self, request: &CertVerify) -> ApiResult<CertChain> {
         let bundle = Bundle::from_pem(&request.pem).map_err(|e| {
-            ApiError::new(ErrorCode::BadRequest, format!("this is not PEM with certificates: {e}")).hint("`warren cert export` writes what this command reads")
+            ApiError::new(ErrorCode::BadRequest, format!("this is not PEM with certificates: {e}"))
+                .hint("`warren cert export` writes what this command reads")
         })?;
         let now = self.circle_now()?;
         let time = clock::now();
         let ours = self.circle.read(logic::roster::Roster::crls)?;
         let crls: Vec<Crl> = ours.into_iter().chain(bundle.crls.iter().cloned()).collect();
         let chain = in_order(bundle.certificates);
-        let below: Vec<Certificate> = chain.iter().filter(|certificate| certificate.facts().kind != Kind::Root).cloned().collect();
+        let below: Vec<Certificate> =
+            chain.iter().filter(|certificate| certificate.facts().kind != Kind::Root).cloned().collect();
         let verdict = match below.first().or(chain.first()).map(|first| first.facts().kind) {
             None => return Err(ApiError::new(ErrorCode::BadRequest, "there is no certificate in it")),
             Some(Kind::Device) => verify_device(&now.root, &below, &crls, time).map(|_| ()),
@@ -46,7 +56,11 @@ impl Running {
             Some(Kind::Root) => Err(seal::pki::PkiFault::WrongCircle),
         };
         let verdict = verdict.map_or_else(|fault| fault.to_string(), |()| "valid".to_owned());
-        Ok(CertChain { certificates: chain.iter().map(shown).collect(), crls: bundle.crls.iter().map(shown_crl).collect(), verdict })
+        Ok(CertChain {
+            certificates: chain.iter().map(shown).collect(),
+            crls: bundle.crls.iter().map(shown_crl).collect(),
+            verdict,
+        })
     }
 }
 

@@ -15,8 +15,8 @@ use logic::roster::{AddressRecord, BeaconRecord, Change, Due, Me, Roster, Roster
 use logic::wire::{Address, Frame};
 use seal::beacon::BeaconKey;
 use seal::pki::{
-    Certificate, Crl, DEVICE_LIFETIME, IssueError, Issuer, MEMBER_LIFETIME, MemberRequest, ROOT_LIFETIME, Reason, Role, Serial, Validity,
-    issue_device, issue_member, issue_root,
+    Certificate, Crl, DEVICE_LIFETIME, IssueError, Issuer, MEMBER_LIFETIME, MemberRequest, ROOT_LIFETIME, Reason, Role,
+    Serial, Validity, issue_device, issue_member, issue_root,
 };
 use seal::{DeviceId, Keyring, MemberId, SealRecipient, Timestamp};
 use store::database::{Database, DatabaseError, Table};
@@ -118,7 +118,8 @@ impl Circle {
         roster.merge(&RosterUpdate::of([&member], [&root_crl], []), now)?;
         let own = self.certify_own_device(&roster, &member, device, now)?;
         roster.merge(&own, now)?;
-        let beacon = SignedRecord::beacon(&self.keyring.device, BeaconRecord { generation: 1, key: BeaconKey::generate() });
+        let beacon =
+            SignedRecord::beacon(&self.keyring.device, BeaconRecord { generation: 1, key: BeaconKey::generate() });
         roster.merge(&RosterUpdate::of([], [], [beacon]), now)?;
         self.replace(roster)
     }
@@ -132,7 +133,13 @@ impl Circle {
     }
 
     /// The certificate of this device and the member's first revocation list, under the member's own certificate.
-    pub(crate) fn certify_own_device(&self, roster: &Roster, member: &Certificate, name: &str, now: Timestamp) -> Result<RosterUpdate, CircleError> {
+    pub(crate) fn certify_own_device(
+        &self,
+        roster: &Roster,
+        member: &Certificate,
+        name: &str,
+        now: Timestamp,
+    ) -> Result<RosterUpdate, CircleError> {
         let key = self.keyring.member.as_ref().ok_or(CircleError::NotAdmin)?;
         let issuer = Issuer::member(key, member)?;
         let device = issue_device(&issuer, self.device(), name, Validity::starting(now, DEVICE_LIFETIME))?;
@@ -155,7 +162,12 @@ impl Circle {
         let snapshot = self.roster.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|roster| {
             let view = View::new(roster, now);
             let chain = roster.chain_of(self.device(), now);
-            let credentials = chain.map(|chain| Credentials { chain, crls: roster.crls(), root: roster.root().clone(), boot: self.boot });
+            let credentials = chain.map(|chain| Credentials {
+                chain,
+                crls: roster.crls(),
+                root: roster.root().clone(),
+                boot: self.boot,
+            });
             Arc::new(Snapshot { view, credentials, name: roster.circle_name().to_owned(), root: roster.root().clone() })
         });
         *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = snapshot;
@@ -243,10 +255,17 @@ impl Circle {
     }
 
     /// Certifies a new member and makes it known here.
-    pub(crate) fn admit(&self, member: MemberId, name: &str, role: Role, recipient: &SealRecipient) -> Result<Certificate, CircleError> {
+    pub(crate) fn admit(
+        &self,
+        member: MemberId,
+        name: &str,
+        role: Role,
+        recipient: &SealRecipient,
+    ) -> Result<Certificate, CircleError> {
         let request = MemberRequest { member, name, role, recipient };
         let now = clock::now();
-        let certificate = self.as_issuer(|issuer| Ok(issue_member(issuer, &request, Validity::starting(now, MEMBER_LIFETIME))?))?;
+        let certificate =
+            self.as_issuer(|issuer| Ok(issue_member(issuer, &request, Validity::starting(now, MEMBER_LIFETIME))?))?;
         self.merge(&RosterUpdate::of([&certificate], [], []))?;
         Ok(certificate)
     }
@@ -337,13 +356,18 @@ impl Circle {
     /// A new beacon key, which somebody who was removed does not get.
     fn rotate_beacon(&self) -> Result<Vec<Change>, CircleError> {
         let generation = self.now()?.view.beacon_generation + 1;
-        let record = SignedRecord::beacon(&self.keyring.device, BeaconRecord { generation, key: BeaconKey::generate() });
+        let record =
+            SignedRecord::beacon(&self.keyring.device, BeaconRecord { generation, key: BeaconKey::generate() });
         self.merge(&RosterUpdate::of([], [], [record]))
     }
 
     /// Tells the circle where this device can be reached, if that is new.
     pub(crate) fn announce(&self, addresses: Vec<Address>) -> Result<(), CircleError> {
-        let Some(own) = self.now()?.view.devices.get(&self.device()).map(|own| (own.addresses.clone(), own.address_counter)) else { return Ok(()) };
+        let Some(own) =
+            self.now()?.view.devices.get(&self.device()).map(|own| (own.addresses.clone(), own.address_counter))
+        else {
+            return Ok(());
+        };
         if own.0 == addresses {
             return Ok(());
         }
@@ -368,7 +392,9 @@ impl Circle {
                 Due::MemberCrl | Due::Device => {
                     let own = self.own_certificate()?;
                     let name = self.now()?.view.devices.get(&self.device()).map(|device| device.name.clone());
-                    let update = self.read(|roster| self.certify_own_device(roster, &own, name.as_deref().unwrap_or("device"), now))??;
+                    let update = self.read(|roster| {
+                        self.certify_own_device(roster, &own, name.as_deref().unwrap_or("device"), now)
+                    })??;
                     self.merge(&update)?;
                     renewed.certificates.insert("device", now.plus(DEVICE_LIFETIME));
                 }

@@ -30,7 +30,11 @@ pub(crate) fn change(home: &Home, change: Option<SetSetting>) -> ApiResult<Setti
 
 /// Settings as the API lists them.
 pub(crate) fn shown(settings: &Settings) -> ApiSettings {
-    let entries = settings.list().into_iter().map(|setting| ApiSetting { key: setting.key.into(), value: setting.value, help: setting.help });
+    let entries = settings.list().into_iter().map(|setting| ApiSetting {
+        key: setting.key.into(),
+        value: setting.value,
+        help: setting.help,
+    });
     ApiSettings { entries: entries.collect() }
 }
 
@@ -54,7 +58,9 @@ fn settings_error(error: SettingsError) -> ApiError {
     let message = error.to_string();
     match error {
         SettingsError::Io { path, source } => io_error(&format!("read or write {}", path.display()), &source),
-        SettingsError::UnknownKey { .. } => ApiError::new(ErrorCode::NotFound, message).hint("`warren config` lists all settings"),
+        SettingsError::UnknownKey { .. } => {
+            ApiError::new(ErrorCode::NotFound, message).hint("`warren config` lists all settings")
+        }
         SettingsError::BadValue { .. } | SettingsError::Syntax { .. } => ApiError::new(ErrorCode::BadRequest, message),
     }
 }

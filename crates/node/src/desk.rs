@@ -79,11 +79,19 @@ impl Desk {
     }
 
     /// Makes and stores an invitation; `None` when there are too many open ones.
-    pub(crate) fn make(&self, aim: Aim, expires_at: Timestamp, uses: u32, link: impl FnOnce(InvitationId, LinkSecret) -> InvitationLink) -> Result<Option<Fresh>, DatabaseError> {
+    pub(crate) fn make(
+        &self,
+        aim: Aim,
+        expires_at: Timestamp,
+        uses: u32,
+        link: impl FnOnce(InvitationId, LinkSecret) -> InvitationLink,
+    ) -> Result<Option<Fresh>, DatabaseError> {
         let now = clock::now();
         let mut book = self.book();
         let taken: Vec<u16> = book.nameplates(now).collect();
-        let nameplate = std::iter::repeat_with(|| u16::from_le_bytes(seal::random()) % NAMEPLATES).find(|plate| !taken.contains(plate)).unwrap_or_default();
+        let nameplate = std::iter::repeat_with(|| u16::from_le_bytes(seal::random()) % NAMEPLATES)
+            .find(|plate| !taken.contains(plate))
+            .unwrap_or_default();
         let (id, secret) = (InvitationId(seal::random()), LinkSecret(seal::random()));
         let code = Code::generate(nameplate);
         let invitation = Invitation::new(id, aim, &code, secret.clone(), now, expires_at, uses);
@@ -135,7 +143,13 @@ impl Desk {
     }
 
     /// Has a stranger prove its code. The stream goes on afterwards.
-    pub(crate) async fn prove(&self, local: DeviceId, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>) -> Result<GuestProven, VisitError> {
+    pub(crate) async fn prove(
+        &self,
+        local: DeviceId,
+        guest: &GuestLink,
+        stream: &mut Stream,
+        journal: Option<&Journal>,
+    ) -> Result<GuestProven, VisitError> {
         let channel = Channel { exporter: guest.exporter(), local, remote: guest.remote() };
         let body = next(stream, GUEST_FRAME).await?;
         let turned = match Knock::read(channel, &body).and_then(|knock| knock.answer(&self.book(), clock::now())) {
@@ -169,7 +183,13 @@ impl Desk {
     }
 
     /// Says no, and says in the log why.
-    async fn turn_away(&self, guest: &GuestLink, stream: &mut Stream, journal: Option<&Journal>, turned: Turned) -> VisitError {
+    async fn turn_away(
+        &self,
+        guest: &GuestLink,
+        stream: &mut Stream,
+        journal: Option<&Journal>,
+        turned: Turned,
+    ) -> VisitError {
         let who = Who { member: None, device: Some(guest.remote()), address: guest.paths().direct };
         match journal {
             Some(journal) => {
@@ -178,7 +198,9 @@ impl Desk {
                 }
                 journal.note(Event::PeerMisbehaved { who, offence: turned.offence });
             }
-            None => tracing::warn!(burned = turned.burned.is_some(), offence = %turned.offence, "a stranger was turned away"),
+            None => {
+                tracing::warn!(burned = turned.burned.is_some(), offence = %turned.offence, "a stranger was turned away")
+            }
         }
         let said = async {
             send(stream, &turned.reply).await?;
@@ -190,7 +212,14 @@ impl Desk {
     }
 
     /// Admits somebody who proved an invitation to join.
-    pub(crate) async fn admit(&self, proven: GuestProven, guest: &GuestLink, stream: &mut Stream, circle: &Circle, journal: &Journal) -> Result<(), VisitError> {
+    pub(crate) async fn admit(
+        &self,
+        proven: GuestProven,
+        guest: &GuestLink,
+        stream: &mut Stream,
+        circle: &Circle,
+        journal: &Journal,
+    ) -> Result<(), VisitError> {
         let Ok(mut inviter) = Inviter::new(proven) else { return Err(Misbehaved::InvitationUnknown.into()) };
         let welcoming = loop {
             let asking = inviter.asked(&next(stream, PAIR_FRAME).await?)?;
@@ -237,7 +266,11 @@ pub(crate) fn wants_to_join(proven: &GuestProven) -> bool {
 }
 
 /// The link of an invitation.
-pub(crate) fn link(device: DeviceId, addresses: Vec<Address>, circle: Option<CircleId>) -> impl FnOnce(InvitationId, LinkSecret) -> InvitationLink {
+pub(crate) fn link(
+    device: DeviceId,
+    addresses: Vec<Address>,
+    circle: Option<CircleId>,
+) -> impl FnOnce(InvitationId, LinkSecret) -> InvitationLink {
     move |invitation, secret| InvitationLink { invitation, device, addresses, secret, circle }
 }
 
@@ -256,11 +289,15 @@ pub(crate) async fn send(stream: &mut Stream, frame: &Frame) -> io::Result<()> {
 pub(crate) async fn expect_knock(incoming: &mut net::Stream) -> Result<(), FrameError> {
     match expect_frame(&mut incoming.recv, HEADER_FRAME).await? {
         GuestHeader::Knock => Ok(()),
-        GuestHeader::Transfer { .. } | GuestHeader::Lane { .. } => Err(FrameError::Misbehaved(Misbehaved::ConfirmationSkipped)),
+        GuestHeader::Transfer { .. } | GuestHeader::Lane { .. } => {
+            Err(FrameError::Misbehaved(Misbehaved::ConfirmationSkipped))
+        }
     }
 }
 
 /// Says that a code follows.
 pub(crate) async fn knock(outgoing: &mut net::Stream) -> io::Result<()> {
-    write_frame(&mut outgoing.send, &GuestHeader::Knock, HEADER_FRAME).await.map_err(|e| io::Error::other(e.to_string()))
+    write_frame(&mut outgoing.send, &GuestHeader::Knock, HEADER_FRAME)
+        .await
+        .map_err(|e| io::Error::other(e.to_string()))
 }

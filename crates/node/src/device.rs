@@ -53,7 +53,11 @@ impl Device {
 
     /// What runs while the device is unlocked.
     pub(crate) async fn running(&self) -> ApiResult<Arc<Running>> {
-        self.running.read().await.clone().ok_or_else(|| ApiError::new(ErrorCode::Locked, "the device is locked").hint("`warren unlock` opens it"))
+        self.running
+            .read()
+            .await
+            .clone()
+            .ok_or_else(|| ApiError::new(ErrorCode::Locked, "the device is locked").hint("`warren unlock` opens it"))
     }
 
     /// Opens the keystore and starts everything.
@@ -66,7 +70,10 @@ impl Device {
         let opened = blocking(move || access::open(&home, &passphrase)).await?;
         let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
         if opened.failures > 0 {
-            running.journal.note(Event::LoginFailed { failures: opened.failures, wait_s: store::keystore::delay(opened.failures).as_secs() });
+            running.journal.note(Event::LoginFailed {
+                failures: opened.failures,
+                wait_s: store::keystore::delay(opened.failures).as_secs(),
+            });
         }
         running.journal.note(Event::DeviceUnlocked {});
         *self.running.write().await = Some(running);

@@ -25,7 +25,9 @@ pub(crate) fn database(error: impl std::fmt::Display) -> ApiError {
 }
 
 /// Runs something that blocks where it does no harm.
-pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, ApiError> + Send + 'static) -> Result<T, ApiError> {
+pub(crate) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
         Err(error) => Err(internal(format!("a task ended badly: {error}"))),
@@ -36,10 +38,18 @@ impl From<CircleError> for ApiError {
     fn from(error: CircleError) -> Self {
         let message = error.to_string();
         match error {
-            CircleError::NoCircle => Self::new(ErrorCode::NotAllowed, message).hint("join one with `warren join CODE --name NAME`"),
-            CircleError::HasCircle => Self::new(ErrorCode::Exists, message).hint("use another home (WARREN_HOME) for another circle"),
-            CircleError::NotAdmin => Self::new(ErrorCode::NotAllowed, message).hint("`warren peers` shows who is admin"),
-            CircleError::AdmittedBy(_) => Self::new(ErrorCode::NotAllowed, message).hint("until then you can block it: `warren peers block`"),
+            CircleError::NoCircle => {
+                Self::new(ErrorCode::NotAllowed, message).hint("join one with `warren join CODE --name NAME`")
+            }
+            CircleError::HasCircle => {
+                Self::new(ErrorCode::Exists, message).hint("use another home (WARREN_HOME) for another circle")
+            }
+            CircleError::NotAdmin => {
+                Self::new(ErrorCode::NotAllowed, message).hint("`warren peers` shows who is admin")
+            }
+            CircleError::AdmittedBy(_) => {
+                Self::new(ErrorCode::NotAllowed, message).hint("until then you can block it: `warren peers block`")
+            }
             CircleError::NothingToRevoke => Self::new(ErrorCode::NotAllowed, message),
             CircleError::Issue(_) => Self::new(ErrorCode::BadRequest, message),
             CircleError::Database(error) => database(error),

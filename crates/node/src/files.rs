@@ -28,10 +28,16 @@ pub(crate) enum Readers {
 pub(crate) fn seal_file(request: &Encrypt, readers: Readers) -> ApiResult<Sealed> {
     let input = open(&request.input)?;
     let (bytes, names) = match readers {
-        Readers::Passphrase(passphrase) => (convert(&request.output, |out| encrypt(input, out, SealTo::Passphrase(&passphrase), request.armor))?, Vec::new()),
+        Readers::Passphrase(passphrase) => (
+            convert(&request.output, |out| encrypt(input, out, SealTo::Passphrase(&passphrase), request.armor))?,
+            Vec::new(),
+        ),
         Readers::Members(members) => {
             let (names, recipients): (Vec<_>, Vec<_>) = members.into_iter().unzip();
-            (convert(&request.output, |out| encrypt(input, out, SealTo::Recipients(&recipients), request.armor))?, names)
+            (
+                convert(&request.output, |out| encrypt(input, out, SealTo::Recipients(&recipients), request.armor))?,
+                names,
+            )
         }
     };
     Ok(Sealed { output: request.output.clone(), bytes, readers: names })
@@ -45,8 +51,15 @@ pub(crate) fn open_file(request: &Decrypt, identity: Option<SealIdentity>) -> Ap
             let passphrase = Passphrase::new(passphrase.0.clone());
             convert(&request.output, |out| decrypt(input, out, OpenWith::Passphrase(&passphrase)))?
         }
-        (None, Some(identity)) => convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?,
-        (None, None) => return Err(ApiError::new(ErrorCode::PassphraseNeeded, "this file needs a passphrase, or a running device of a member that it is sealed to")),
+        (None, Some(identity)) => {
+            convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?
+        }
+        (None, None) => {
+            return Err(ApiError::new(
+                ErrorCode::PassphraseNeeded,
+                "this file needs a passphrase, or a running device of a member that it is sealed to",
+            ));
+        }
     };
     Ok(Sealed { output: request.output.clone(), bytes, readers: Vec::new() })
 }
@@ -57,7 +70,8 @@ fn open(path: &str) -> ApiResult<BufReader<File>> {
         _ => io_error(&format!("read {path}"), &e),
     })?;
     if file.metadata().is_ok_and(|meta| meta.is_dir()) {
-        return Err(ApiError::new(ErrorCode::BadRequest, format!("{path} is a folder")).hint("pack it first: tar -cf folder.tar folder"));
+        return Err(ApiError::new(ErrorCode::BadRequest, format!("{path} is a folder"))
+            .hint("pack it first: tar -cf folder.tar folder"));
     }
     Ok(BufReader::with_capacity(BUFFER, file))
 }
@@ -66,7 +80,8 @@ fn open(path: &str) -> ApiResult<BufReader<File>> {
 fn convert(output: &str, work: impl FnOnce(&mut BufWriter<&File>) -> Result<u64, FileError>) -> ApiResult<u64> {
     let path = PathBuf::from(output);
     if path.symlink_metadata().is_ok() {
-        return Err(ApiError::new(ErrorCode::Exists, format!("{output} is there already")).hint("choose another name with --output"));
+        return Err(ApiError::new(ErrorCode::Exists, format!("{output} is there already"))
+            .hint("choose another name with --output"));
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: &std::io::Error| io_error(&format!("write {output}"), e);
@@ -86,8 +101,12 @@ fn age_error(output: &str, error: FileError) -> ApiError {
     match error {
         FileError::Io(e) => io_error(&format!("make {output}"), &e),
         FileError::WrongPassphrase => ApiError::new(ErrorCode::WrongPassphrase, message),
-        FileError::NeedsPassphrase => ApiError::new(ErrorCode::PassphraseNeeded, message).hint("give it with --passphrase"),
-        FileError::NotForYou | FileError::NeedsIdentity => ApiError::new(ErrorCode::NotAllowed, message).hint("ask whoever sealed it to seal it to you as well"),
+        FileError::NeedsPassphrase => {
+            ApiError::new(ErrorCode::PassphraseNeeded, message).hint("give it with --passphrase")
+        }
+        FileError::NotForYou | FileError::NeedsIdentity => {
+            ApiError::new(ErrorCode::NotAllowed, message).hint("ask whoever sealed it to seal it to you as well")
+        }
         FileError::NoRecipients => ApiError::new(ErrorCode::BadRequest, message),
         _ => ApiError::new(ErrorCode::Damaged, message),
     }

@@ -26,7 +26,14 @@ pub(crate) struct Ground {
 }
 
 impl Ground {
-    pub(crate) fn new(circle: Arc<Circle>, book: Arc<Book>, keyring: Arc<Keyring>, journal: Journal, settings: Arc<RwLock<Settings>>, home: PathBuf) -> Self {
+    pub(crate) fn new(
+        circle: Arc<Circle>,
+        book: Arc<Book>,
+        keyring: Arc<Keyring>,
+        journal: Journal,
+        settings: Arc<RwLock<Settings>>,
+        home: PathBuf,
+    ) -> Self {
         Self { circle, book, keyring, journal, settings, home }
     }
 
@@ -100,7 +107,9 @@ fn logged(who: Who, event: Happened) -> Event {
             let direction = if event.outgoing { "sent" } else { "received" };
             Event::TransferDone { who, transfer, direction: direction.into(), files, bytes, took_ms }
         }
-        What::Cancelled { here } => Event::TransferCancelled { who, transfer, by: if here { "here" } else { "there" }.into() },
+        What::Cancelled { here } => {
+            Event::TransferCancelled { who, transfer, by: if here { "here" } else { "there" }.into() }
+        }
         What::Failed { reason } => Event::TransferFailed { who, transfer, reason },
         What::FileFailed { path, reason } => Event::TransferFileFailed { who, transfer, path, reason },
         What::Misbehaved(offence) => Event::PeerMisbehaved { who, offence },

@@ -49,7 +49,12 @@ impl NodeHost {
     }
 
     /// Makes the home with its keystore. Whatever was made is removed again if `then` fails.
-    async fn make<T>(&self, keyring: Keyring, passphrase: &TypedPassphrase, then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>) -> ApiResult<T>) -> ApiResult<T> {
+    async fn make<T>(
+        &self,
+        keyring: Keyring,
+        passphrase: &TypedPassphrase,
+        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>) -> ApiResult<T>,
+    ) -> ApiResult<T> {
         let passphrase = Passphrase::new(passphrase.0.clone());
         access::check_new(&passphrase)?;
         let existed = self.path.exists();
@@ -102,7 +107,8 @@ fn rooms(home: &Home, keyring: &Arc<Keyring>) -> ApiResult<(Journal, Circle)> {
 /// Checks names before anything is made.
 fn check_names(names: &[(&str, &str)]) -> ApiResult<()> {
     for (what, name) in names {
-        seal::pki::valid_name(name).map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} cannot be the {what}: {e}")))?;
+        seal::pki::valid_name(name)
+            .map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} cannot be the {what}: {e}")))?;
     }
     Ok(())
 }
@@ -151,7 +157,9 @@ impl api::Host for NodeHost {
         check_names(&[("member's name", &join.name), ("device's name", &join.device)])?;
         joining::ticket(&join.invitation)?;
         if !self.initialised() {
-            return self.make(Keyring::generate(), &passphrase, async |home, keyring| join_in(home, keyring, &join).await).await;
+            return self
+                .make(Keyring::generate(), &passphrase, async |home, keyring| join_in(home, keyring, &join).await)
+                .await;
         }
         let home = Arc::new(self.open()?);
         let _lock = home.lock().map_err(home_error)?;
@@ -197,7 +205,11 @@ impl api::Host for NodeHost {
     }
 
     async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {
-        let home = if self.initialised() || change.is_none() && self.path.exists() { self.open_any()? } else { Home::create(&self.path).map_err(home_error)? };
+        let home = if self.initialised() || change.is_none() && self.path.exists() {
+            self.open_any()?
+        } else {
+            Home::create(&self.path).map_err(home_error)?
+        };
         let settings = blocking(move || configuration::change(&home, change)).await?;
         Ok(configuration::shown(&settings))
     }
@@ -209,7 +221,10 @@ impl api::Host for NodeHost {
     }
 
     async fn passing(&self) -> ApiResult<Arc<dyn Service>> {
-        let lan_port = Home::open(&self.path).ok().and_then(|home| configuration::load(&home).ok()).map_or(net::lan::DEFAULT_PORT, |settings| settings.lan_port);
+        let lan_port = Home::open(&self.path)
+            .ok()
+            .and_then(|home| configuration::load(&home).ok())
+            .map_or(net::lan::DEFAULT_PORT, |settings| settings.lan_port);
         Ok(Arc::new(Handle(Passing::start(lan_port).await?)))
     }
 }
@@ -240,7 +255,11 @@ async fn join_in(home: Arc<Home>, keyring: Arc<Keyring>, join: &Join) -> ApiResu
     let done = joined.and_then(|joined| {
         circle.adopt(joined.roster.clone())?;
         let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
-        journal.note(Event::CircleJoined { who, circle: joined.roster.circle_name().to_owned(), name: join.name.clone() });
+        journal.note(Event::CircleJoined {
+            who,
+            circle: joined.roster.circle_name().to_owned(),
+            name: join.name.clone(),
+        });
         Ok(joining::shown(&joined))
     });
     if let Err(error) = &done {
@@ -254,10 +273,17 @@ async fn join_in(home: Arc<Home>, keyring: Arc<Keyring>, join: &Join) -> ApiResu
 fn home_error(error: HomeError) -> ApiError {
     let message = error.to_string();
     match error {
-        HomeError::NotInitialised(_) => ApiError::new(ErrorCode::NotInitialised, message).hint("make one: `warren init --name NAME`, or join a circle: `warren join CODE --name NAME`"),
-        HomeError::AlreadyInitialised(_) => ApiError::new(ErrorCode::Exists, message).hint("use another home for another device: WARREN_HOME=DIR"),
-        HomeError::AlreadyRunning { .. } => ApiError::new(ErrorCode::AlreadyRunning, message).hint("`warren status` asks it; `warren down` stops it"),
-        HomeError::NotOurs(_) | HomeError::Nowhere => ApiError::new(ErrorCode::BadRequest, message).hint("choose a home of your own: WARREN_HOME=DIR"),
+        HomeError::NotInitialised(_) => ApiError::new(ErrorCode::NotInitialised, message)
+            .hint("make one: `warren init --name NAME`, or join a circle: `warren join CODE --name NAME`"),
+        HomeError::AlreadyInitialised(_) => {
+            ApiError::new(ErrorCode::Exists, message).hint("use another home for another device: WARREN_HOME=DIR")
+        }
+        HomeError::AlreadyRunning { .. } => {
+            ApiError::new(ErrorCode::AlreadyRunning, message).hint("`warren status` asks it; `warren down` stops it")
+        }
+        HomeError::NotOurs(_) | HomeError::Nowhere => {
+            ApiError::new(ErrorCode::BadRequest, message).hint("choose a home of your own: WARREN_HOME=DIR")
+        }
         HomeError::Io { source, .. } => io_error("use the home", &source),
     }
 }

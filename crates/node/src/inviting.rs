@@ -26,21 +26,41 @@ impl Running {
             return Err(crate::circle::CircleError::NotAdmin.into());
         }
         let role: Role = request.role.parse().map_err(|_| {
-            ApiError::new(ErrorCode::BadRequest, format!("{} is no role", request.role)).hint("roles are admin, editor, reader and storage")
+            ApiError::new(ErrorCode::BadRequest, format!("{} is no role", request.role))
+                .hint("roles are admin, editor, reader and storage")
         })?;
         let life = Duration::from_secs(request.expires_s);
         if life.is_zero() || life > MAX_LIFE {
             return Err(ApiError::new(ErrorCode::BadRequest, "an invitation stays open for 1 second to 30 days"));
         }
         if request.uses == 0 || request.uses > MAX_USES {
-            return Err(ApiError::new(ErrorCode::BadRequest, format!("an invitation can be used 1 to {MAX_USES} times")));
+            return Err(ApiError::new(
+                ErrorCode::BadRequest,
+                format!("an invitation can be used 1 to {MAX_USES} times"),
+            ));
         }
         let circle = self.circle.read(logic::roster::Roster::circle)?;
         let link = desk::link(self.circle.device(), self.network.addresses(), Some(circle));
-        let fresh = self.desk.make(Aim::Join { role }, clock::now().plus(life), request.uses, link).map_err(database)?;
-        let fresh = fresh.ok_or_else(|| ApiError::new(ErrorCode::NotAllowed, "too many invitations are open").hint("`warren invites` lists them; `warren invite --revoke ID` ends one"))?;
-        self.journal.note(Event::InvitationMade { invitation: fresh.id.to_string(), role: role.to_string(), expires_at: fresh.expires_at, uses: request.uses });
-        Ok(ApiInvitation { id: fresh.id.to_string(), code: fresh.code, link: fresh.link, role: role.to_string(), expires_at: fresh.expires_at.0, uses: request.uses })
+        let fresh =
+            self.desk.make(Aim::Join { role }, clock::now().plus(life), request.uses, link).map_err(database)?;
+        let fresh = fresh.ok_or_else(|| {
+            ApiError::new(ErrorCode::NotAllowed, "too many invitations are open")
+                .hint("`warren invites` lists them; `warren invite --revoke ID` ends one")
+        })?;
+        self.journal.note(Event::InvitationMade {
+            invitation: fresh.id.to_string(),
+            role: role.to_string(),
+            expires_at: fresh.expires_at,
+            uses: request.uses,
+        });
+        Ok(ApiInvitation {
+            id: fresh.id.to_string(),
+            code: fresh.code,
+            link: fresh.link,
+            role: role.to_string(),
+            expires_at: fresh.expires_at.0,
+            uses: request.uses,
+        })
     }
 
     /// Lists invitations, without secrets.
@@ -51,10 +71,19 @@ impl Running {
     /// Ends an invitation.
     pub(crate) fn revoke_invitation(&self, id: &str) -> ApiResult<InvitationInfo> {
         let all = self.desk.list();
-        let hits: Vec<_> = all.iter().filter(|invitation| !id.is_empty() && invitation.id.to_string().starts_with(&id.to_lowercase())).collect();
+        let hits: Vec<_> = all
+            .iter()
+            .filter(|invitation| !id.is_empty() && invitation.id.to_string().starts_with(&id.to_lowercase()))
+            .collect();
         let [invitation] = hits.as_slice() else {
-            let (code, message) = if hits.is_empty() { (ErrorCode::NotFound, "there is no invitation") } else { (ErrorCode::BadRequest, "there are several invitations") };
-            return Err(ApiError::new(code, format!("{message} whose id begins with {id}")).hint("`warren invites` lists them"));
+            let (code, message) = if hits.is_empty() {
+                (ErrorCode::NotFound, "there is no invitation")
+            } else {
+                (ErrorCode::BadRequest, "there are several invitations")
+            };
+            return Err(
+                ApiError::new(code, format!("{message} whose id begins with {id}")).hint("`warren invites` lists them")
+            );
         };
         if self.desk.revoke(invitation.id).map_err(database)? {
             self.journal.note(Event::InvitationRevoked { invitation: invitation.id.to_string() });

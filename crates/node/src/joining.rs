@@ -25,7 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// Reads what the user typed.
 pub(crate) fn ticket(text: &str) -> ApiResult<Ticket> {
     text.parse().map_err(|e: logic::pair::invitation::BadTicket| {
-        ApiError::new(ErrorCode::BadInvitation, e.to_string()).hint("a code is four words, such as canvas-tulip-oven-fiscal; a link begins with warren:")
+        ApiError::new(ErrorCode::BadInvitation, e.to_string())
+            .hint("a code is four words, such as canvas-tulip-oven-fiscal; a link begins with warren:")
     })
 }
 
@@ -33,7 +34,10 @@ pub(crate) fn ticket(text: &str) -> ApiResult<Ticket> {
 pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan_port: u16) -> ApiResult<GuestLink> {
     let mut candidates: Vec<(DeviceId, Vec<Address>)> = Vec::new();
     for text in at {
-        let address: SocketAddr = text.parse().map_err(|_| ApiError::new(ErrorCode::BadRequest, format!("{text} is no address")).hint("write IP:PORT; `warren status` on the other device shows it"))?;
+        let address: SocketAddr = text.parse().map_err(|_| {
+            ApiError::new(ErrorCode::BadRequest, format!("{text} is no address"))
+                .hint("write IP:PORT; `warren status` on the other device shows it")
+        })?;
         let device = network.identify(address).await.map_err(|e| unreachable_at(&address.to_string(), &e))?;
         candidates.push((device, vec![Address::Direct(address)]));
     }
@@ -70,7 +74,13 @@ fn unreachable_at(place: &str, error: &ConnectError) -> ApiError {
 }
 
 /// Proves the code to whoever made it, and has it prove the same.
-pub(crate) async fn prove(local: DeviceId, guest: &GuestLink, stream: &mut Stream, ticket: &Ticket, purpose: Purpose) -> ApiResult<GuestProven> {
+pub(crate) async fn prove(
+    local: DeviceId,
+    guest: &GuestLink,
+    stream: &mut Stream,
+    ticket: &Ticket,
+    purpose: Purpose,
+) -> ApiResult<GuestProven> {
     let exchange = async {
         let channel = Channel { exporter: guest.exporter(), local, remote: guest.remote() };
         let (knocked, frame) = Guest::knock(channel, purpose, ticket);
@@ -79,22 +89,30 @@ pub(crate) async fn prove(local: DeviceId, guest: &GuestLink, stream: &mut Strea
         send(stream, &frame).await.map_err(lost)?;
         confirming.finish(&next(stream, GUEST_FRAME).await.map_err(visit)?).map_err(fault)
     };
-    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| ApiError::new(ErrorCode::Unreachable, "the other side does not answer"))?
+    tokio::time::timeout(PATIENCE, exchange)
+        .await
+        .map_err(|_| ApiError::new(ErrorCode::Unreachable, "the other side does not answer"))?
 }
 
 fn lost(error: std::io::Error) -> ApiError {
-    ApiError::new(ErrorCode::Unreachable, format!("the connection was lost: {error}")).hint("try again; the code may still be good")
+    ApiError::new(ErrorCode::Unreachable, format!("the connection was lost: {error}"))
+        .hint("try again; the code may still be good")
 }
 
 fn visit(error: VisitError) -> ApiError {
-    ApiError::new(ErrorCode::Unreachable, format!("the other side ended the conversation: {error}")).hint("is the code right, and not used or expired? `warren invites` on the other device tells")
+    ApiError::new(ErrorCode::Unreachable, format!("the other side ended the conversation: {error}"))
+        .hint("is the code right, and not used or expired? `warren invites` on the other device tells")
 }
 
 fn fault(error: GuestFault) -> ApiError {
     let message = error.to_string();
     match error {
         GuestFault::Refused => ApiError::new(ErrorCode::BadInvitation, message).hint("ask for a new code"),
-        GuestFault::Misbehaved(Misbehaved::WrongCode) => ApiError::new(ErrorCode::BadInvitation, "the other side does not know this code: it is mistyped, or somebody sits between").hint("ask for a new code, or use the link"),
+        GuestFault::Misbehaved(Misbehaved::WrongCode) => ApiError::new(
+            ErrorCode::BadInvitation,
+            "the other side does not know this code: it is mistyped, or somebody sits between",
+        )
+        .hint("ask for a new code, or use the link"),
         GuestFault::Misbehaved(_) => ApiError::new(ErrorCode::Refused, message),
     }
 }
@@ -102,12 +120,17 @@ fn fault(error: GuestFault) -> ApiError {
 /// Joins with fresh keys over a network that is open already. Nothing is stored here.
 pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, lan_port: u16) -> ApiResult<Joined> {
     for name in [&request.name, &request.device] {
-        seal::pki::valid_name(name).map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} is no name: {e}")))?;
+        seal::pki::valid_name(name)
+            .map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} is no name: {e}")))?;
     }
     let ticket = ticket(&request.invitation)?;
     let circle = match &ticket {
         Ticket::Link(link) if link.circle.is_none() => {
-            return Err(ApiError::new(ErrorCode::BadInvitation, "this link is for receiving files, not for joining a circle").hint("use it with `warren receive`"));
+            return Err(ApiError::new(
+                ErrorCode::BadInvitation,
+                "this link is for receiving files, not for joining a circle",
+            )
+            .hint("use it with `warren receive`"));
         }
         Ticket::Link(link) => link.circle,
         Ticket::Code(_) => None,
@@ -118,19 +141,32 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     crate::desk::knock(&mut stream).await.map_err(lost)?;
     let proven = prove(network.id(), &guest, &mut stream, &ticket, Purpose::Join).await?;
     let recipient = keyring.seal.recipient();
-    let application = Application { name: &request.name, device_name: &request.device, member, device: &keyring.device, recipient: &recipient };
+    let application = Application {
+        name: &request.name,
+        device_name: &request.device,
+        member,
+        device: &keyring.device,
+        recipient: &recipient,
+    };
     let joiner = Joiner::new(proven, circle).map_err(|_| internal("the proof is for something else"))?;
     let rule = |e: Misbehaved| ApiError::new(ErrorCode::Refused, format!("the inviter broke the rules: {e}"));
     let (asked, frame) = joiner.ask(&application).map_err(internal)?;
     send(&mut stream, &frame).await.map_err(lost)?;
-    let welcomed = match asked.answered(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?, clock::now()).map_err(rule)? {
-        Answer::Welcome(welcomed) => welcomed,
-        Answer::Again(_) => {
-            return Err(ApiError::new(ErrorCode::Exists, format!("somebody in the circle is called {} already", request.name)).hint("join with another --name; the invitation is still good"));
-        }
-        Answer::Refused(refusal) => return Err(refused(refusal)),
-    };
-    let (settled, frame) = welcomed.settle(&application, Vec::new(), clock::now()).map_err(|e| ApiError::new(ErrorCode::Refused, e.to_string()))?;
+    let welcomed =
+        match asked.answered(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?, clock::now()).map_err(rule)? {
+            Answer::Welcome(welcomed) => welcomed,
+            Answer::Again(_) => {
+                return Err(ApiError::new(
+                    ErrorCode::Exists,
+                    format!("somebody in the circle is called {} already", request.name),
+                )
+                .hint("join with another --name; the invitation is still good"));
+            }
+            Answer::Refused(refusal) => return Err(refused(refusal)),
+        };
+    let (settled, frame) = welcomed
+        .settle(&application, Vec::new(), clock::now())
+        .map_err(|e| ApiError::new(ErrorCode::Refused, e.to_string()))?;
     send(&mut stream, &frame).await.map_err(lost)?;
     let joined = settled.finish(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?).map_err(rule)?;
     guest.close(net::Goodbye::Leaving);

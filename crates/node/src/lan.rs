@@ -56,7 +56,9 @@ pub(crate) async fn run(port: u16, voice: Voice, seen: mpsc::Sender<Sighting>) {
                 }
             }
         }
-        Err(error) => tracing::warn!(port, %error, "the local network cannot be listened to; devices are found by their known addresses only"),
+        Err(error) => {
+            tracing::warn!(port, %error, "the local network cannot be listened to; devices are found by their known addresses only")
+        }
     }
 }
 

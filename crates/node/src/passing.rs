@@ -64,7 +64,9 @@ pub(crate) async fn open_network(key: &DeviceKey) -> ApiResult<Network> {
 
 async fn bind(key: &DeviceKey, desk: Arc<Desk>) -> ApiResult<(Network, mpsc::Receiver<Incoming>)> {
     let config = NetConfig { loopback: true, ..NetConfig::default() };
-    Network::bind(key, config, Arc::new(Door { desk })).await.map_err(|e| ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")))
+    Network::bind(key, config, Arc::new(Door { desk }))
+        .await
+        .map_err(|e| ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")))
 }
 
 /// What the transfers stand on here.
@@ -122,7 +124,8 @@ impl Passing {
         let desk = Arc::new(Desk::passing());
         let (network, incoming) = bind(&key, desk.clone()).await?;
         let ground = Arc::new(Ground { key, wish: Mutex::new((PathBuf::from("."), false)) });
-        let transfers = Transfers::new(ground.clone(), Arc::new(NoShelf)).map_err(|e| io_error("prepare transfers", &e))?;
+        let transfers =
+            Transfers::new(ground.clone(), Arc::new(NoShelf)).map_err(|e| io_error("prepare transfers", &e))?;
         let passing = Arc::new(Self { hub: EventHub::default(), network, desk, ground, transfers, lan_port });
         tokio::spawn(sending::forward(passing.transfers.clone(), passing.hub.clone()));
         tokio::spawn(passing.clone().receive_guests(incoming));
@@ -192,7 +195,8 @@ impl Passing {
         let addresses = self.network.addresses();
         let shown = addresses.iter().map(ToString::to_string).collect();
         let link = desk::link(me, addresses, None);
-        let fresh = self.desk.make(Aim::Get { transfer: id }, clock::now().plus(CODE_LIFE), 1, link).map_err(database)?;
+        let fresh =
+            self.desk.make(Aim::Get { transfer: id }, clock::now().plus(CODE_LIFE), 1, link).map_err(database)?;
         let fresh = fresh.ok_or_else(|| internal("too many codes"))?;
         let voice = Voice { device: me, port: self.network.port(), circle: None, desk: self.desk.clone() };
         let (seen, _) = mpsc::channel(1);
@@ -206,9 +210,14 @@ impl Passing {
         if let Ticket::Link(link) = &ticket
             && link.circle.is_some()
         {
-            return Err(ApiError::new(ErrorCode::BadInvitation, "this link is an invitation to a circle, not for receiving files").hint("use it with `warren join`"));
+            return Err(ApiError::new(
+                ErrorCode::BadInvitation,
+                "this link is an invitation to a circle, not for receiving files",
+            )
+            .hint("use it with `warren join`"));
         }
-        *self.ground.wish.lock().unwrap_or_else(PoisonError::into_inner) = (Path::new(&request.to).to_owned(), request.yes);
+        *self.ground.wish.lock().unwrap_or_else(PoisonError::into_inner) =
+            (Path::new(&request.to).to_owned(), request.yes);
         let mut snapshots = self.transfers.subscribe();
         let guest = self.knock(&ticket, &request.at).await?;
         tokio::spawn(self.clone().keep_receiving(guest, ticket, request.at));
@@ -222,7 +231,8 @@ impl Passing {
             }
         };
         let patience = tokio::time::timeout(Duration::from_secs(30), offer).await;
-        patience.map_err(|_| ApiError::new(ErrorCode::Unreachable, "the sender accepted the code but offers nothing"))?
+        patience
+            .map_err(|_| ApiError::new(ErrorCode::Unreachable, "the sender accepted the code but offers nothing"))?
     }
 
     async fn knock(&self, ticket: &Ticket, at: &[String]) -> ApiResult<GuestLink> {
@@ -264,12 +274,15 @@ impl Service for Handle {
             Request::CodeSend(request) => Reply::CodeSend(this.code_send(&request).await?),
             Request::CodeReceive(request) => Reply::CodeReceive(this.code_receive(request).await?),
             Request::Transfers(query) => Reply::Transfers(sending::list(&this.transfers, &query)?),
-            Request::AcceptOffer(request) => Reply::AcceptOffer(this.transfers.accept(&request.id, request.to.as_deref().map(Path::new))?),
+            Request::AcceptOffer(request) => {
+                Reply::AcceptOffer(this.transfers.accept(&request.id, request.to.as_deref().map(Path::new))?)
+            }
             Request::RejectOffer(request) => Reply::RejectOffer(this.transfers.reject(&request.id)?),
             Request::CancelTransfer(request) => Reply::CancelTransfer(this.transfers.cancel(&request.id)?),
             Request::Encrypt(request) => {
                 let Some(passphrase) = &request.passphrase else {
-                    return Err(ApiError::new(ErrorCode::NotRunning, "no device is running, so members are not known").hint("`warren up`, or seal under a passphrase: --passphrase"));
+                    return Err(ApiError::new(ErrorCode::NotRunning, "no device is running, so members are not known")
+                        .hint("`warren up`, or seal under a passphrase: --passphrase"));
                 };
                 let readers = files::Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone()));
                 Reply::Encrypt(blocking(move || files::seal_file(&request, readers)).await?)
@@ -280,7 +293,10 @@ impl Service for Handle {
                 this.network.close().await;
                 Reply::Shutdown(Nothing {})
             }
-            _ => return Err(ApiError::new(ErrorCode::NotRunning, "this needs a running device").hint("start it with `warren up`")),
+            _ => {
+                return Err(ApiError::new(ErrorCode::NotRunning, "this needs a running device")
+                    .hint("start it with `warren up`"));
+            }
         })
     }
 

@@ -50,7 +50,13 @@ impl Running {
         let own = self.circle.device();
         let devices = now.view.devices.values().filter(|device| device.device != own);
         devices
-            .filter_map(|device| Some(Found { device, member: now.view.members.get(&device.member)?, note: self.book.note(device.member) }))
+            .filter_map(|device| {
+                Some(Found {
+                    device,
+                    member: now.view.members.get(&device.member)?,
+                    note: self.book.note(device.member),
+                })
+            })
             .collect()
     }
 
@@ -75,11 +81,17 @@ impl Running {
             path: link.as_ref().map(|link| path(link).into()),
             bulk: None,
             address: address.map(|address| address.to_string()),
-            rtt_us: paths.as_ref().and_then(|paths| paths.rtt).map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
+            rtt_us: paths
+                .as_ref()
+                .and_then(|paths| paths.rtt)
+                .map(|rtt| u64::try_from(rtt.as_micros()).unwrap_or(u64::MAX)),
             last_seen: if link.is_some() { Some(crate::clock::now().0) } else { trace.last_seen.map(|at| at.0) },
             verified: found.note.verified,
             safety_words: self.words_with(found.member.member),
-            key_agreement: link.as_ref().and_then(Link::key_agreement).map(|agreement: KeyAgreement| agreement.to_string()),
+            key_agreement: link
+                .as_ref()
+                .and_then(Link::key_agreement)
+                .map(|agreement: KeyAgreement| agreement.to_string()),
             auto_accept: found.note.auto_accept,
             certificate_ends_at: found.device.ends_at.0,
         }
@@ -96,10 +108,15 @@ impl Running {
         let all = self.found(now);
         let key = seal::pki::name_key(name);
         let is = |text: &str| seal::pki::name_key(text) == key;
-        let matching = |test: &dyn Fn(&Found<'a>) -> bool| -> Vec<usize> { all.iter().enumerate().filter(|(_, found)| test(found)).map(|(i, _)| i).collect() };
+        let matching = |test: &dyn Fn(&Found<'a>) -> bool| -> Vec<usize> {
+            all.iter().enumerate().filter(|(_, found)| test(found)).map(|(i, _)| i).collect()
+        };
         let mut hits = matching(&|found| is(found.name()) || is(&found.member.shown));
         if hits.is_empty() {
-            hits = matching(&|found| is(&format!("{}/{}", found.name(), found.device.name)) || is(&format!("{}/{}", found.member.shown, found.device.name)));
+            hits = matching(&|found| {
+                is(&format!("{}/{}", found.name(), found.device.name))
+                    || is(&format!("{}/{}", found.member.shown, found.device.name))
+            });
         }
         if hits.is_empty() && name.len() >= 6 {
             hits = matching(&|found| found.device.device.to_string().starts_with(&name.to_lowercase()));
@@ -107,11 +124,13 @@ impl Running {
         let mut members: Vec<_> = hits.iter().map(|&i| all[i].member.member).collect();
         members.dedup();
         let names: Vec<String> = all.iter().map(|found| found.name().to_owned()).collect();
-        let kept: Vec<_> = all.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, found)| found).collect();
+        let kept: Vec<_> =
+            all.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, found)| found).collect();
         match members.as_slice() {
             [_] => Ok(kept),
             [] => Err(unknown(name, names)),
-            _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member")).hint("write member/device, or the beginning of a device id (`warren peers --json`)")),
+            _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member"))
+                .hint("write member/device, or the beginning of a device id (`warren peers --json`)")),
         }
     }
 
@@ -119,7 +138,9 @@ impl Running {
     pub(crate) fn any_device_named(&self, name: &str) -> ApiResult<DeviceId> {
         let now = self.circle_now()?;
         let own = now.view.devices.get(&self.circle.device());
-        let is_own = own.and_then(|own| now.view.members.get(&own.member)).is_some_and(|member| seal::pki::name_key(&member.shown) == seal::pki::name_key(name));
+        let is_own = own
+            .and_then(|own| now.view.members.get(&own.member))
+            .is_some_and(|member| seal::pki::name_key(&member.shown) == seal::pki::name_key(name));
         if is_own { Ok(self.circle.device()) } else { Ok(self.named(&now, name)?[0].device.device) }
     }
 
@@ -136,11 +157,15 @@ impl Running {
             if member.standing != Standing::Active {
                 return Err(ApiError::new(ErrorCode::NotAllowed, format!("{name} is no member any more")));
             }
-            let recipient = member.recipient.clone().ok_or_else(|| ApiError::new(ErrorCode::NotAllowed, format!("no sealing key of {name} is known")))?;
+            let recipient = member
+                .recipient
+                .clone()
+                .ok_or_else(|| ApiError::new(ErrorCode::NotAllowed, format!("no sealing key of {name} is known")))?;
             readers.push((member.shown.clone(), recipient));
         }
         let own = self.circle.member()?;
-        let own_name = now.view.members.get(&own).map_or_else(|| "this member".to_owned(), |member| member.shown.clone());
+        let own_name =
+            now.view.members.get(&own).map_or_else(|| "this member".to_owned(), |member| member.shown.clone());
         readers.push((own_name, self.keyring.seal.recipient()));
         Ok(Readers::Members(readers))
     }
@@ -151,16 +176,23 @@ impl Running {
         let found = self.named(&now, name)?;
         let active: Vec<_> = found.iter().filter(|found| found.device.standing == Standing::Active).collect();
         match active.as_slice() {
-            [] => Err(ApiError::new(ErrorCode::NotAllowed, format!("{name} is no member any more, or its certificate has ended"))),
-            [one] if one.note.blocked => Err(ApiError::new(ErrorCode::NotAllowed, format!("{name} is blocked")).hint(format!("`warren peers unblock {name}` ends that"))),
+            [] => Err(ApiError::new(
+                ErrorCode::NotAllowed,
+                format!("{name} is no member any more, or its certificate has ended"),
+            )),
+            [one] if one.note.blocked => Err(ApiError::new(ErrorCode::NotAllowed, format!("{name} is blocked"))
+                .hint(format!("`warren peers unblock {name}` ends that"))),
             [one] => Ok(one.device.device),
             several => {
-                let online: Vec<_> = several.iter().filter(|found| self.links.link(found.device.device).is_some()).collect();
+                let online: Vec<_> =
+                    several.iter().filter(|found| self.links.link(found.device.device).is_some()).collect();
                 match online.as_slice() {
                     [one] => Ok(one.device.device),
                     _ => {
-                        let names: Vec<_> = several.iter().map(|found| format!("{}/{}", found.name(), found.device.name)).collect();
-                        Err(ApiError::new(ErrorCode::BadRequest, format!("{name} has several devices")).hint(format!("choose one of {}", names.join(", "))))
+                        let names: Vec<_> =
+                            several.iter().map(|found| format!("{}/{}", found.name(), found.device.name)).collect();
+                        Err(ApiError::new(ErrorCode::BadRequest, format!("{name} has several devices"))
+                            .hint(format!("choose one of {}", names.join(", "))))
                     }
                 }
             }
@@ -171,17 +203,23 @@ impl Running {
     pub(crate) fn everybody(&self) -> ApiResult<Vec<DeviceId>> {
         let now = self.circle_now()?;
         let mut per_member: HashMap<MemberId, DeviceId> = HashMap::new();
-        for found in self.found(&now).into_iter().filter(|found| found.device.standing == Standing::Active && !found.note.blocked) {
+        for found in self
+            .found(&now)
+            .into_iter()
+            .filter(|found| found.device.standing == Standing::Active && !found.note.blocked)
+        {
             let online = self.links.link(found.device.device).is_some();
             let slot = per_member.entry(found.member.member).or_insert(found.device.device);
             if online {
                 *slot = found.device.device;
             }
         }
-        let mut devices: Vec<_> = per_member.into_values().filter(|device| Some(*device) != self.own_device()).collect();
+        let mut devices: Vec<_> =
+            per_member.into_values().filter(|device| Some(*device) != self.own_device()).collect();
         devices.sort();
         if devices.is_empty() {
-            return Err(ApiError::new(ErrorCode::NotFound, "nobody else is in the circle yet").hint("`warren invite` makes an invitation"));
+            return Err(ApiError::new(ErrorCode::NotFound, "nobody else is in the circle yet")
+                .hint("`warren invite` makes an invitation"));
         }
         Ok(devices)
     }
@@ -198,7 +236,10 @@ impl Running {
         self.book.change(member, change).map_err(database)?;
         self.links.choose();
         self.hub.send(api::types::Event::Peers);
-        let fresh = Found { note: self.book.note(member), ..found.into_iter().next().ok_or_else(|| unknown(name, Vec::new()))? };
+        let fresh = Found {
+            note: self.book.note(member),
+            ..found.into_iter().next().ok_or_else(|| unknown(name, Vec::new()))?
+        };
         Ok((member, self.shown(&fresh)))
     }
 
@@ -219,7 +260,8 @@ impl Running {
         let now = self.circle_now()?;
         let pet_name = request.pet_name.trim();
         if !pet_name.is_empty() {
-            seal::pki::valid_name(pet_name).map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{pet_name:?} is no name: {e}")))?;
+            seal::pki::valid_name(pet_name)
+                .map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{pet_name:?} is no name: {e}")))?;
             let member = self.named(&now, &request.name)?[0].member.member;
             if self.named(&now, pet_name).is_ok_and(|taken| taken[0].member.member != member) {
                 return Err(ApiError::new(ErrorCode::Exists, format!("somebody else is called {pet_name} already")));
@@ -263,8 +305,9 @@ impl Running {
             ApiError::new(ErrorCode::BadRequest, format!("{} is no address", request.address)).hint("write IP:PORT, for example 192.168.1.20:41641 or [fd00::5]:41641; `warren status` shows a device's own")
         })?;
         let unreachable = |why: String| {
-            ApiError::new(ErrorCode::Unreachable, format!("nobody could be reached at {address}: {why}"))
-                .hint("is the device up there (`warren status`), is the port right, does a firewall let TCP and UDP through?")
+            ApiError::new(ErrorCode::Unreachable, format!("nobody could be reached at {address}: {why}")).hint(
+                "is the device up there (`warren status`), is the port right, does a firewall let TCP and UDP through?",
+            )
         };
         let device = self.network.identify(address).await.map_err(|e| unreachable(e.to_string()))?;
         let now = self.circle_now()?;
@@ -272,12 +315,16 @@ impl Running {
             return Err(ApiError::new(ErrorCode::BadRequest, "this is the device itself"));
         }
         if now.view.devices.get(&device).is_none_or(|view| view.standing == Standing::Removed) {
-            return Err(ApiError::new(ErrorCode::NotAllowed, format!("the device at {address} is not in this circle")).hint("invite it: `warren invite` here, `warren join CODE` there"));
+            return Err(ApiError::new(ErrorCode::NotAllowed, format!("the device at {address} is not in this circle"))
+                .hint("invite it: `warren invite` here, `warren join CODE` there"));
         }
         self.links.connect_at(device, address).await.map_err(|e| unreachable(e.to_string()))?;
         self.book.located(device, address).map_err(database)?;
         let peers = self.peers()?;
-        peers.into_iter().find(|peer| peer.device_id == device.to_string()).ok_or_else(|| unknown(&request.address, Vec::new()))
+        peers
+            .into_iter()
+            .find(|peer| peer.device_id == device.to_string())
+            .ok_or_else(|| unknown(&request.address, Vec::new()))
     }
 }
 
@@ -285,7 +332,11 @@ impl Running {
 fn unknown(name: &str, mut names: Vec<String>) -> ApiError {
     names.sort();
     names.dedup();
-    let near = names.iter().map(|known| (strsim::levenshtein(&known.to_lowercase(), &name.to_lowercase()), known)).filter(|(far, known)| *far <= 1 + known.chars().count() / 3).min();
+    let near = names
+        .iter()
+        .map(|known| (strsim::levenshtein(&known.to_lowercase(), &name.to_lowercase()), known))
+        .filter(|(far, known)| *far <= 1 + known.chars().count() / 3)
+        .min();
     let error = ApiError::new(ErrorCode::NotFound, format!("nobody in the circle is called {name}"));
     match near {
         Some((_, known)) => error.hint(format!("did you mean {known}?")),

@@ -54,7 +54,12 @@ pub(crate) struct Running {
 
 impl Running {
     /// Opens the database and the network, and starts all services.
-    pub(crate) async fn start(home: Arc<Home>, keyring: Keyring, hub: EventHub, port: Option<u16>) -> ApiResult<Arc<Self>> {
+    pub(crate) async fn start(
+        home: Arc<Home>,
+        keyring: Keyring,
+        hub: EventHub,
+        port: Option<u16>,
+    ) -> ApiResult<Arc<Self>> {
         let keyring = Arc::new(keyring);
         let settings = configuration::load(&home)?;
         let opened = {
@@ -66,12 +71,21 @@ impl Running {
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let config = configuration::network(&settings, port, last_port);
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
-            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")).hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
+            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}"))
+                .hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
         })?;
         ports.put(LAST_PORT, &network.port()).map_err(database)?;
         let settings = Arc::new(RwLock::new(settings));
-        let ground = crate::ground::Ground::new(circle.clone(), book.clone(), keyring.clone(), journal.clone(), settings.clone(), home.path().to_owned());
-        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db)).map_err(|e| io_error("read the stored transfers", &e))?;
+        let ground = crate::ground::Ground::new(
+            circle.clone(),
+            book.clone(),
+            keyring.clone(),
+            journal.clone(),
+            settings.clone(),
+            home.path().to_owned(),
+        );
+        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db))
+            .map_err(|e| io_error("read the stored transfers", &e))?;
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -110,7 +124,12 @@ impl Running {
         self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
         let settings = self.settings();
         if settings.lan {
-            let voice = Voice { device: self.circle.device(), port: self.network.port(), circle: Some(self.circle.clone()), desk: self.desk.clone() };
+            let voice = Voice {
+                device: self.circle.device(),
+                port: self.network.port(),
+                circle: Some(self.circle.clone()),
+                desk: self.desk.clone(),
+            };
             self.spawn(crate::lan::run(settings.lan_port, voice, seen));
         }
     }
@@ -208,7 +227,11 @@ impl Running {
         match done {
             Ok(joined) => {
                 let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
-                self.journal.note(Event::CircleJoined { who, circle: joined.roster.circle_name().to_owned(), name: request.name });
+                self.journal.note(Event::CircleJoined {
+                    who,
+                    circle: joined.roster.circle_name().to_owned(),
+                    name: request.name,
+                });
                 Ok(joining::shown(&joined))
             }
             Err(error) => {
@@ -263,7 +286,8 @@ impl Running {
             devices
         };
         if devices.is_empty() {
-            return Err(ApiError::new(ErrorCode::BadRequest, "to whom?").hint("name receivers with --to NAME[,NAME...], or use --all"));
+            return Err(ApiError::new(ErrorCode::BadRequest, "to whom?")
+                .hint("name receivers with --to NAME[,NAME...], or use --all"));
         }
         let (transfers, request) = (self.transfers.clone(), sending::request(&request)?);
         blocking(move || Ok(Sent { transfers: transfers.send(&request, &devices)? })).await
@@ -286,7 +310,8 @@ const LAST_PORT: &[u8] = b"port";
 impl Rooms {
     fn open(home: &Home, keyring: &Arc<Keyring>, hub: EventHub, keep: u64) -> ApiResult<Self> {
         let db = Database::open(&home.database(), keyring.records.clone()).map_err(|e| {
-            ApiError::new(ErrorCode::Damaged, format!("the database cannot be opened: {e}")).hint("put back a copy of this home from a backup, keystore and database together")
+            ApiError::new(ErrorCode::Damaged, format!("the database cannot be opened: {e}"))
+                .hint("put back a copy of this home from a backup, keystore and database together")
         })?;
         Ok(Self {
             journal: Journal::open(&db, hub, keep).map_err(database)?,

@@ -26,7 +26,9 @@ pub(crate) fn request(request: &api::types::Send) -> ApiResult<SendRequest> {
 pub(crate) fn paths(text: &[String], raw: &[String]) -> ApiResult<Vec<PathBuf>> {
     let mut paths: Vec<PathBuf> = text.iter().map(PathBuf::from).collect();
     for encoded in raw {
-        let bytes = BASE64URL_NOPAD.decode(encoded.as_bytes()).map_err(|_| ApiError::new(ErrorCode::BadRequest, "a path in `paths_raw` is not base64url"))?;
+        let bytes = BASE64URL_NOPAD
+            .decode(encoded.as_bytes())
+            .map_err(|_| ApiError::new(ErrorCode::BadRequest, "a path in `paths_raw` is not base64url"))?;
         paths.push(OsString::from_vec(bytes).into());
     }
     match paths.iter().find(|path| !path.is_absolute()) {
@@ -48,7 +50,9 @@ pub(crate) fn list(transfers: &Transfers, query: &TransferQuery) -> ApiResult<Ve
 /// How many run, and how many offers wait here.
 pub(crate) fn counts(transfers: &Transfers) -> (u32, u32) {
     let all = transfers.list();
-    let count = |test: fn(&Transfer) -> bool| u32::try_from(all.iter().filter(|transfer| test(transfer)).count()).unwrap_or(u32::MAX);
+    let count = |test: fn(&Transfer) -> bool| {
+        u32::try_from(all.iter().filter(|transfer| test(transfer)).count()).unwrap_or(u32::MAX)
+    };
     let active = count(|transfer| matches!(transfer.state, TransferState::Running | TransferState::Finishing));
     (active, count(|transfer| transfer.direction == "in" && transfer.state == TransferState::Offered))
 }
@@ -69,11 +73,17 @@ impl From<TransferError> for ApiError {
     fn from(error: TransferError) -> Self {
         let message = error.to_string();
         match error {
-            TransferError::Unknown(_) => Self::new(ErrorCode::NotFound, message).hint("`warren transfers --all` lists them"),
+            TransferError::Unknown(_) => {
+                Self::new(ErrorCode::NotFound, message).hint("`warren transfers --all` lists them")
+            }
             TransferError::Ambiguous(_) => Self::new(ErrorCode::BadRequest, message),
             TransferError::NothingToSend(_) => Self::new(ErrorCode::BadRequest, message),
-            TransferError::Over(_) => Self::new(ErrorCode::BadRequest, message).hint("to send it again, use `warren send`"),
-            TransferError::NoOffer(_) => Self::new(ErrorCode::BadRequest, message).hint("`warren inbox` lists what waits"),
+            TransferError::Over(_) => {
+                Self::new(ErrorCode::BadRequest, message).hint("to send it again, use `warren send`")
+            }
+            TransferError::NoOffer(_) => {
+                Self::new(ErrorCode::BadRequest, message).hint("`warren inbox` lists what waits")
+            }
             TransferError::Storage(error) => crate::errors::io_error("store the transfer", &error),
         }
     }

@@ -59,7 +59,11 @@ pub fn free_lan_port() -> u16 {
 /// The binary under test, hermetic: no variable of the caller reaches it.
 pub fn warren() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_warren"));
-    command.env_clear().env("PATH", std::env::var_os("PATH").unwrap_or_default()).env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("NO_COLOR", "1")
+        .stdin(Stdio::null());
     command
 }
 
@@ -136,7 +140,9 @@ impl Device {
     }
 
     pub fn wait_online(&self, name: &str) {
-        wait(&format!("{name} to be online"), || self.peers().iter().any(|p| p["name"] == name && p["state"] == "online"));
+        wait(&format!("{name} to be online"), || {
+            self.peers().iter().any(|p| p["name"] == name && p["state"] == "online")
+        });
     }
 
     pub fn transfers(&self) -> Vec<Value> {
@@ -171,7 +177,10 @@ pub fn wait(what: &str, mut until: impl FnMut() -> bool) {
 #[track_caller]
 pub fn assert_same_tree(a: &Path, b: &Path) {
     use std::os::unix::fs::MetadataExt;
-    let (left, right) = (std::fs::symlink_metadata(a).unwrap(), std::fs::symlink_metadata(b).unwrap_or_else(|e| panic!("{}: {e}", b.display())));
+    let (left, right) = (
+        std::fs::symlink_metadata(a).unwrap(),
+        std::fs::symlink_metadata(b).unwrap_or_else(|e| panic!("{}: {e}", b.display())),
+    );
     assert_eq!(left.file_type(), right.file_type(), "{}", b.display());
     if left.is_symlink() {
         assert_eq!(std::fs::read_link(a).unwrap(), std::fs::read_link(b).unwrap(), "{}", b.display());

@@ -25,7 +25,10 @@ fn a_folder_arrives_as_it_was() {
 
     alice.run(["send", tree.to_str().unwrap(), "--to", "bob"]).ok();
     assert_same_tree(&tree, &bob.received().join("odd tree (2)"));
-    assert!(!bob.received().join(".warren-partial").exists() || std::fs::read_dir(bob.received().join(".warren-partial")).unwrap().next().is_none());
+    assert!(
+        !bob.received().join(".warren-partial").exists()
+            || std::fs::read_dir(bob.received().join(".warren-partial")).unwrap().next().is_none()
+    );
 }
 
 #[test]

@@ -23,13 +23,25 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 pub fn odd_tree(root: &Path) {
     std::fs::create_dir_all(root.join("empty/deeper/still")).unwrap();
     std::fs::create_dir_all(root.join("many")).unwrap();
-    for (name, len) in [("zero", 0), ("one", 1), ("block", 1 << 20), ("block and one", (1 << 20) + 1), ("big.bin", (5 << 20) + 12_345)] {
+    for (name, len) in
+        [("zero", 0), ("one", 1), ("block", 1 << 20), ("block and one", (1 << 20) + 1), ("big.bin", (5 << 20) + 12_345)]
+    {
         std::fs::write(root.join(name), noise(len as u64 + 7, len)).unwrap();
     }
     for i in 0..300 {
         std::fs::write(root.join("many").join(format!("{i:03}")), noise(i, (i as usize * 211) % 9000)).unwrap();
     }
-    for name in [&b"semi;colon"[..], b"new\nline", b"\xff\xfe not utf-8", b"  blanks  ", b"-rf", "umlaut \u{e4}\u{301} \u{1f407}".as_bytes(), b"quote'\"", b"CON", b"trailing."] {
+    for name in [
+        &b"semi;colon"[..],
+        b"new\nline",
+        b"\xff\xfe not utf-8",
+        b"  blanks  ",
+        b"-rf",
+        "umlaut \u{e4}\u{301} \u{1f407}".as_bytes(),
+        b"quote'\"",
+        b"CON",
+        b"trailing.",
+    ] {
         std::fs::write(root.join(OsStr::from_bytes(name)), name).unwrap();
     }
     std::fs::write(root.join("script.sh"), "#!/bin/sh\nexit 0\n").unwrap();

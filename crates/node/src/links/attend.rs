@@ -20,7 +20,11 @@ use crate::connection::stream;
 impl Links {
     /// Serves a link until it ends, then tells the engine.
     pub(super) async fn attend(self: Arc<Self>, id: LinkId, link: Link, outbox: mpsc::Receiver<Control>) {
-        let who = || Who { member: Some(link.peer().member_name().to_owned()), device: Some(link.remote()), address: link.paths().direct };
+        let who = || Who {
+            member: Some(link.peer().member_name().to_owned()),
+            device: Some(link.remote()),
+            address: link.paths().direct,
+        };
         let path = path(&link);
         self.parts.journal.note(Event::PeerConnected { who: who(), path: path.into(), dialled: link.dialled() });
         let ended = tokio::select! {
@@ -43,7 +47,12 @@ impl Links {
     }
 
     /// Control messages both ways, and streams for the services.
-    async fn converse(self: &Arc<Self>, id: LinkId, link: &Link, outbox: mpsc::Receiver<Control>) -> Result<(), FrameError> {
+    async fn converse(
+        self: &Arc<Self>,
+        id: LinkId,
+        link: &Link,
+        outbox: mpsc::Receiver<Control>,
+    ) -> Result<(), FrameError> {
         let control = if link.dialled() {
             let mut stream = link.open().await?;
             write_frame(&mut stream.send, &StreamHeader::Control, HEADER_FRAME).await?;
@@ -53,19 +62,31 @@ impl Links {
             let mut stream = link.accept().await?;
             match expect_frame(&mut stream.recv, HEADER_FRAME).await? {
                 StreamHeader::Control => stream,
-                StreamHeader::Transfer { .. } | StreamHeader::Lane { .. } => return Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
+                StreamHeader::Transfer { .. } | StreamHeader::Lane { .. } => {
+                    return Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn));
+                }
             }
         };
         let (replies, queue) = mpsc::channel(super::OUTBOX);
         if let Ok(digest) = self.parts.circle.digest() {
             let _ = replies.try_send(Control::RosterDigest(digest));
         }
-        tokio::try_join!(say(control.send, outbox, queue), self.listen(id, link, control.recv, replies), self.receive(link))?;
+        tokio::try_join!(
+            say(control.send, outbox, queue),
+            self.listen(id, link, control.recv, replies),
+            self.receive(link)
+        )?;
         Ok(())
     }
 
     /// Reads control messages; everything heard is a sign of life.
-    async fn listen(&self, id: LinkId, link: &Link, mut recv: RecvHalf, replies: mpsc::Sender<Control>) -> Result<(), FrameError> {
+    async fn listen(
+        &self,
+        id: LinkId,
+        link: &Link,
+        mut recv: RecvHalf,
+        replies: mpsc::Sender<Control>,
+    ) -> Result<(), FrameError> {
         let mut asked = None;
         while let Some(message) = read_frame(&mut recv, ROSTER_FRAME).await? {
             let now = clock::now();
@@ -130,7 +151,11 @@ pub(crate) fn path(link: &Link) -> &'static str {
 }
 
 /// Writes control messages: those of the rest of the device, and replies.
-async fn say(mut send: SendHalf, mut outbox: mpsc::Receiver<Control>, mut replies: mpsc::Receiver<Control>) -> Result<(), FrameError> {
+async fn say(
+    mut send: SendHalf,
+    mut outbox: mpsc::Receiver<Control>,
+    mut replies: mpsc::Receiver<Control>,
+) -> Result<(), FrameError> {
     loop {
         let message = tokio::select! {
             Some(message) = outbox.recv() => message,

@@ -27,8 +27,8 @@ use tokio_util::task::TaskTracker;
 use crate::book::Book;
 use crate::circle::{Circle, RENEWAL_EVERY};
 use crate::clock;
-use crate::journal::Journal;
 use crate::connection::MemberConnection;
+use crate::journal::Journal;
 use crate::transfers::{Connection, Transfers};
 
 /// How long a dial may take, hello included.
@@ -98,7 +98,11 @@ impl Links {
     }
 
     /// The loop. Ends when [`Links::stop`] is called.
-    pub(crate) async fn run(self: Arc<Self>, mut incoming: mpsc::Receiver<Link>, mut sightings: mpsc::Receiver<Sighting>) {
+    pub(crate) async fn run(
+        self: Arc<Self>,
+        mut incoming: mpsc::Receiver<Link>,
+        mut sightings: mpsc::Receiver<Sighting>,
+    ) {
         let mut changed = self.parts.circle.watch();
         let mut renewal = tokio::time::interval(RENEWAL_EVERY);
         self.choose();
@@ -242,7 +246,11 @@ impl Links {
     }
 
     /// Connects to a member's device at an address that the owner named.
-    pub(crate) async fn connect_at(self: &Arc<Self>, device: DeviceId, address: std::net::SocketAddr) -> Result<(), net::ConnectError> {
+    pub(crate) async fn connect_at(
+        self: &Arc<Self>,
+        device: DeviceId,
+        address: std::net::SocketAddr,
+    ) -> Result<(), net::ConnectError> {
         if self.presence().link(device).is_some() {
             return Ok(());
         }
@@ -298,7 +306,8 @@ impl Links {
 
     /// How the log names a device.
     pub(crate) fn who(&self, device: DeviceId) -> Who {
-        let member = self.parts.circle.snapshot().and_then(|now| now.view.owner(device).map(|owner| owner.shown.clone()));
+        let member =
+            self.parts.circle.snapshot().and_then(|now| now.view.owner(device).map(|owner| owner.shown.clone()));
         let address = self.link(device).and_then(|link| link.paths().direct);
         Who { member, device: Some(device), address }
     }
@@ -306,7 +315,11 @@ impl Links {
     /// Says in the log what the circle's roster has learned.
     fn note_changes(&self, changes: &[Change]) {
         let Some(now) = self.parts.circle.snapshot() else { return };
-        let named = |member: MemberId| Who { member: now.view.members.get(&member).map(|view| view.shown.clone()), device: None, address: None };
+        let named = |member: MemberId| Who {
+            member: now.view.members.get(&member).map(|view| view.shown.clone()),
+            device: None,
+            address: None,
+        };
         for change in changes {
             let event = match change {
                 Change::MemberAdded(member) => {
@@ -315,14 +328,20 @@ impl Links {
                 }
                 Change::MemberRemoved(member) => Event::MemberRemoved { who: named(*member), reason: None },
                 Change::DeviceRemoved(device) => match now.view.devices.get(device) {
-                    Some(view) => Event::DeviceRemoved { who: named(view.member), name: view.name.clone(), reason: None },
+                    Some(view) => {
+                        Event::DeviceRemoved { who: named(view.member), name: view.name.clone(), reason: None }
+                    }
                     None => continue,
                 },
                 Change::DeviceAdded(device) => match now.view.devices.get(device) {
-                    Some(view) => Event::DeviceLearned { who: named(view.member), device_id: *device, name: view.name.clone() },
+                    Some(view) => {
+                        Event::DeviceLearned { who: named(view.member), device_id: *device, name: view.name.clone() }
+                    }
                     None => continue,
                 },
-                Change::NameConflict { member, wanted, shown } => Event::NameConflict { who: named(*member), wanted: wanted.clone(), shown: shown.clone() },
+                Change::NameConflict { member, wanted, shown } => {
+                    Event::NameConflict { who: named(*member), wanted: wanted.clone(), shown: shown.clone() }
+                }
                 Change::BeaconRotated => Event::BeaconRotated { generation: now.view.beacon_generation },
                 Change::MemberRenewed(_) | Change::DeviceRenewed(_) => continue,
                 Change::DeviceMoved(device) => {

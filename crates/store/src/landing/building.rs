@@ -181,9 +181,8 @@ impl Building {
                 Some(path) => self.tree.dir(path)?,
                 None => self.tree.root().clone(),
             };
-            let names = fs::Dir::read_from(&dir)?.map(|entry| {
-                entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned())
-            });
+            let names = fs::Dir::read_from(&dir)?
+                .map(|entry| entry.map(|entry| OsStr::from_bytes(entry.file_name().to_bytes()).to_owned()));
             let names: Vec<_> = names.collect::<Result<_, _>>()?;
             Ok(names.into_iter().filter(|name| name != "." && name != "..").collect())
         };

@@ -286,7 +286,7 @@ pub(crate) async fn send(stream: &mut Stream, frame: &Frame) -> io::Result<()> {
 }
 
 /// The first frame of a stranger's first stream.
-pub(crate) async fn expect_knock(incoming: &mut net::Stream) -> Result<(), FrameError> {
+pub(crate) async fn expect_knock(incoming: &mut Stream) -> Result<(), FrameError> {
     match expect_frame(&mut incoming.recv, HEADER_FRAME).await? {
         GuestHeader::Knock => Ok(()),
         GuestHeader::Transfer { .. } | GuestHeader::Lane { .. } => {
@@ -296,7 +296,7 @@ pub(crate) async fn expect_knock(incoming: &mut net::Stream) -> Result<(), Frame
 }
 
 /// Says that a code follows.
-pub(crate) async fn knock(outgoing: &mut net::Stream) -> io::Result<()> {
+pub(crate) async fn knock(outgoing: &mut Stream) -> io::Result<()> {
     write_frame(&mut outgoing.send, &GuestHeader::Knock, HEADER_FRAME)
         .await
         .map_err(|e| io::Error::other(e.to_string()))

@@ -21,9 +21,11 @@ const PRUNE_EVERY: u64 = 1000;
 #[derive(Clone)]
 pub(crate) struct Journal {
     log: Arc<EventLog<Record>>,
-    hub: EventHub,
-    writer: Arc<Mutex<Option<(Sender<Record>, JoinHandle<()>)>>>,
+    writer: Arc<Mutex<Option<Writer>>>,
 }
+
+/// The way to the writer's thread, and the thread.
+type Writer = (Sender<Record>, JoinHandle<()>);
 
 impl Journal {
     /// Opens the log and starts its writer. At most `keep` entries stay.
@@ -31,11 +33,11 @@ impl Journal {
         let log = Arc::new(database.events());
         let (sender, events) = channel();
         let writer = std::thread::Builder::new().name("journal".into()).spawn({
-            let (log, hub) = (log.clone(), hub.clone());
+            let log = log.clone();
             move || write(&log, &hub, &events, keep)
         });
         let writer = writer.map(|thread| (sender, thread)).ok();
-        Ok(Self { log, hub, writer: Arc::new(Mutex::new(writer)) })
+        Ok(Self { log, writer: Arc::new(Mutex::new(writer)) })
     }
 
     /// Notes that something happened, now.

@@ -37,7 +37,6 @@ const QUEUE: usize = 64;
 
 /// See the module.
 pub(crate) struct Running {
-    pub(crate) home: Arc<Home>,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) journal: Journal,
     pub(crate) hub: EventHub,
@@ -96,7 +95,6 @@ impl Running {
         });
         journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
         let running = Arc::new(Self {
-            home,
             keyring,
             journal,
             hub,

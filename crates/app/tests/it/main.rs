@@ -4,3 +4,4 @@
 mod device;
 mod story;
 mod tree;
+mod wrong;

@@ -304,14 +304,6 @@ impl Links {
         self.presence().online().collect()
     }
 
-    /// How the log names a device.
-    pub(crate) fn who(&self, device: DeviceId) -> Who {
-        let member =
-            self.parts.circle.snapshot().and_then(|now| now.view.owner(device).map(|owner| owner.shown.clone()));
-        let address = self.link(device).and_then(|link| link.paths().direct);
-        Who { member, device: Some(device), address }
-    }
-
     /// Says in the log what the circle's roster has learned.
     fn note_changes(&self, changes: &[Change]) {
         let Some(now) = self.parts.circle.snapshot() else { return };

@@ -275,10 +275,11 @@ impl Transfers {
     pub fn cancel(&self, id: &str) -> Result<Transfer, TransferError> {
         let item = self.find_open(id)?;
         item.end(Ended::Cancelled, None);
-        item.store(|_| {})?;
+        item.store(|record| record.untold = item.outgoing)?;
         item.happened(What::Cancelled { here: true });
         if !item.tell(Command::Cancel) {
             incoming::discard(&item);
+            self.tell_end(&item);
         }
         self.settle_sources(&item);
         Ok(item.view())
@@ -391,12 +392,27 @@ impl Transfers {
     /// Begins a run of an outgoing transfer, after the one that may still be under way over an older link.
     fn start(&self, item: Arc<Item>, connection: Arc<dyn Connection>) {
         let this = self.clone();
-        let startable = {
+        let (startable, untold) = {
             let inner = item.lock();
-            !inner.record.paused && inner.record.ended.is_none()
+            (!inner.record.paused && inner.record.ended.is_none(), inner.record.untold)
         };
         if startable {
             tokio::spawn(async move { this.run_outgoing(item, connection).await });
+        } else if untold {
+            tokio::spawn(async move {
+                let _turn = item.turn.lock().await;
+                // If the link is cut again, the next one brings the news.
+                let _ = outgoing::give_up(&item, &*connection).await;
+            });
+        }
+    }
+
+    /// Sees that the receiver learns of an end that it may not know about.
+    fn tell_end(&self, item: &Arc<Item>) {
+        let link = self.table().links.get(&item.peer).cloned();
+        let untold = item.lock().record.untold;
+        if let Some(link) = link.filter(|_| untold) {
+            self.start(item.clone(), link);
         }
     }
 
@@ -415,6 +431,7 @@ impl Transfers {
         let again = self.ended(&item, end);
         drop(turn);
         self.settle_sources(&item);
+        self.tell_end(&item);
         if let Some(wait) = again {
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
@@ -500,7 +517,8 @@ impl Transfers {
         }
         let Some(item) = self.item_for(peer, &offer) else {
             control.send(&FromReceiver::Reject(Reason::Other("too many offers wait here already".into())));
-            return control.finish().await;
+            control.finish().await;
+            return;
         };
         if item.peer != peer || item.outgoing {
             return self.accuse(peer, id, Misbehaved::TransferForeign);

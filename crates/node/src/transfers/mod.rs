@@ -417,8 +417,10 @@ impl Transfers {
     }
 
     async fn run_outgoing(self, item: Arc<Item>, connection: Arc<dyn Connection>) {
+        tracing::debug!(id = %item.id, "a run waits for its turn");
         item.tell(Command::Yield);
         let turn = item.turn.lock().await;
+        tracing::debug!(id = %item.id, "a run begins");
         let (commands, orders) = mpsc::unbounded_channel();
         {
             let mut inner = item.lock();
@@ -428,6 +430,7 @@ impl Transfers {
             inner.run = Some(commands);
         }
         let end = Box::pin(outgoing::run(item.clone(), connection.clone(), orders)).await;
+        tracing::debug!(id = %item.id, ?end, "a run ends");
         let again = self.ended(&item, end);
         drop(turn);
         self.settle_sources(&item);
@@ -505,6 +508,7 @@ impl Transfers {
 
     /// Serves a control stream that a peer opened for transfer `id`; returns when the run is over.
     pub async fn serve_transfer(&self, peer: DeviceId, id: TransferId, stream: Stream) {
+        tracing::debug!(%id, "an offer comes");
         let mut control = Control::<FromSender>::new(stream);
         let offer = match tokio::time::timeout(OFFER_DEADLINE, control.next()).await {
             Ok(Ok(FromSender::Offer(offer))) if offer.id == id => offer,

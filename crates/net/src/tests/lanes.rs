@@ -1,12 +1,21 @@
 //! The TCP lane: fast where it is had, refused to everybody else, and never missed.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, mpsc},
+    time::Duration,
+};
 
 use logic::{Misbehaved, wire::LinkToken};
+use rustls::{
+    CipherSuiteCommon, SupportedCipherSuite, Tls13CipherSuite, crypto::CryptoProvider, pki_types::ServerName,
+};
 use seal::DeviceKey;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
+    task::JoinHandle,
 };
 
 use super::{Device, PATIENCE, strangers};
@@ -233,44 +242,132 @@ async fn one_changed_bit_on_the_way_is_found() {
 }
 
 /// Two ends of a lane without a network above them.
-async fn pair() -> (handshake::Secured, handshake::Secured) {
+async fn pair(provider: &Arc<CryptoProvider>) -> (handshake::Secured, handshake::Secured) {
     let (client, server) = (DeviceKey::generate(), DeviceKey::generate());
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let addr = listener.local_addr().unwrap();
-    let (tls, peer) = (LaneTls::new(&client.seed()).unwrap(), server.public());
+    let tls = [&client, &server].map(|key| LaneTls::with_provider(&key.seed(), provider.clone()).unwrap());
     let dial = async {
         let socket = TcpStream::connect(addr).await.unwrap();
-        handshake::connect(socket, tls.client(peer).unwrap()).await.unwrap()
+        handshake::connect(socket, tls[0].client(server.public()).unwrap()).await.unwrap()
     };
     let answer = async {
-        let tls = LaneTls::new(&server.seed()).unwrap();
         let (socket, _) = listener.accept().await.unwrap();
-        handshake::accept(socket, tls.server.clone()).await.unwrap()
+        handshake::accept(socket, tls[1].server.clone()).await.unwrap()
     };
     tokio::join!(dial, answer)
 }
 
-#[tokio::test]
-async fn keys_are_replaced_while_both_sides_send() {
+/// Asks for a new key after 20 records.
+fn hasty() -> Arc<CryptoProvider> {
+    let mut provider = CryptoProvider::clone(&crate::tls::provider());
+    let SupportedCipherSuite::Tls13(suite) = provider.cipher_suites[0] else { panic!("not TLS 1.3") };
+    let common = CipherSuiteCommon { confidentiality_limit: 20, ..suite.common };
+    let suite = Box::leak(Box::new(Tls13CipherSuite { common, ..*suite }));
+    provider.cipher_suites = vec![SupportedCipherSuite::Tls13(suite)];
+    Arc::new(provider)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn keys_are_replaced_while_four_tasks_use_the_halves() {
     // 4 MiB are 256 records: a dozen keys in each direction.
     let data = payload(4 << 20);
-    let (a, b) = pair().await;
-    let ends = [(a.reader, a.writer), (b.reader, b.writer)].map(|(mut reader, mut writer)| {
-        let data = data.clone();
-        tokio::spawn(async move {
-            let send = async {
-                writer.write_all(&data).await.unwrap();
-                writer.shutdown().await.unwrap();
-            };
+    let (a, b) = pair(&hasty()).await;
+    let tasks = [(a.reader, a.writer), (b.reader, b.writer)].map(|(mut reader, mut writer)| {
+        let (out, expected) = (data.clone(), data.clone());
+        let send = tokio::spawn(async move {
+            writer.write_all(&out).await.unwrap();
+            writer.shutdown().await.unwrap();
+        });
+        let receive = tokio::spawn(async move {
             let mut got = Vec::new();
-            let (_, end) = tokio::join!(send, reader.read_to_end(&mut got));
-            end.unwrap();
-            assert!(got == data);
-        })
+            reader.read_to_end(&mut got).await.unwrap();
+            assert!(got == expected);
+        });
+        [send, receive]
     });
-    for end in ends {
-        end.await.unwrap();
+    for task in tasks.into_iter().flatten() {
+        task.await.unwrap();
     }
+}
+
+#[tokio::test]
+async fn a_half_that_is_dropped_is_an_error_and_the_other_way_goes_on() {
+    let (a, mut b) = pair(&crate::tls::provider()).await;
+    let (mut reader, writer) = (a.reader, a.writer);
+    drop(writer);
+    let cut = b.reader.read_u8().await.unwrap_err();
+    assert_eq!(cut.kind(), std::io::ErrorKind::UnexpectedEof);
+    b.writer.write_all(b"go on").await.unwrap();
+    b.writer.shutdown().await.unwrap();
+    assert!(b.writer.write_all(b"after the end").await.is_err());
+    let mut text = String::new();
+    reader.read_to_string(&mut text).await.unwrap();
+    assert_eq!(text, "go on");
+}
+
+/// A dialer that agrees on keys as it should and sends, when told, a good record and one whose tag
+/// is wrong. It never reads.
+async fn forger() -> (handshake::Secured, mpsc::Sender<()>, JoinHandle<()>) {
+    let (client, server) = (DeviceKey::generate(), DeviceKey::generate());
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let addr = listener.local_addr().unwrap();
+    let config = LaneTls::new(&client.seed()).unwrap().client(server.public()).unwrap();
+    let (go, told) = mpsc::channel::<()>();
+    let forger = tokio::task::spawn_blocking(move || {
+        let name = ServerName::from(IpAddr::from([0, 0, 0, 0]));
+        let mut tls = rustls::ClientConnection::new(config, name).unwrap();
+        let mut socket = std::net::TcpStream::connect(addr).unwrap();
+        while tls.is_handshaking() || tls.wants_write() {
+            tls.complete_io(&mut socket).unwrap();
+        }
+        told.recv().unwrap();
+        let mut records = Vec::new();
+        for text in [b"good", b"evil"] {
+            tls.writer().write_all(text).unwrap();
+            tls.write_tls(&mut records).unwrap();
+        }
+        *records.last_mut().unwrap() ^= 1;
+        socket.write_all(&records).unwrap();
+        // Stays until the other side has seen enough.
+        let _ = told.recv();
+    });
+    let (socket, _) = listener.accept().await.unwrap();
+    let tls = LaneTls::new(&server.seed()).unwrap();
+    let secured = handshake::accept(socket, tls.server.clone()).await.unwrap();
+    (secured, go, forger)
+}
+
+#[tokio::test]
+async fn an_error_does_not_swallow_what_came_before_it() {
+    let (mut lane, go, forger) = forger().await;
+    go.send(()).unwrap();
+    let mut got = Vec::new();
+    let end = lane.reader.read_to_end(&mut got).await;
+    assert_eq!(end.unwrap_err().kind(), std::io::ErrorKind::InvalidData);
+    assert_eq!(got, b"good");
+    assert!(lane.reader.read_u8().await.is_err());
+    drop(go);
+    forger.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_writer_that_waits_hears_of_the_readers_error() {
+    let (mut lane, go, forger) = forger().await;
+    let block = payload(1 << 20);
+    let full = async { while lane.writer.write_all(&block).await.is_ok() {} };
+    tokio::select! {
+        biased;
+        () = full => panic!("the lane broke by itself"),
+        () = std::future::ready(()) => {}
+    }
+    let mut writer = lane.writer;
+    let write = tokio::spawn(async move { while writer.write_all(&block).await.is_ok() {} });
+    go.send(()).unwrap();
+    assert!(lane.reader.read_to_end(&mut Vec::new()).await.is_err());
+    tokio::time::timeout(PATIENCE, write).await.unwrap().unwrap();
+    drop(go);
+    forger.await.unwrap();
 }
 
 #[tokio::test]

@@ -59,7 +59,11 @@ impl LaneTls {
     pub(crate) fn new(seed: &[u8; 32]) -> Result<Self, Error> {
         let mut provider = CryptoProvider::clone(&provider());
         provider.cipher_suites.retain(|suite| suite.suite() != CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let provider = Arc::new(provider);
+        Self::with_provider(seed, Arc::new(provider))
+    }
+
+    /// From the seed of the device's Ed25519 key, with this cryptography.
+    pub(crate) fn with_provider(seed: &[u8; 32], provider: Arc<CryptoProvider>) -> Result<Self, Error> {
         let key = certified_key(seed)?;
         let mut server = ServerConfig::builder_with_provider(provider.clone())
             .with_protocol_versions(&[&TLS13])?
@@ -68,7 +72,6 @@ impl LaneTls {
         server.alpn_protocols = vec![LANE_ALPN.to_vec()];
         server.send_tls13_tickets = 0;
         server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.enable_secret_extraction = true;
         Ok(Self { provider, key, server: Arc::new(server) })
     }
 
@@ -118,7 +121,6 @@ fn finish_client(mut config: ClientConfig) -> Arc<ClientConfig> {
     config.alpn_protocols = vec![LANE_ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
-    config.enable_secret_extraction = true;
     Arc::new(config)
 }
 

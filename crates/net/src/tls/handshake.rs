@@ -1,50 +1,38 @@
-//! Drives rustls over a socket until both keys are agreed, then hands them to the record layer.
+//! Agrees on keys over a socket.
 //!
-//! Called by the TCP lane for both sides. Invariants: at most [`MAX_HANDSHAKE`] bytes of a peer are
-//! held; what comes out names the key that the peer has proven.
+//! Called by the TCP lane for both sides. Invariant: what comes out names the key that the peer has
+//! proven. Bounds on time and number are the caller's; rustls bounds the bytes.
 
 use std::{io, sync::Arc};
 
-use rustls::{
-    ClientConfig, ServerConfig,
-    client::UnbufferedClientConnection,
-    pki_types::ServerName,
-    server::UnbufferedServerConnection,
-    unbuffered::{ConnectionState, EncodeError, UnbufferedStatus},
-};
+use rustls::{ClientConfig, CommonState, ServerConfig, pki_types::ServerName};
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::{
     config::key_from_spki,
-    record::{DirectionKey, Kernel, Opener, RecordError, Rekey, Sealer},
-    stream::{TlsReader, TlsWriter},
+    stream::{self, Socket, TlsReader, TlsWriter},
 };
-
-/// Bytes of the peer's handshake that may lie here undigested: its largest message is the key
-/// share with ML-KEM (1.2 KiB).
-const MAX_HANDSHAKE: usize = 16 * 1024;
 
 /// Why no keys were agreed.
 #[derive(Debug, Error)]
 pub(crate) enum HandshakeError {
     /// The socket failed or ended.
     #[error(transparent)]
-    Io(#[from] io::Error),
+    Io(io::Error),
     /// TLS failed: wrong key, no common suite, nonsense.
     #[error(transparent)]
     Tls(#[from] rustls::Error),
-    /// The peer sent too much, or ended TLS before it began.
+    /// The peer has shown no key of our kind.
     #[error("the peer does not speak this protocol")]
     Protocol,
 }
 
-impl From<RecordError> for HandshakeError {
-    fn from(_: RecordError) -> Self {
-        Self::Protocol
+impl From<io::Error> for HandshakeError {
+    /// rustls' errors travel inside.
+    fn from(error: io::Error) -> Self {
+        error.downcast().map_or_else(Self::Io, Self::Tls)
     }
 }
 
@@ -57,172 +45,35 @@ pub(crate) struct Secured {
 }
 
 /// Dials: the config decides whom (see `LaneTls::client`).
-pub(crate) async fn connect(mut socket: TcpStream, config: Arc<ClientConfig>) -> Result<Secured, HandshakeError> {
-    let mut conn = UnbufferedClientConnection::new(config, nameless())?;
-    let rest = drive(&mut socket, &mut conn).await?;
-    let peer = peer_key(conn.peer_certificates())?;
-    let (secrets, kernel) = conn.dangerous_into_kernel_connection()?;
-    secured(socket, peer, secrets, Kernel::Client(kernel), rest)
+pub(crate) async fn connect(socket: TcpStream, config: Arc<ClientConfig>) -> Result<Secured, HandshakeError> {
+    secured(dial(socket, config).await?)
 }
 
 /// Learns whose key answers, and hangs up.
-pub(crate) async fn identify(mut socket: TcpStream, config: Arc<ClientConfig>) -> Result<[u8; 32], HandshakeError> {
-    let mut conn = UnbufferedClientConnection::new(config, nameless())?;
-    drive(&mut socket, &mut conn).await?;
-    peer_key(conn.peer_certificates())
+pub(crate) async fn identify(socket: TcpStream, config: Arc<ClientConfig>) -> Result<[u8; 32], HandshakeError> {
+    peer_key(dial(socket, config).await?.get_ref().1)
 }
 
 /// Is dialled: accepts any key that proves itself.
-pub(crate) async fn accept(mut socket: TcpStream, config: Arc<ServerConfig>) -> Result<Secured, HandshakeError> {
-    let mut conn = UnbufferedServerConnection::new(config)?;
-    let rest = drive(&mut socket, &mut conn).await?;
-    let peer = peer_key(conn.peer_certificates())?;
-    let (secrets, kernel) = conn.dangerous_into_kernel_connection()?;
-    secured(socket, peer, secrets, Kernel::Server(kernel), rest)
+pub(crate) async fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> Result<Secured, HandshakeError> {
+    let accept = TlsAcceptor::from(config).accept_with(stream::buffered(socket), |tls| stream::bound(tls));
+    secured(accept.await?.into())
 }
 
-/// rustls wants a name; it is neither sent (SNI is off) nor looked at (keys are).
-fn nameless() -> ServerName<'static> {
-    ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]))
+async fn dial(socket: TcpStream, config: Arc<ClientConfig>) -> Result<TlsStream<Socket>, HandshakeError> {
+    // rustls wants a name; it is neither sent (SNI is off) nor looked at (keys are).
+    let nameless = ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]));
+    let connect = TlsConnector::from(config).connect_with(nameless, stream::buffered(socket), |tls| stream::bound(tls));
+    Ok(connect.await?.into())
 }
 
-fn peer_key(certs: Option<&[rustls::pki_types::CertificateDer<'_>]>) -> Result<[u8; 32], HandshakeError> {
+fn secured(tls: TlsStream<Socket>) -> Result<Secured, HandshakeError> {
+    let peer = peer_key(tls.get_ref().1)?;
+    let (reader, writer) = stream::split(tls);
+    Ok(Secured { peer, reader, writer })
+}
+
+fn peer_key(tls: &CommonState) -> Result<[u8; 32], HandshakeError> {
+    let certs = tls.peer_certificates();
     certs.and_then(<[_]>::first).and_then(|cert| key_from_spki(cert)).ok_or(HandshakeError::Protocol)
-}
-
-fn secured(
-    socket: TcpStream,
-    peer: [u8; 32],
-    secrets: rustls::ExtractedSecrets,
-    kernel: Kernel,
-    rest: Rest,
-) -> Result<Secured, HandshakeError> {
-    let rekey = Rekey::new(kernel);
-    let opener = Opener::new(DirectionKey::new(secrets.rx.0, secrets.rx.1)?, rekey.clone());
-    let sealer = Sealer::new(DirectionKey::new(secrets.tx.0, secrets.tx.1)?, rekey);
-    let (read, write) = socket.into_split();
-    Ok(Secured {
-        peer,
-        reader: TlsReader::new(read, opener, rest.plain, &rest.sealed),
-        writer: TlsWriter::new(write, sealer),
-    })
-}
-
-/// What arrived behind the handshake: opened already, and not yet.
-struct Rest {
-    plain: Vec<u8>,
-    sealed: Vec<u8>,
-}
-
-/// One side's connection; the two rustls types share everything but a name.
-trait Side {
-    type Data;
-    fn step<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
-}
-
-impl Side for UnbufferedClientConnection {
-    type Data = rustls::client::ClientConnectionData;
-    fn step<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(input)
-    }
-}
-
-impl Side for UnbufferedServerConnection {
-    type Data = rustls::server::ServerConnectionData;
-    fn step<'c, 'i>(&'c mut self, input: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
-        self.process_tls_records(input)
-    }
-}
-
-/// What the handshake needs next.
-enum Need {
-    Again,
-    Send,
-    Receive,
-    Nothing,
-}
-
-async fn drive<S: Side>(socket: &mut TcpStream, conn: &mut S) -> Result<Rest, HandshakeError> {
-    let mut input = vec![0; MAX_HANDSHAKE];
-    let (mut filled, mut output, mut plain) = (0, Vec::new(), Vec::new());
-    loop {
-        let status = conn.step(&mut input[..filled]);
-        let discard = status.discard;
-        let need = match status.state {
-            Ok(state) => digest(state, &mut output, &mut plain)?,
-            Err(error) => {
-                // Tell the peer why, if rustls has prepared an alert; the error counts either way.
-                if let Ok(ConnectionState::EncodeTlsData(mut data)) = conn.step(&mut []).state {
-                    let _ = encode(&mut output, |out| data.encode(out));
-                    let _ = socket.try_write(&output);
-                }
-                return Err(error.into());
-            }
-        };
-        input.copy_within(discard..filled, 0);
-        filled -= discard;
-        match need {
-            Need::Again => {}
-            Need::Send => {
-                socket.write_all(&output).await?;
-                output.clear();
-            }
-            Need::Receive => {
-                if filled == input.len() {
-                    return Err(HandshakeError::Protocol);
-                }
-                let n = socket.read(&mut input[filled..]).await?;
-                if n == 0 {
-                    return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
-                }
-                filled += n;
-            }
-            Need::Nothing => {
-                input.truncate(filled);
-                return Ok(Rest { plain, sealed: input });
-            }
-        }
-    }
-}
-
-fn digest<D>(
-    state: ConnectionState<'_, '_, D>,
-    output: &mut Vec<u8>,
-    plain: &mut Vec<u8>,
-) -> Result<Need, HandshakeError> {
-    match state {
-        ConnectionState::EncodeTlsData(mut data) => {
-            encode(output, |out| data.encode(out))?;
-            Ok(Need::Again)
-        }
-        ConnectionState::TransmitTlsData(data) => {
-            data.done();
-            Ok(Need::Send)
-        }
-        ConnectionState::ReadTraffic(mut traffic) => {
-            while let Some(record) = traffic.next_record() {
-                plain.extend_from_slice(record?.payload);
-            }
-            Ok(Need::Again)
-        }
-        ConnectionState::BlockedHandshake => Ok(Need::Receive),
-        ConnectionState::WriteTraffic(_) => Ok(Need::Nothing),
-        _ => Err(HandshakeError::Protocol),
-    }
-}
-
-fn encode(
-    output: &mut Vec<u8>,
-    mut encode: impl FnMut(&mut [u8]) -> Result<usize, EncodeError>,
-) -> Result<(), HandshakeError> {
-    let start = output.len();
-    let room = match encode(&mut []) {
-        Err(EncodeError::InsufficientSize(size)) => size.required_size,
-        Ok(0) => return Ok(()),
-        _ => return Err(HandshakeError::Protocol),
-    };
-    output.resize(start + room, 0);
-    let written = encode(&mut output[start..]).map_err(|_| HandshakeError::Protocol)?;
-    output.truncate(start + written);
-    Ok(())
 }

@@ -2,7 +2,7 @@
 
 use super::control::{Broken, Control};
 use super::item::{Command, Item, in_words};
-use super::lanes::{read_lane, read_token};
+use super::lanes::{Failing, read_lane, read_token};
 use super::leftovers::Leftovers;
 use super::now_ms;
 use super::outgoing::End;
@@ -248,6 +248,7 @@ struct Run {
     control: Control<FromSender>,
     token: Token,
     lanes: JoinSet<Result<(), Broken>>,
+    failing: Failing,
     lanes_seen: usize,
     parcels: mpsc::UnboundedSender<Parcel>,
     chores: std::sync::mpsc::Sender<Chore>,
@@ -302,6 +303,7 @@ impl Run {
             control,
             token,
             lanes,
+            failing: Failing::default(),
             lanes_seen: 0,
             parcels,
             chores,
@@ -350,13 +352,15 @@ impl Run {
             }
             let pause = wake_at.map(|at| at.saturating_sub(self.item.deps.clock()));
             tokio::select! {
-                message = self.control.next() => self.hear(message?).await?,
+                message = self.control.next() => {
+                    let message = message.map_err(|broken| self.failing.or(broken))?;
+                    self.hear(message).await?;
+                }
                 command = commands.recv() => self.obey(command.unwrap_or(Command::Yield))?,
                 () = intake.wake.notified() => {}
                 () = sleep(pause) => {}
-                Some(lane) = self.lanes.join_next() => {
-                    lane.unwrap_or_else(|error| Err(Broken::Cut(std::io::Error::other(error))))?;
-                }
+                Some(lane) = self.lanes.join_next() => self.failing.lane(lane),
+                broken = self.failing.wait() => return Err(broken),
             }
         }
     }

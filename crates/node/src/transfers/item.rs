@@ -73,10 +73,7 @@ pub(super) struct Item {
 impl Item {
     pub fn new(record: Record, deps: Arc<Deps>) -> Arc<Self> {
         let state = match record.ended {
-            Some(Ended::Done) => TransferState::Done,
-            Some(Ended::Rejected) => TransferState::Rejected,
-            Some(Ended::Cancelled) => TransferState::Cancelled,
-            Some(Ended::Failed) => TransferState::Failed,
+            Some(ended) => final_state(ended),
             None if record.paused => TransferState::Paused,
             None if record.asked.is_some() => TransferState::Queued,
             None if record.accepted.is_some() => TransferState::Waiting,
@@ -139,6 +136,10 @@ impl Item {
         let mut inner = self.lock();
         let before = inner.live.state;
         change(&mut inner.live);
+        // A run that has not heard of the end yet does not undo it.
+        if let Some(ended) = inner.record.ended {
+            inner.live.state = final_state(ended);
+        }
         let at = self.deps.clock();
         let total = inner.live.done.bytes.max(inner.live.wire);
         inner.speed.note(total, at);
@@ -197,12 +198,7 @@ impl Item {
         record.wire += std::mem::take(&mut live.wire);
         (record.offer.found, record.offer.complete) = (live.found, live.scanned);
         drop(inner);
-        self.state(match how {
-            Ended::Done => TransferState::Done,
-            Ended::Rejected => TransferState::Rejected,
-            Ended::Cancelled => TransferState::Cancelled,
-            Ended::Failed => TransferState::Failed,
-        });
+        self.state(final_state(how));
     }
 
     /// What the local API shows.
@@ -252,6 +248,15 @@ fn problem_code(record: &Record) -> ErrorCode {
         (_, Some(Reason::DiskFull(_))) => ErrorCode::DiskFull,
         (_, Some(Reason::Denied)) => ErrorCode::NotAllowed,
         _ => ErrorCode::Io,
+    }
+}
+
+fn final_state(ended: Ended) -> TransferState {
+    match ended {
+        Ended::Done => TransferState::Done,
+        Ended::Rejected => TransferState::Rejected,
+        Ended::Cancelled => TransferState::Cancelled,
+        Ended::Failed => TransferState::Failed,
     }
 }
 

@@ -6,10 +6,13 @@ use super::pool::{Parcel, Pool};
 use logic::Misbehaved;
 use logic::transfer::Token;
 use logic::transfer::lane::PARCEL_MAX;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, mpsc};
+use tokio::task::JoinError;
+use tokio::time::Instant;
 
 /// Parcels that wait for a lane; all lanes of a run take from the same queue, so a slow one holds nobody up.
 pub(super) type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Parcel>>>;
@@ -87,5 +90,44 @@ pub(super) async fn read_lane(
         if parcels.send(parcel).is_err() {
             return Ok(());
         }
+    }
+}
+
+/// A lane that failed ends the run, but not at once: when the peer ends a run, its lanes may go before its last word on
+/// the control stream is read.
+#[derive(Debug, Default)]
+pub(super) struct Failing(Option<(Broken, Instant)>);
+
+/// How long the last word may take.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+impl Failing {
+    /// Notes how a lane ended.
+    pub fn lane(&mut self, ended: Result<Result<(), Broken>, JoinError>) {
+        let ended = ended.unwrap_or_else(|error| Err(Broken::Cut(io::Error::other(error))));
+        if let Err(broken) = ended {
+            self.0.get_or_insert_with(|| (broken, Instant::now() + LAST_WORD));
+        }
+    }
+
+    /// Resolves when the last word is overdue; never, if no lane failed.
+    pub async fn wait(&mut self) -> Broken {
+        match self.0.as_ref().map(|(_, until)| *until) {
+            Some(until) => tokio::time::sleep_until(until).await,
+            None => std::future::pending().await,
+        }
+        self.take().unwrap_or_else(|| Broken::Cut(io::ErrorKind::ConnectionAborted.into()))
+    }
+
+    /// Why the run ended, when the control stream failed as well: an offence tells more than a cut.
+    pub fn or(&mut self, control: Broken) -> Broken {
+        match self.take() {
+            Some(lane @ Broken::Peer(_)) => lane,
+            _ => control,
+        }
+    }
+
+    fn take(&mut self) -> Option<Broken> {
+        self.0.take().map(|(broken, _)| broken)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::control::{Broken, Control};
 use super::item::{Command, Item, in_words};
-use super::lanes::{Pace, write_lane};
+use super::lanes::{Failing, Pace, write_lane};
 use super::pool::{Parcel, Pool};
 use super::ports::{Connection, Stream, What};
 use super::reading::Outgo;
@@ -57,6 +57,7 @@ struct Run {
     connection: Arc<dyn Connection>,
     control: Control<FromReceiver>,
     lanes: JoinSet<Result<(), Broken>>,
+    failing: Failing,
     /// Parcels that travel on the control stream.
     inline: Option<mpsc::UnboundedReceiver<Parcel>>,
     wire: Arc<AtomicU64>,
@@ -92,8 +93,17 @@ pub(super) async fn run(
     let control = Control::new(connection.open(item.id).await?);
     let _ = tokio::time::timeout(SCAN_HEADSTART, outgo.scanned.notified()).await;
     outgo.engine().make_offer();
-    let run =
-        Run { item, outgo, connection, control, lanes: JoinSet::new(), inline: None, wire: Arc::default(), end: None };
+    let run = Run {
+        item,
+        outgo,
+        connection,
+        control,
+        lanes: JoinSet::new(),
+        failing: Failing::default(),
+        inline: None,
+        wire: Arc::default(),
+        end: None,
+    };
     let end = run.drive(&mut commands).await;
     drop(threads);
     end
@@ -131,16 +141,18 @@ impl Run {
                 return Ok(end);
             }
             tokio::select! {
-                message = self.control.next() => self.hear(message?)?,
+                message = self.control.next() => {
+                    let message = message.map_err(|broken| self.failing.or(broken))?;
+                    self.hear(message)?;
+                }
                 command = commands.recv() => self.obey(command.unwrap_or(Command::Yield)),
                 () = outgo.wake.notified() => {}
                 Some(parcel) = next_inline(&mut self.inline) => {
                     self.wire.fetch_add(parcel.bytes().len() as u64, Ordering::Relaxed);
                     self.control.send(&FromSender::Parcel(ByteBuf::from(parcel.bytes())));
                 }
-                Some(lane) = self.lanes.join_next() => {
-                    lane.unwrap_or_else(|error| Err(Broken::Cut(std::io::Error::other(error))))?;
-                }
+                Some(lane) = self.lanes.join_next() => self.failing.lane(lane),
+                broken = self.failing.wait() => return Err(broken),
             }
         }
     }

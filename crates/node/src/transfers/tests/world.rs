@@ -204,8 +204,9 @@ pub fn portrait(top: &Path) -> BTreeMap<PathBuf, (String, Vec<u8>, i64, i64)> {
 
 /// Waits until a transfer stands like this.
 pub async fn until(service: &Transfers, id: &str, wanted: impl Fn(&Transfer) -> bool) -> Transfer {
-    let mut snapshots = service.subscribe();
+    let (mut snapshots, began) = (service.subscribe(), Instant::now());
     loop {
+        assert!(began.elapsed() < Duration::from_secs(20), "stands still: {:?}", service.get(id));
         // An offer may not have arrived yet.
         if let Some(view) = service.get(id).ok().filter(|view| wanted(view)) {
             return view;

@@ -8,8 +8,9 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, duplex};
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 /// A device: its key, its shelf, what it decided.
 pub struct Device {
@@ -93,22 +94,22 @@ pub struct Link {
     pub from: DeviceId,
     pub to: DeviceId,
     pub service: Transfers,
-    pub fuse: Arc<AtomicI64>,
+    fuse: Arc<AtomicI64>,
+    cut: CancellationToken,
     pub lanes: usize,
 }
 
 impl Link {
     pub fn up(from: &Device, to: &Device, service: &Transfers, bytes: i64) -> Arc<dyn Connection> {
         let (from, to, fuse) = (from.key.id(), to.key.id(), Arc::new(AtomicI64::new(bytes)));
-        Arc::new(Self { from, to, service: service.clone(), fuse, lanes: 3 })
+        Arc::new(Self { from, to, service: service.clone(), fuse, cut: CancellationToken::new(), lanes: 3 })
     }
 
     fn pipe(&self) -> (Stream, Stream) {
         let (near, far) = duplex(64 << 10);
         let burn = |end: tokio::io::DuplexStream| {
             let (recv, send) = tokio::io::split(end);
-            let (recv, send) =
-                (Fused { inner: recv, fuse: self.fuse.clone() }, Fused { inner: send, fuse: self.fuse.clone() });
+            let (recv, send) = (Fused::new(recv, &self.fuse, &self.cut), Fused::new(send, &self.fuse, &self.cut));
             Stream { send: Box::new(send), recv: Box::new(recv) }
         };
         (burn(near), burn(far))
@@ -139,33 +140,42 @@ impl Connection for Link {
     }
 }
 
+/// One end of a stream of a link.
 struct Fused<T> {
     inner: T,
     fuse: Arc<AtomicI64>,
+    cut: CancellationToken,
+    until_cut: Pin<Box<WaitForCancellationFutureOwned>>,
 }
 
 impl<T> Fused<T> {
-    fn dead(&self) -> Option<io::Error> {
-        (self.fuse.load(Ordering::Relaxed) <= 0).then(|| io::ErrorKind::ConnectionReset.into())
+    fn new(inner: T, fuse: &Arc<AtomicI64>, cut: &CancellationToken) -> Self {
+        let until_cut = Box::pin(cut.clone().cancelled_owned());
+        Self { inner, fuse: fuse.clone(), cut: cut.clone(), until_cut }
+    }
+
+    fn alive(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        match self.until_cut.as_mut().poll(cx) {
+            Poll::Ready(()) => Err(io::ErrorKind::ConnectionReset.into()),
+            Poll::Pending => Ok(()),
+        }
     }
 }
 
 impl<T: AsyncRead + Unpin> AsyncRead for Fused<T> {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        if let Some(dead) = self.dead() {
-            return Poll::Ready(Err(dead));
-        }
+        self.alive(cx)?;
         Pin::new(&mut self.inner).poll_read(cx, buf)
     }
 }
 
 impl<T: AsyncWrite + Unpin> AsyncWrite for Fused<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if let Some(dead) = self.dead() {
-            return Poll::Ready(Err(dead));
+        self.alive(cx)?;
+        let written = ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
+        if self.fuse.fetch_sub(written as i64, Ordering::Relaxed) <= written as i64 {
+            self.cut.cancel();
         }
-        let written = std::task::ready!(Pin::new(&mut self.inner).poll_write(cx, bytes))?;
-        self.fuse.fetch_sub(written as i64, Ordering::Relaxed);
         Poll::Ready(Ok(written))
     }
 
@@ -174,9 +184,7 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Fused<T> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if let Some(dead) = self.dead() {
-            return Poll::Ready(Err(dead));
-        }
+        self.alive(cx)?;
         Pin::new(&mut self.inner).poll_shutdown(cx)
     }
 }

@@ -118,29 +118,29 @@ impl Drop for UnbufferedWriter {
 pub(crate) struct TlsReader {
     shared: Arc<Mutex<Shared>>,
     /// The error that ended this direction; it waits until what came before it has been given out.
-    failed: Option<io::Error>,
+    failed: Option<Arc<io::Error>>,
 }
 
 impl AsyncRead for TlsReader {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, out: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let mut shared = lock(&this.shared);
-        let error = match this.failed.take() {
-            Some(error) => error,
-            None => match shared.read(cx, out) {
-                Poll::Ready(Err(error)) => error,
+        if this.failed.is_none() {
+            match shared.read(cx, out) {
+                Poll::Ready(Err(error)) => this.failed = Some(Arc::new(error)),
                 poll => return poll,
-            },
-        };
+            }
+        }
         let before = out.filled().len();
         let rest = shared.read(cx, out);
         if let Some(writing) = shared.writing.take() {
             writing.wake();
         }
-        if matches!(rest, Poll::Ready(Ok(()))) && out.filled().len() > before {
-            this.failed = Some(error);
-            return rest;
+        match &this.failed {
+            Some(error) if out.filled().len() == before => {
+                Poll::Ready(Err(io::Error::new(error.kind(), error.clone())))
+            }
+            _ => rest,
         }
-        Poll::Ready(Err(error))
     }
 }

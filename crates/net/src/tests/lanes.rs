@@ -300,7 +300,8 @@ async fn a_half_that_is_dropped_is_an_error_and_the_other_way_goes_on() {
     assert_eq!(cut.kind(), std::io::ErrorKind::UnexpectedEof);
     b.writer.write_all(b"go on").await.unwrap();
     b.writer.shutdown().await.unwrap();
-    assert!(b.writer.write_all(b"after the end").await.is_err());
+    b.writer.write_all(b"after the end").await.unwrap();
+    assert!(b.writer.flush().await.is_err());
     let mut text = String::new();
     reader.read_to_string(&mut text).await.unwrap();
     assert_eq!(text, "go on");

@@ -278,6 +278,10 @@ impl Service for Handle {
                 Reply::AcceptOffer(this.transfers.accept(&request.id, request.to.as_deref().map(Path::new))?)
             }
             Request::RejectOffer(request) => Reply::RejectOffer(this.transfers.reject(&request.id)?),
+            Request::LimitTransfer(request) => {
+                this.transfers.limit(request.id.as_deref(), request.rate_limit)?;
+                Reply::LimitTransfer(Nothing {})
+            }
             Request::CancelTransfer(request) => Reply::CancelTransfer(this.transfers.cancel(&request.id)?),
             Request::Encrypt(request) => {
                 let Some(passphrase) = &request.passphrase else {

@@ -86,7 +86,8 @@ async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
         transfer = service.code_receive(request.clone()) => transfer?,
         () = &mut interrupted => return Err(Failure::Said(INTERRUPTED)),
     };
-    if transfer.state == TransferState::Offered {
+    // With `--yes` the call has accepted it already, whatever state this early report of it shows.
+    if !cx.yes && transfer.state == TransferState::Offered {
         let id = transfer.id.clone();
         if !cx.confirm(&format!("{} Accept?", describe(&transfer))).await? {
             service.reject_offer(ById { id }).await?;

@@ -189,6 +189,9 @@ impl Run {
             let (path, reason) = line.split_once(" is left out: ").unwrap_or(("", &line));
             self.item.warn(path, reason);
         }
+        // Before the actions: the one that ends the transfer adds this run's bytes to its record.
+        let wire = self.wire.load(Ordering::Relaxed);
+        self.item.live(|live| live.wire = wire);
         loop {
             let at = self.item.deps.clock();
             let Some(action) = self.outgo.engine().poll(at) else { break };
@@ -200,9 +203,8 @@ impl Run {
             let engine = self.outgo.engine();
             (engine.found().0, engine.found().1, engine.done())
         };
-        let wire = self.wire.load(Ordering::Relaxed);
         self.item.live(|live| {
-            (live.found, live.scanned, live.wire) = (found, scanned, wire);
+            (live.found, live.scanned) = (found, scanned);
             if done.bytes > 0 || done.files > 0 {
                 live.done = done;
             }

@@ -66,7 +66,9 @@ mod tests {
 
     #[test]
     fn what_only_means_something_on_one_interface_is_no_address() {
-        for (ip, good) in [("fe80::1", false), ("0.0.0.0", false), ("fd00::1", true), ("::1", true), ("192.0.2.1", true)] {
+        for (ip, good) in
+            [("fe80::1", false), ("0.0.0.0", false), ("fd00::1", true), ("::1", true), ("192.0.2.1", true)]
+        {
             assert_eq!(usable(ip.parse().unwrap()), good, "{ip}");
         }
     }

@@ -124,9 +124,7 @@ fn whoever_is_blocked_or_removed_stays_outside() {
     let words = alice.peer("carol")["safety_words"].clone();
     alice.run(["peers", "remove", "bob", "--reason", "left", "--yes"]).ok();
     for device in [&alice, &carol] {
-        wait("bob to be gone", || {
-            device.peers().iter().all(|p| p["name"] != "bob" || p["state"] == "removed")
-        });
+        wait("bob to be gone", || device.peers().iter().all(|p| p["name"] != "bob" || p["state"] == "removed"));
         wait("the members to be two", || device.status()["circle"]["members"] == 2);
     }
     let at = carol.status()["addresses"][0].as_str().unwrap().to_owned();

@@ -34,17 +34,19 @@ fn a_source_that_vanishes_or_changes_is_said() {
     assert_eq!(names_in(&bob.received().join("tree")), ["stays"]);
 
     // Changed while it is sent: noticed and said; what lands is never a mixture that claims to be whole.
-    let size = 16 << 20;
+    let size = 12 << 20;
     let path = alice.files().join("changing");
     alice.file("changing", noise(1, size));
-    let id = alice.queue(path.to_str().unwrap(), "bob", &["--limit", "4MB"]);
+    let other = noise(2, size);
+    let id = alice.queue(path.to_str().unwrap(), "bob", &["--limit", "2MB"]);
     wait("some of it", || alice.transfer(&id)["bytes_done"].as_u64().unwrap() > 2 << 20);
-    std::fs::write(&path, noise(2, size)).unwrap();
+    std::fs::write(&path, &other).unwrap();
+    assert_eq!(alice.transfer(&id)["state"], "running", "it was over too early for this test");
     alice.run(["transfers", "limit", "off", &id]).ok();
     wait("its end", || ["done", "failed"].contains(&alice.transfer(&id)["state"].as_str().unwrap()));
     let ended = alice.transfer(&id);
     match std::fs::read(bob.received().join("changing")) {
-        Ok(landed) => assert!(landed == noise(2, size), "a mixture of two states landed: {ended}"),
+        Ok(landed) => assert!(landed == other, "a mixture of two states landed: {ended}"),
         Err(_) => assert!(ended.to_string().contains("chang"), "nothing is said about the change: {ended}"),
     }
 }

@@ -17,7 +17,8 @@ fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
     let status = bob.status();
     assert_eq!(status["locked"], true);
     assert!(status["identity"].is_null() && status["circle"].is_null(), "{status}");
-    for command in [&["peers"][..], &["transfers"], &["inbox"], &["log"], &["invites"], &["invite"], &["cert", "show"]] {
+    for command in [&["peers"][..], &["transfers"], &["inbox"], &["log"], &["invites"], &["invite"], &["cert", "show"]]
+    {
         bob.run(command).fails(5, "");
     }
     bob.run(["send", &big, "--to", "alice"]).fails(5, "");
@@ -102,7 +103,8 @@ fn a_stopped_device_shows_no_names() {
     alice.run(["peers", "remove", "plantedpet", "--reason", "plantedreason", "--yes"]).ok();
     alice.run(["invite"]).ok();
     let ids = [alice.status()["identity"]["device_id"].clone(), bob.status()["identity"]["device_id"].clone()];
-    let addresses: Vec<_> = [&alice, &bob].iter().flat_map(|d| d.status()["addresses"].as_array().unwrap().clone()).collect();
+    let addresses: Vec<_> =
+        [&alice, &bob].iter().flat_map(|d| d.status()["addresses"].as_array().unwrap().clone()).collect();
     alice.down();
     bob.kill();
 

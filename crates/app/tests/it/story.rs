@@ -43,7 +43,10 @@ fn three_people_form_a_circle_and_share_a_folder() {
     alice.run(["peers", "verify", "bob", "--undo"]).ok();
     assert_eq!(alice.peer("bob")["verified"], false);
     let bob_seen = alice.peer("bob");
-    assert_eq!((bob_seen["path"].as_str(), bob_seen["key_agreement"].as_str()), (Some("direct"), Some("X25519MLKEM768")));
+    assert_eq!(
+        (bob_seen["path"].as_str(), bob_seen["key_agreement"].as_str()),
+        (Some("direct"), Some("X25519MLKEM768"))
+    );
 
     // One sends to all; carol has not said that she wants it.
     bob.trust("alice");
@@ -89,9 +92,7 @@ fn three_people_form_a_circle_and_share_a_folder() {
     let text = carol.offer();
     assert_eq!((text["text"].as_str(), text["files_total"].as_u64()), (Some("dinner at 8"), Some(0)));
     carol.run(["inbox", "accept", "--all"]).ok();
-    wait("the text", || {
-        alice.transfers().iter().any(|t| t["text"] == "dinner at 8" && t["state"] == "done")
-    });
+    wait("the text", || alice.transfers().iter().any(|t| t["text"] == "dinner at 8" && t["state"] == "done"));
     let mut piped = alice.command(["send", "-", "--name", "piped.bin", "--to", "bob"]);
     let input = noise(3, 3 << 20);
     std::fs::write(alice.files().join("input"), &input).unwrap();
@@ -122,7 +123,9 @@ fn the_log_tells(alice: &Device, bob: &Device) {
     for event in ["circle.joined", "peer.rule_set", "offer.received", "offer.accepted", "transfer.done"] {
         assert!(theirs.iter().any(|e| e == event), "no {event} in {theirs:?}");
     }
-    for entry in [alice, bob].iter().flat_map(|d| d.run(["log", "--json", "-n", "10000"]).json().as_array().unwrap().clone()) {
+    for entry in
+        [alice, bob].iter().flat_map(|d| d.run(["log", "--json", "-n", "10000"]).json().as_array().unwrap().clone())
+    {
         assert_ne!(entry["event"], "peer.misbehaved", "{entry}");
         assert_ne!(entry["event"], "error.raised", "{entry}");
         for content in ["dinner at 8", "for both"] {

@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{Accept, ById, CodeReceive, Transfer, TransferQuery, TransferState};
+use api::types::{Accept, ById, CodeReceive, Nothing, Transfer, TransferQuery, TransferState};
 use api::{ApiResult, Service};
 use clap::Args;
 use futures_util::StreamExt;
@@ -97,7 +97,12 @@ async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
         let to = Some(request.to);
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    watch_on(cx, &service, events, vec![transfer]).await
+    let ended = watch_on(cx, &service, events, vec![transfer]).await;
+    if !matches!(ended, Err(Failure::Said(INTERRUPTED))) {
+        // The sender is still to hear that it is done.
+        service.shutdown(Nothing {}).await?;
+    }
+    ended
 }
 
 /// Waits for offers and asks for each.

@@ -23,7 +23,7 @@ fn receivers_and_paths_that_do_not_exist_are_named() {
     alice.run(["send", "/nowhere/at/all", "--to", "bob"]).fails(3, "/nowhere/at/all");
     alice.run(["send", "--to", "bob"]).fails(2, "nothing to send");
     alice.run(["send", &note, "--to", "alice"]).fails(3, "");
-    alice.run(["config", "recieved_dir", "x"]).fails(2, "received_dir");
+    alice.run(["config", "recieved_dir", "x"]).fails(3, "received_dir");
     alice.run(["config", "port", "many"]).fails(2, "port");
     alice.run(["transfers", "show", "zzzzzzzz"]).fails(3, "zzzzzzzz");
     alice.run(["invite", "--revoke", "zzzzzzzz"]).fails(3, "");

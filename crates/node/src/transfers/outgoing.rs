@@ -124,7 +124,8 @@ impl Run {
         loop {
             self.act().await?;
             if let Some(end) = self.end.take() {
-                if self.control.finish().await {
+                // A run that only gives way has said nothing about an end that was decided meanwhile.
+                if self.control.finish().await && matches!(end, End::Over) {
                     self.item.lock().record.untold = false;
                     self.item.persist_soon();
                 }

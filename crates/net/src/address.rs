@@ -51,8 +51,9 @@ fn listening(bound: SocketAddr, interfaces: &[IpAddr]) -> Vec<SocketAddr> {
         .collect()
 }
 
-/// Link-local IPv6 addresses mean nothing without an interface, so they are not told.
-fn usable(ip: IpAddr) -> bool {
+/// Link-local IPv6 addresses mean nothing without an interface, so they are neither told nor called: whoever is called
+/// at one sees the caller without the interface, and cannot answer.
+pub(crate) fn usable(ip: IpAddr) -> bool {
     match ip {
         IpAddr::V4(ip) => !ip.is_unspecified(),
         IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_unicast_link_local(),
@@ -62,6 +63,15 @@ fn usable(ip: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_only_means_something_on_one_interface_is_no_address() {
+        for (ip, good) in
+            [("fe80::1", false), ("0.0.0.0", false), ("fd00::1", true), ("::1", true), ("192.0.2.1", true)]
+        {
+            assert_eq!(usable(ip.parse().unwrap()), good, "{ip}");
+        }
+    }
 
     #[test]
     fn a_wildcard_socket_stands_for_the_interfaces_of_its_family() {

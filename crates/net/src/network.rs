@@ -287,7 +287,7 @@ pub(crate) fn why(conn: &Connection, error: &io::Error) -> ConnectError {
 
 fn transport_addr(addr: &Address) -> Option<TransportAddr> {
     match addr {
-        Address::Direct(addr) => Some(TransportAddr::Ip(*addr)),
+        Address::Direct(addr) => address::usable(addr.ip()).then_some(TransportAddr::Ip(*addr)),
         Address::Relay(url) => url.parse::<RelayUrl>().ok().map(TransportAddr::Relay),
     }
 }

@@ -86,7 +86,13 @@ fn in_order(mut rest: Vec<Certificate>) -> Vec<Certificate> {
 fn shown(certificate: &Certificate) -> CertInfo {
     let facts = certificate.facts();
     CertInfo {
-        kind: facts.kind.as_str().into(),
+        kind: match facts.kind {
+            Kind::Device => "device",
+            // The role stands in the subject.
+            Kind::Member(_) => "member",
+            Kind::Root => "root",
+        }
+        .into(),
         subject: facts.subject.clone(),
         issuer: facts.issuer.clone(),
         serial: facts.serial.to_string(),

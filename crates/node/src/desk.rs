@@ -23,6 +23,9 @@ use crate::circle::Circle;
 use crate::clock;
 use crate::journal::Journal;
 
+/// How long somebody who is turned away may take to read why.
+const LAST_WORD: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// See the module.
 pub(crate) struct Desk {
     /// Absent on a passing device, which remembers nothing.
@@ -204,10 +207,13 @@ impl Desk {
         }
         let said = async {
             send(stream, &turned.reply).await?;
-            stream.send.finish().await
+            stream.send.finish().await?;
+            // Closing the link would overtake the answer.
+            guest.closed().await;
+            Ok::<_, io::Error>(())
         };
         // Whoever hangs up before the answer does not get it.
-        let _ = said.await;
+        let _ = tokio::time::timeout(LAST_WORD, said).await;
         turned.offence.into()
     }
 

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use api::server::Socket;
 use api::types::{Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
@@ -19,6 +20,9 @@ use crate::errors::{blocking, database, internal, io_error};
 use crate::journal::Journal;
 use crate::passing::{Handle, Passing};
 use crate::{access, configuration, joining};
+
+/// How long a device that stops may hold its home after it stopped answering.
+const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// Name of the API's socket in the home's run folder.
 const SOCKET: &str = "api.sock";
@@ -172,7 +176,7 @@ impl api::Host for NodeHost {
 
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
         let home = self.open()?;
-        let _lock: HomeLock = home.lock().map_err(home_error)?;
+        let _lock = self.lock(&home).await?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| io_error("listen for signals", &e))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|e| io_error("listen for signals", &e))?;
         let device = Device::new(home, up.port);
@@ -194,14 +198,14 @@ impl api::Host for NodeHost {
                     _ = interrupt.recv() => {}
                     _ = terminate.recv() => {}
                 }
+                // While the socket still answers, so that whoever waits for its end finds the home at rest.
+                device.close().await;
             }
         };
         // In a task of its own: whoever awaits this may itself be a caller of the API.
         let served = tokio::spawn(socket.serve(device.clone(), until));
         ready();
-        let ended = served.await;
-        device.close().await;
-        ended.map_err(internal)
+        served.await.map_err(internal)
     }
 
     async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {
@@ -230,6 +234,21 @@ impl api::Host for NodeHost {
 }
 
 impl NodeHost {
+    /// Takes the home's lock. A device that no longer answers is on its way out and is waited for.
+    async fn lock(&self, home: &Home) -> ApiResult<HomeLock> {
+        let deadline = Instant::now() + LAST_STEPS;
+        loop {
+            match home.lock() {
+                Err(HomeError::AlreadyRunning { .. })
+                    if Instant::now() < deadline && Client::new(self.socket()).check().await.is_err() =>
+                {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                locked => return locked.map_err(home_error),
+            }
+        }
+    }
+
     /// The home, made ready for settings where there is no device yet.
     fn open_any(&self) -> ApiResult<Home> {
         match Home::open(&self.path) {

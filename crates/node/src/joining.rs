@@ -11,7 +11,7 @@ use logic::limits::{GUEST_FRAME, PAIR_FRAME};
 use logic::pair::invitation::Ticket;
 use logic::pair::{Answer, Application, Joined, Joiner, Refusal};
 use logic::wire::Address;
-use net::{ConnectError, GuestLink, Network, Stream};
+use net::{ConnectError, Goodbye, GuestLink, Network, Stream};
 use seal::{DeviceId, Keyring};
 
 use crate::clock;
@@ -65,7 +65,15 @@ pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan
             Err(error) => last = Some(error),
         }
     }
-    Err(last.map_or_else(|| internal("no address to try"), |error| unreachable_at("the inviter's addresses", &error)))
+    Err(match last {
+        None => internal("no address to try"),
+        // Strangers are let in only while something is open for them.
+        Some(ConnectError::Closed(Goodbye::Refused)) => {
+            ApiError::new(ErrorCode::BadInvitation, "the other device has no open invitation or code")
+                .hint("it was used, revoked or burned by a wrong guess, or it expired: ask for a new one")
+        }
+        Some(error) => unreachable_at("the inviter's addresses", &error),
+    })
 }
 
 fn unreachable_at(place: &str, error: &ConnectError) -> ApiError {
@@ -169,7 +177,7 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
         .map_err(|e| ApiError::new(ErrorCode::Refused, e.to_string()))?;
     send(&mut stream, &frame).await.map_err(lost)?;
     let joined = settled.finish(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?).map_err(rule)?;
-    guest.close(net::Goodbye::Leaving);
+    guest.close(Goodbye::Leaving);
     Ok(joined)
 }
 

@@ -19,6 +19,7 @@ use net::frame::expect_frame;
 use net::{Admission, GuestLink, Incoming, NetConfig, Network};
 use seal::{DeviceId, DeviceKey, Signature, Timestamp};
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
 
 use crate::connection::{GuestConnection, stream};
 use crate::desk::{self, Desk, VisitError};
@@ -29,6 +30,9 @@ use crate::{clock, files, joining, sending};
 
 /// How long a one-time code stays good.
 const CODE_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// How long a sender may take to read the receipt and hang up.
+const GOODBYE: Duration = Duration::from_secs(5);
 
 /// Lets strangers in while this device has a code open.
 struct Door {
@@ -115,6 +119,8 @@ pub(crate) struct Passing {
     ground: Arc<Ground>,
     transfers: Transfers,
     lan_port: u16,
+    /// Runs while something is received, until the sender hung up.
+    receiving: Mutex<Option<JoinHandle<()>>>,
 }
 
 impl Passing {
@@ -126,7 +132,15 @@ impl Passing {
         let ground = Arc::new(Ground { key, wish: Mutex::new((PathBuf::from("."), false)) });
         let transfers =
             Transfers::new(ground.clone(), Arc::new(NoShelf)).map_err(|e| io_error("prepare transfers", &e))?;
-        let passing = Arc::new(Self { hub: EventHub::default(), network, desk, ground, transfers, lan_port });
+        let passing = Arc::new(Self {
+            hub: EventHub::default(),
+            network,
+            desk,
+            ground,
+            transfers,
+            lan_port,
+            receiving: Mutex::new(None),
+        });
         tokio::spawn(sending::forward(passing.transfers.clone(), passing.hub.clone()));
         tokio::spawn(passing.clone().receive_guests(incoming));
         Ok(passing)
@@ -220,7 +234,8 @@ impl Passing {
             (Path::new(&request.to).to_owned(), request.yes);
         let mut snapshots = self.transfers.subscribe();
         let guest = self.knock(&ticket, &request.at).await?;
-        tokio::spawn(self.clone().keep_receiving(guest, ticket, request.at));
+        let receiving = tokio::spawn(self.clone().keep_receiving(guest, ticket, request.at));
+        *self.receiving.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiving);
         let offer = async {
             loop {
                 match snapshots.recv().await {
@@ -278,6 +293,10 @@ impl Service for Handle {
                 Reply::AcceptOffer(this.transfers.accept(&request.id, request.to.as_deref().map(Path::new))?)
             }
             Request::RejectOffer(request) => Reply::RejectOffer(this.transfers.reject(&request.id)?),
+            Request::LimitTransfer(request) => {
+                this.transfers.limit(request.id.as_deref(), request.rate_limit)?;
+                Reply::LimitTransfer(Nothing {})
+            }
             Request::CancelTransfer(request) => Reply::CancelTransfer(this.transfers.cancel(&request.id)?),
             Request::Encrypt(request) => {
                 let Some(passphrase) = &request.passphrase else {
@@ -289,7 +308,11 @@ impl Service for Handle {
             }
             Request::Decrypt(request) => Reply::Decrypt(blocking(move || files::open_file(&request, None)).await?),
             Request::Shutdown(_) => {
-                // Receipts and goodbyes on their way are given a moment by the network's own closing.
+                // The sender hangs up once it has the receipt; without it, it would wait for ever.
+                let receiving = this.receiving.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(receiving) = receiving {
+                    let _ = tokio::time::timeout(GOODBYE, receiving).await;
+                }
                 this.network.close().await;
                 Reply::Shutdown(Nothing {})
             }

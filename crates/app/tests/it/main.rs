@@ -1,7 +1,15 @@
 //! The whole story with the real binary, as users live it.
-#![allow(clippy::unwrap_used, missing_docs)]
+#![allow(clippy::unwrap_used, clippy::print_stderr, missing_docs)]
 
+mod certificates;
+mod circle;
+mod crowd;
+mod decisions;
 mod device;
+mod faults;
+mod locked;
+mod sealed;
 mod story;
+mod strangers;
 mod tree;
 mod wrong;

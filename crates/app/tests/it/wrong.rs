@@ -1,71 +1,64 @@
 //! Wrong input, as people give it: a clear error, the documented exit code, and nothing lost.
 
-use crate::device::{Device, free_lan_port};
-
-#[test]
-fn a_wrong_passphrase_is_refused_and_slows_the_next_try_down() {
-    let alice = Device::founder("alice", "home");
-    let wrong = |device: &Device| {
-        let mut command = device.command(["up", "--detach"]);
-        command.env("WARREN_PASSPHRASE", "not the passphrase");
-        crate::device::Ran::of(command.output().unwrap())
-    };
-    for _ in 0..3 {
-        wrong(&alice).fails(5, "wrong passphrase");
-    }
-    let slowed = wrong(&alice);
-    assert!(slowed.stderr.contains("try again in") || slowed.stderr.contains("next try"), "{}", slowed.stderr);
-}
+use crate::device::{Device, Ran, lan_port, warren};
 
 #[test]
 fn a_short_passphrase_makes_no_device() {
-    let device = Device::new(free_lan_port());
-    let mut command = device.command(["init", "--name", "alice", "--circle", "home"]);
-    command.env("WARREN_PASSPHRASE", "short");
-    crate::device::Ran::of(command.output().unwrap()).fails(2, "at least 8 characters");
+    let device = Device::new(lan_port());
+    let init = ["init", "--name", "alice", "--circle", "home"];
+    device.run_as("short", init).fails(2, "at least 8 characters");
     device.run(["status"]).fails(9, "no device");
+    device.run_as("", init).fails(5, "WARREN_PASSPHRASE");
+    for name in ["", " alice", "a/b", "a\u{202e}b", "a\nb"] {
+        device.run(["init", "--name", name, "--circle", "home"]).fails(2, "");
+    }
+    device.run(["up", "--detach"]).fails(9, "warren init");
 }
 
 #[test]
 fn receivers_and_paths_that_do_not_exist_are_named() {
-    let alice = Device::founder("alice", "home");
-    alice.up();
-    let bob = Device::joined(&alice, "bob");
-    bob.up();
-    alice.wait_online("bob");
-    let note = alice.files().join("note");
-    std::fs::write(&note, "x").unwrap();
-    let unknown = alice.run(["send", note.to_str().unwrap(), "--to", "bop"]);
-    assert_eq!(unknown.code, 4, "{}", unknown.stderr);
-    assert!(unknown.stderr.contains("did you mean bob"), "{}", unknown.stderr);
-    let absent = alice.run(["send", "/nowhere/at/all", "--to", "bob"]);
-    assert_ne!(absent.code, 0);
-    assert!(absent.stderr.contains("/nowhere/at/all"), "{}", absent.stderr);
-}
-
-#[test]
-fn a_wrong_code_burns_the_invitation() {
-    let alice = Device::founder("alice", "home");
-    alice.up();
-    let invitation = alice.run(["invite", "--json"]).json();
-    let code = invitation["code"].as_str().unwrap();
-    let (nameplate, rest) = code.split_once('-').unwrap();
-    let guess = if rest == "abandon-abandon-abandon" { "zoo-zoo-zoo" } else { "abandon-abandon-abandon" };
-    let mallory = Device::new(free_lan_port());
-    let at = alice.run(["status", "--json"]).json()["addresses"][0].as_str().unwrap().to_owned();
-    let guessed = mallory.run(["join", &format!("{nameplate}-{guess}"), "--name", "mallory", "--at", &at, "--yes"]);
-    assert_ne!(guessed.code, 0, "{}", guessed.stdout);
-    let state = alice.run(["invites", "--json"]).json()[0]["state"].clone();
-    assert_eq!(state, "burned");
-    let late = mallory.run(["join", code, "--name", "mallory", "--at", &at, "--yes"]);
-    assert_ne!(late.code, 0, "a burned code still works: {}", late.stdout);
-    assert!(!mallory.home().join("keystore").exists(), "a failed join leaves a device behind");
+    let (alice, _bob) = Device::pair();
+    let note = alice.file("note", "x");
+    alice.run(["send", &note, "--to", "bop"]).fails(3, "did you mean");
+    alice.run(["send", "/nowhere/at/all", "--to", "bob"]).fails(3, "/nowhere/at/all");
+    alice.run(["send", "--to", "bob"]).fails(2, "nothing to send");
+    alice.run(["send", &note, "--to", "alice"]).fails(3, "");
+    alice.run(["config", "recieved_dir", "x"]).fails(3, "received_dir");
+    alice.run(["config", "port", "many"]).fails(2, "port");
+    alice.run(["transfers", "show", "zzzzzzzz"]).fails(3, "zzzzzzzz");
+    alice.run(["invite", "--revoke", "zzzzzzzz"]).fails(3, "");
+    alice.run(["peers", "add", "nonsense"]).fails(2, "IP:PORT");
+    alice.run(["peers", "add", "127.0.0.1:1"]).fails(11, "127.0.0.1:1");
+    let error = alice.run(["send", &note, "--to", "bop", "--json"]);
+    assert_eq!((error.code, error.stdout.as_str()), (3, ""));
+    let error: serde_json::Value = serde_json::from_str(&error.stderr).unwrap();
+    assert_eq!(error["error"]["code"], "not_found");
+    // Each command with --json is one document.
+    for command in [
+        &["status"][..],
+        &["peers"],
+        &["transfers"],
+        &["inbox"],
+        &["invites"],
+        &["log"],
+        &["config"],
+        &["version"],
+        &["cert", "show"],
+    ] {
+        alice.run(command.iter().chain(&["--json"])).json();
+    }
 }
 
 #[test]
 fn a_second_device_in_one_home_is_refused() {
     let alice = Device::founder("alice", "home");
+    alice.run(["peers"]).fails(7, "warren up");
     alice.up();
     alice.run(["up", "--detach"]).fails(8, "running already");
-    alice.run(["init", "--name", "eve", "--circle", "other"]).fails(12, "");
+    alice.run(["init", "--name", "eve", "--circle", "other"]).fails(4, "");
+    alice.down();
+    alice.run(["init", "--name", "eve", "--circle", "other"]).fails(4, "");
+    alice.run(["down"]).fails(7, "");
+    Ran::of(warren().args(["--home", "/dev/null/x", "status"]).output().unwrap()).fails(15, "");
+    Ran::of(warren().arg("sned").output().unwrap()).fails(2, "send");
 }

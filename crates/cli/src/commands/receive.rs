@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{Accept, ById, CodeReceive, Transfer, TransferQuery, TransferState};
+use api::types::{Accept, ById, CodeReceive, Nothing, Transfer, TransferQuery, TransferState};
 use api::{ApiResult, Service};
 use clap::Args;
 use futures_util::StreamExt;
@@ -86,7 +86,8 @@ async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
         transfer = service.code_receive(request.clone()) => transfer?,
         () = &mut interrupted => return Err(Failure::Said(INTERRUPTED)),
     };
-    if transfer.state == TransferState::Offered {
+    // With `--yes` the call has accepted it already, whatever state this early report of it shows.
+    if !cx.yes && transfer.state == TransferState::Offered {
         let id = transfer.id.clone();
         if !cx.confirm(&format!("{} Accept?", describe(&transfer))).await? {
             service.reject_offer(ById { id }).await?;
@@ -96,7 +97,12 @@ async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
         let to = Some(request.to);
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    watch_on(cx, &service, events, vec![transfer]).await
+    let ended = watch_on(cx, &service, events, vec![transfer]).await;
+    if !matches!(ended, Err(Failure::Said(INTERRUPTED))) {
+        // The sender is still to hear that it is done.
+        service.shutdown(Nothing {}).await?;
+    }
+    ended
 }
 
 /// Waits for offers and asks for each.

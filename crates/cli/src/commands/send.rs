@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{ById, CodeSend, Limit, Send as Request, Transfer, TransferState};
+use api::types::{ById, CodeSend, Limit, Nothing, Send as Request, Transfer, TransferState};
 use api::{ApiError, ApiResult, ErrorCode, Service};
 use clap::Args;
 use serde::Serialize;
@@ -152,6 +152,8 @@ impl Send {
             cx.note("Stopped. The code no longer works.");
             return Err(Failure::Said(INTERRUPTED));
         }
+        // Hanging up tells the receiver that its receipt came.
+        service.shutdown(Nothing {}).await?;
         summarise(cx, &transfers, end, false)
     }
 

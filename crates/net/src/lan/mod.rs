@@ -34,6 +34,7 @@ use self::{
     nameplate::{Answer, Question},
     socket::{Buffer, DATAGRAM, Sockets},
 };
+use crate::address::usable;
 use crate::gate::{Gate, Verdict};
 
 /// The default port of announcements.
@@ -184,6 +185,9 @@ pub async fn ask(port: u16, nameplate: u16, patience: Duration) -> io::Result<Ve
 }
 
 fn note(hints: &mut Vec<Hint>, answer: Answer, from: SocketAddr) {
+    if !usable(from.ip()) {
+        return;
+    }
     let addr = Address::Direct(at_port(from, answer.port));
     match hints.iter_mut().find(|hint| hint.device == answer.device) {
         Some(hint) if !hint.addrs.contains(&addr) => hint.addrs.push(addr),
@@ -261,6 +265,10 @@ impl Station {
     }
 
     fn sight(&mut self, datagram: &[u8], from: SocketAddr) {
+        // The same announcement comes by every address family; only the first copy counts, so it must be of use.
+        if !usable(from.ip()) {
+            return;
+        }
         let keys = self.owner.beacon_keys();
         let Some(content) = keys.iter().find_map(|key| Content::open(key, datagram)) else {
             return;

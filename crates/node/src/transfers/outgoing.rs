@@ -134,7 +134,8 @@ impl Run {
         loop {
             self.act().await?;
             if let Some(end) = self.end.take() {
-                if self.control.finish().await {
+                // A run that only gives way has said nothing about an end that was decided meanwhile.
+                if self.control.finish().await && matches!(end, End::Over) {
                     self.item.lock().record.untold = false;
                     self.item.persist_soon();
                 }
@@ -201,6 +202,9 @@ impl Run {
             let (path, reason) = line.split_once(" is left out: ").unwrap_or(("", &line));
             self.item.warn(path, reason);
         }
+        // Before the actions: the one that ends the transfer adds this run's bytes to its record.
+        let wire = self.wire.load(Ordering::Relaxed);
+        self.item.live(|live| live.wire = wire);
         loop {
             let at = self.item.deps.clock();
             let Some(action) = self.outgo.engine().poll(at) else { break };
@@ -212,9 +216,8 @@ impl Run {
             let engine = self.outgo.engine();
             (engine.found().0, engine.found().1, engine.done())
         };
-        let wire = self.wire.load(Ordering::Relaxed);
         self.item.live(|live| {
-            (live.found, live.scanned, live.wire) = (found, scanned, wire);
+            (live.found, live.scanned) = (found, scanned);
             if done.bytes > 0 || done.files > 0 {
                 live.done = done;
             }

@@ -1,0 +1,129 @@
+//! What a locked or stopped device gives away, and to whom it opens.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use crate::device::{Device, PASSPHRASE, Ran, assert_same_tree, wait};
+use crate::tree::noise;
+
+#[test]
+fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
+    let (alice, bob) = Device::trusting_pair();
+    let size = 24 << 20;
+    let big = alice.file("big.bin", noise(9, size));
+    let id = alice.queue(&big, "bob", &["--limit", "4MB"]);
+    wait("some of it", || alice.transfer(&id)["bytes_done"].as_u64().unwrap() > 2 << 20);
+    bob.run(["lock"]).ok();
+    let status = bob.status();
+    assert_eq!(status["locked"], true);
+    assert!(status["identity"].is_null() && status["circle"].is_null(), "{status}");
+    for command in [&["peers"][..], &["transfers"], &["inbox"], &["log"], &["invites"], &["invite"], &["cert", "show"]]
+    {
+        bob.run(command).fails(5, "");
+    }
+    bob.run(["send", &big, "--to", "alice"]).fails(5, "");
+    alice.wait_state("bob", "away");
+    alice.wait_transfer(&id, "waiting");
+    assert!(!bob.received().join("big.bin").exists());
+
+    bob.run_as("not the passphrase", ["unlock"]).fails(6, "wrong passphrase");
+    bob.run(["unlock"]).ok();
+    alice.run(["transfers", "limit", "off", &id]).ok();
+    alice.wait_transfer(&id, "done");
+    assert_same_tree(Path::new(&big), &bob.received().join("big.bin"));
+    let events = bob.events();
+    for event in ["device.locked", "device.unlocked", "login.failed"] {
+        assert!(events.iter().any(|e| e == event), "no {event} in {events:?}");
+    }
+
+    // A device may also start locked.
+    bob.down();
+    bob.run(["up", "--detach", "--locked"]).ok();
+    bob.run(["peers"]).fails(5, "unlock");
+    bob.run(["unlock"]).ok();
+    bob.wait_online("alice");
+}
+
+#[test]
+fn passphrases_change_and_guessing_gets_slow() {
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let new = alice.file("new", "another good passphrase\n");
+    let change = |old: &str| alice.run_as(old, ["passphrase", "--new-passphrase-file", &new]);
+    change("not the passphrase").fails(6, "wrong passphrase");
+    change(PASSPHRASE).ok();
+    alice.down();
+    alice.run(["up", "--detach"]).fails(6, "wrong passphrase");
+    alice.run_as("another good passphrase", ["up", "--detach"]).ok();
+    assert!(alice.events().iter().any(|e| e == "passphrase.changed"));
+    alice.down();
+
+    // Guesses wait longer and longer, over restarts as well; the right one is not even tried before its time.
+    let slowed = (0..6).map(|_| alice.run_as("a guess", ["up", "--detach"])).find(|ran| ran.stderr.contains(" s"));
+    slowed.expect("six guesses in a row cost no time").fails(6, "possible in");
+    let early = alice.run_as("another good passphrase", ["up", "--detach"]);
+    if early.code != 0 {
+        early.fails(6, "try again in");
+    }
+    let mut last = Ran { code: 0, stdout: String::new(), stderr: String::new() };
+    wait("the delay to end", || {
+        last = alice.run_as("another good passphrase", ["up", "--detach"]);
+        last.code == 0
+    });
+    assert!(alice.events().iter().any(|e| e == "login.failed"));
+}
+
+/// All files below `dir`.
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for item in std::fs::read_dir(dir).unwrap() {
+        let path = item.unwrap().path();
+        match path.symlink_metadata().unwrap().file_type() {
+            kind if kind.is_dir() => found.extend(files_below(&path)),
+            kind if kind.is_file() => found.push(path),
+            _ => {}
+        }
+    }
+    found
+}
+
+#[test]
+fn a_stopped_device_shows_no_names() {
+    let alice = Device::founder("plantedalice", "plantedcircle");
+    alice.up();
+    let bob = Device::joined(&alice, "plantedbob");
+    alice.wait_online("plantedbob");
+    bob.trust("plantedalice");
+    let done = alice.file("plantedfile.txt", "plantedcontent");
+    alice.run(["send", &done, "--to", "plantedbob", "--text", "plantedtext"]).ok();
+    alice.run(["peers", "rename", "plantedbob", "plantedpet"]).ok();
+    bob.run(["peers", "rule", "plantedalice", "--ask"]).ok();
+    let open = alice.queue(&alice.file("plantedopen.txt", "plantedopen"), "plantedpet", &["--text", "plantedtext"]);
+    assert_eq!(bob.offer()["id"].as_str(), Some(open.as_str()));
+    alice.run(["peers", "remove", "plantedpet", "--reason", "plantedreason", "--yes"]).ok();
+    alice.run(["invite"]).ok();
+    let ids = [alice.status()["identity"]["device_id"].clone(), bob.status()["identity"]["device_id"].clone()];
+    let addresses: Vec<_> =
+        [&alice, &bob].iter().flat_map(|d| d.status()["addresses"].as_array().unwrap().clone()).collect();
+    alice.down();
+    bob.kill();
+
+    let mut secrets = vec!["planted".to_owned(), PASSPHRASE.to_owned()];
+    secrets.extend(ids.iter().chain(&addresses).map(|value| value.as_str().unwrap().to_owned()));
+    for device in [&alice, &bob] {
+        let files = files_below(&device.home());
+        assert!(files.len() >= 3, "{files:?}");
+        assert_eq!(std::fs::metadata(device.home()).unwrap().permissions().mode() & 0o777, 0o700);
+        for file in files {
+            let mode = std::fs::metadata(&file).unwrap().permissions().mode() & 0o777;
+            assert_eq!(mode & 0o077, 0, "{} has mode {mode:o}", file.display());
+            let bytes = std::fs::read(&file).unwrap();
+            for secret in &secrets {
+                let found = bytes.windows(secret.len()).any(|window| window.eq_ignore_ascii_case(secret.as_bytes()));
+                assert!(!found, "{secret} stands in {}", file.display());
+            }
+        }
+        let keystore = std::fs::metadata(device.home().join("keystore")).unwrap();
+        assert_eq!(keystore.permissions().mode() & 0o777, 0o600);
+    }
+}

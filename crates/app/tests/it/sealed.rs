@@ -1,0 +1,94 @@
+//! Files sealed to members and under passphrases, also as seen by the `age` tool.
+
+use std::process::{Command, Stdio};
+
+use crate::device::{Device, PASSPHRASE, Ran};
+use crate::tree::noise;
+
+/// The `age` tool, where this machine has it.
+fn has_age() -> bool {
+    let there = Command::new("age").arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok();
+    if !there {
+        eprintln!("skipped: no age on this machine (Debian package `age`)");
+    }
+    there
+}
+
+#[test]
+fn members_open_what_is_sealed_to_them_and_nobody_else_does() {
+    let (alice, bob) = Device::pair();
+    let carol = Device::joined(&alice, "carol");
+    alice.wait_online("carol");
+    let plain = noise(4, 3_000_001);
+    let file = alice.file("taxes.pdf", &plain);
+    let sealed = alice.run(["encrypt", &file, "--to", "bob", "--json"]).json();
+    assert_eq!(sealed["bytes"], 3_000_001);
+    let path = sealed["output"].as_str().unwrap().to_owned();
+    assert!(path.ends_with("/taxes.pdf.age"));
+    alice.run(["encrypt", &file, "--to", "bob"]).fails(4, "");
+    alice.run(["encrypt", &file, "--to", "bop"]).fails(3, "did you mean");
+
+    for (device, name) in [(&bob, "bob"), (&alice, "alice")] {
+        let out = device.files().join(format!("{name}.pdf"));
+        device.run(["decrypt", &path, "--out", out.to_str().unwrap()]).ok();
+        assert!(std::fs::read(&out).unwrap() == plain);
+        device.run(["decrypt", &path, "--out", out.to_str().unwrap()]).fails(4, "");
+    }
+    let out = carol.files().join("carol.pdf");
+    carol.run(["decrypt", &path, "--out", out.to_str().unwrap()]).fails(10, "");
+    let mut damaged = std::fs::read(&path).unwrap();
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    let damaged = bob.file("damaged.age", damaged);
+    bob.run(["decrypt", &damaged, "--out", out.to_str().unwrap()]).fails(16, "");
+    assert!(!out.exists(), "a damaged file leaves something behind");
+
+    if has_age() {
+        let recipient = bob.status()["identity"]["recipient"].as_str().unwrap().to_owned();
+        let theirs = bob.files().join("theirs.age");
+        let status = Command::new("age").args(["-r", &recipient, "-o", theirs.to_str().unwrap(), &file]).status();
+        assert!(status.unwrap().success());
+        let out = bob.files().join("theirs");
+        bob.run(["decrypt", theirs.to_str().unwrap(), "--out", out.to_str().unwrap()]).ok();
+        assert!(std::fs::read(&out).unwrap() == plain);
+    }
+}
+
+#[test]
+fn a_passphrase_opens_without_any_device() {
+    let nobody = Device::new(1);
+    let plain = noise(6, 70_000);
+    let file = nobody.file("notes", &plain);
+    for armor in [false, true] {
+        let sealed = nobody.files().join(format!("sealed-{armor}.age"));
+        let mut args = vec!["encrypt", &file, "--out", sealed.to_str().unwrap()];
+        if armor {
+            args.push("--armor");
+        }
+        nobody.run(args).ok();
+        assert_eq!(std::fs::read(&sealed).unwrap().starts_with(b"-----BEGIN AGE"), armor);
+        let decrypt = ["decrypt", sealed.to_str().unwrap()];
+        nobody.run_as("not the passphrase", decrypt).fails(6, "");
+        nobody.run(decrypt).ok();
+        let opened = nobody.files().join(format!("sealed-{armor}"));
+        assert!(std::fs::read(&opened).unwrap() == plain);
+
+        // `age` asks for passphrases on a terminal only: `script` is one.
+        if has_age() && Command::new("script").arg("--version").stdout(Stdio::null()).status().is_ok() {
+            let theirs = nobody.files().join(format!("theirs-{armor}"));
+            let command = format!("age -d -o '{}' '{}'", theirs.display(), sealed.display());
+            let mut child = Command::new("script")
+                .args(["-qec", &command, "/dev/null"])
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{PASSPHRASE}\n").as_bytes()).unwrap();
+            Ran::of(child.wait_with_output().unwrap()).ok();
+            assert!(std::fs::read(&theirs).unwrap() == plain);
+        }
+    }
+    let out = nobody.files().join("x");
+    nobody.run(["decrypt", &file, "--out", out.to_str().unwrap()]).fails(16, "");
+}

@@ -147,7 +147,7 @@ impl Links {
 
 /// `direct` or `relay`.
 pub(crate) fn path(link: &Link) -> &'static str {
-    if link.paths().direct.is_some() { "direct" } else { "relay" }
+    if link.paths().relay.is_some() { "relay" } else { "direct" }
 }
 
 /// Writes control messages: those of the rest of the device, and replies.

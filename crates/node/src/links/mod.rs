@@ -198,11 +198,7 @@ impl Links {
                     }
                 }
                 Action::Close(id, reason) => self.drop_link(id, reason),
-                Action::Online(device) => self.online(device),
-                Action::Offline(device) => {
-                    tracing::debug!(device = %device.short(), "offline");
-                    self.parts.hub.send(api::types::Event::Peers);
-                }
+                Action::Online(_) | Action::Offline(_) => self.parts.hub.send(api::types::Event::Peers),
             }
         }
     }
@@ -218,15 +214,6 @@ impl Links {
             self.parts.transfers.link_down(&online.connection);
             online.link.close(goodbye);
         }
-    }
-
-    fn online(&self, device: DeviceId) {
-        let id = self.presence().link(device);
-        let connection = id.and_then(|id| self.table().links.get(&id).map(|online| online.connection.clone()));
-        if let Some(connection) = connection {
-            self.parts.transfers.link_up(connection);
-        }
-        self.parts.hub.send(api::types::Event::Peers);
     }
 
     async fn dial(self: Arc<Self>, device: DeviceId) {
@@ -278,17 +265,25 @@ impl Links {
     /// A link has proven its peer: the engine decides whether it stays.
     fn adopt(self: &Arc<Self>, link: Link) {
         let (sender, outbox) = mpsc::channel(OUTBOX);
+        let connection: Arc<dyn Connection> = Arc::new(MemberConnection(link.clone()));
         let id = {
             let mut table = self.table();
             table.last_id += 1;
             let id = table.last_id;
-            let connection = Arc::new(MemberConnection(link.clone()));
-            table.links.insert(id, Online { link: link.clone(), connection, control: sender });
+            table.links.insert(id, Online { link: link.clone(), connection: connection.clone(), control: sender });
             id
         };
         let (device, boot, dialled) = (link.remote(), link.peer().boot(), link.dialled());
         self.learn_from_hello(&link);
-        self.presence().up(Up { link: id, device, boot, dialled }, clock::now());
+        let kept = {
+            let mut presence = self.presence();
+            presence.up(Up { link: id, device, boot, dialled }, clock::now());
+            presence.link(device) == Some(id)
+        };
+        if kept {
+            // It may have taken the place of another link without the device having been away.
+            self.parts.transfers.link_up(connection);
+        }
         self.tasks.spawn(self.clone().attend(id, link, outbox));
         self.wake.notify_one();
     }

@@ -65,10 +65,10 @@ impl<In: for<'de> Deserialize<'de> + Send + 'static> Control<In> {
         }
     }
 
-    /// Sends what is queued and ends the stream.
-    pub async fn finish(mut self) {
+    /// Sends what is queued and ends the stream; false if the link was cut before.
+    pub async fn finish(mut self) -> bool {
         self.outbox = None;
-        let _ = (&mut self.writer).await;
+        matches!((&mut self.writer).await, Ok(Ok(())))
     }
 }
 

@@ -259,6 +259,14 @@ struct Run {
     end: Option<End>,
 }
 
+/// Why a run stops listening.
+enum Exit {
+    /// Everything arrived.
+    Land,
+    /// It is over, or cannot go on.
+    End(End),
+}
+
 /// Ends the threads of a run however it ends.
 struct Threads(Arc<Intake>);
 
@@ -305,10 +313,26 @@ impl Run {
         }
     }
 
+    /// Runs to the end; whatever it is, lanes and threads are gone before this returns, and the tree is free for the
+    /// next run.
     async fn drive(mut self, commands: &mut mpsc::UnboundedReceiver<Command>, resume: bool) -> Result<End, Broken> {
         if resume {
             self.item.happened(What::Resumed { had_bytes: 0 });
         }
+        match self.attend(commands).await {
+            Ok(Exit::Land) => self.finish().await,
+            Ok(Exit::End(end)) => {
+                self.close().await;
+                Ok(end)
+            }
+            Err(broken) => {
+                let (_, _, control) = self.wind_up().await;
+                stuck(control, broken).await
+            }
+        }
+    }
+
+    async fn attend(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Result<Exit, Broken> {
         if self.item.record().paused {
             self.obey(Command::Pause(true))?;
         }
@@ -316,17 +340,13 @@ impl Run {
         loop {
             let wake_at = self.act()?;
             if let Some(broken) = intake.failure() {
-                drop(intake);
-                return self.broken(broken).await;
+                return Err(broken);
             }
             if self.land {
-                drop(intake);
-                return self.finish().await;
+                return Ok(Exit::Land);
             }
             if let Some(end) = self.end.take() {
-                drop(intake);
-                self.close().await;
-                return Ok(end);
+                return Ok(Exit::End(end));
             }
             let pause = wake_at.map(|at| at.saturating_sub(self.item.deps.clock()));
             tokio::select! {
@@ -448,11 +468,6 @@ impl Run {
         if let Some(intake) = intake.filter(|_| cancelled) {
             let _ = blocking(move || intake.into_building()?.0.abandon()).await;
         }
-    }
-
-    async fn broken(self, broken: Broken) -> Result<End, Broken> {
-        let (_, _, control) = self.wind_up().await;
-        stuck(control, broken).await
     }
 
     /// Everything arrived.

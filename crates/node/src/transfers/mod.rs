@@ -275,10 +275,11 @@ impl Transfers {
     pub fn cancel(&self, id: &str) -> Result<Transfer, TransferError> {
         let item = self.find_open(id)?;
         item.end(Ended::Cancelled, None);
-        item.store(|_| {})?;
+        item.store(|record| record.untold = item.outgoing)?;
         item.happened(What::Cancelled { here: true });
         if !item.tell(Command::Cancel) {
             incoming::discard(&item);
+            self.tell_end(&item);
         }
         self.settle_sources(&item);
         Ok(item.view())
@@ -391,18 +392,35 @@ impl Transfers {
     /// Begins a run of an outgoing transfer, after the one that may still be under way over an older link.
     fn start(&self, item: Arc<Item>, connection: Arc<dyn Connection>) {
         let this = self.clone();
-        let startable = {
+        let (startable, untold) = {
             let inner = item.lock();
-            !inner.record.paused && inner.record.ended.is_none()
+            (!inner.record.paused && inner.record.ended.is_none(), inner.record.untold)
         };
         if startable {
             tokio::spawn(async move { this.run_outgoing(item, connection).await });
+        } else if untold {
+            tokio::spawn(async move {
+                let _turn = item.turn.lock().await;
+                // If the link is cut again, the next one brings the news.
+                let _ = outgoing::give_up(&item, &*connection).await;
+            });
+        }
+    }
+
+    /// Sees that the receiver learns of an end that it may not know about.
+    fn tell_end(&self, item: &Arc<Item>) {
+        let link = self.table().links.get(&item.peer).cloned();
+        let untold = item.lock().record.untold;
+        if let Some(link) = link.filter(|_| untold) {
+            self.start(item.clone(), link);
         }
     }
 
     async fn run_outgoing(self, item: Arc<Item>, connection: Arc<dyn Connection>) {
+        tracing::debug!(id = %item.id, "a run waits for its turn");
         item.tell(Command::Yield);
         let turn = item.turn.lock().await;
+        tracing::debug!(id = %item.id, "a run begins");
         let (commands, orders) = mpsc::unbounded_channel();
         {
             let mut inner = item.lock();
@@ -412,9 +430,11 @@ impl Transfers {
             inner.run = Some(commands);
         }
         let end = Box::pin(outgoing::run(item.clone(), connection.clone(), orders)).await;
+        tracing::debug!(id = %item.id, ?end, "a run ends");
         let again = self.ended(&item, end);
         drop(turn);
         self.settle_sources(&item);
+        self.tell_end(&item);
         if let Some(wait) = again {
             tokio::spawn(async move {
                 tokio::time::sleep(wait).await;
@@ -488,6 +508,7 @@ impl Transfers {
 
     /// Serves a control stream that a peer opened for transfer `id`; returns when the run is over.
     pub async fn serve_transfer(&self, peer: DeviceId, id: TransferId, stream: Stream) {
+        tracing::debug!(%id, "an offer comes");
         let mut control = Control::<FromSender>::new(stream);
         let offer = match tokio::time::timeout(OFFER_DEADLINE, control.next()).await {
             Ok(Ok(FromSender::Offer(offer))) if offer.id == id => offer,
@@ -500,7 +521,8 @@ impl Transfers {
         }
         let Some(item) = self.item_for(peer, &offer) else {
             control.send(&FromReceiver::Reject(Reason::Other("too many offers wait here already".into())));
-            return control.finish().await;
+            control.finish().await;
+            return;
         };
         if item.peer != peer || item.outgoing {
             return self.accuse(peer, id, Misbehaved::TransferForeign);

@@ -76,7 +76,11 @@ pub(super) async fn run(
     let resolve = move || if paths.is_empty() { Ok(None) } else { Source::new(paths).map(Some) };
     let source = match spawn_blocking(resolve).await {
         Ok(Ok(source)) => source,
-        Ok(Err(error)) => return fail(&item, error.to_string()),
+        Ok(Err(error)) => {
+            fail(&item, error.to_string());
+            give_up(&item, &*connection).await?;
+            return Ok(End::Over);
+        }
         Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
     };
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
@@ -95,11 +99,23 @@ pub(super) async fn run(
     end
 }
 
-fn fail(item: &Arc<Item>, problem: String) -> Result<End, Broken> {
+fn fail(item: &Arc<Item>, problem: String) {
     item.happened(What::Failed { reason: problem.clone() });
+    item.lock().record.untold = true;
     item.end(Ended::Failed, Some(problem));
     item.persist_soon();
-    Ok(End::Over)
+}
+
+/// Tells the receiver that a transfer that ended here will not go on.
+pub(super) async fn give_up(item: &Arc<Item>, connection: &dyn Connection) -> Result<(), Broken> {
+    let control = Control::<FromReceiver>::new(connection.open(item.id).await?);
+    control.send(&FromSender::Offer(item.record().offer));
+    control.send(&FromSender::Cancel(Reason::Asked));
+    if control.finish().await {
+        item.lock().record.untold = false;
+        item.persist_soon();
+    }
+    Ok(())
 }
 
 impl Run {
@@ -108,7 +124,10 @@ impl Run {
         loop {
             self.act().await?;
             if let Some(end) = self.end.take() {
-                self.control.finish().await;
+                if self.control.finish().await {
+                    self.item.lock().record.untold = false;
+                    self.item.persist_soon();
+                }
                 return Ok(end);
             }
             tokio::select! {

@@ -56,6 +56,8 @@ pub(super) struct Record {
     pub paused: bool,
     pub ended: Option<Ended>,
     pub ended_at: Option<i64>,
+    /// Set while the receiver does not know that an outgoing transfer was given up.
+    pub untold: bool,
     pub done: Totals,
     pub wire: u64,
     /// What went wrong, in words ...
@@ -88,6 +90,7 @@ impl Record {
             paused: false,
             ended: None,
             ended_at: None,
+            untold: false,
             done: Totals::default(),
             wire: 0,
             problem: None,

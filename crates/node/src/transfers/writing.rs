@@ -296,6 +296,7 @@ impl Intake {
                 self.open_files().remove(&entry);
                 (entry, disk_path(&path).and_then(|path| self.building.remove(&path)))
             }
+            Effect::ReadBack { .. } if !self.engine().is_running() => return Ok(()),
             Effect::ReadBack { entry, generation, path, size } => {
                 return match self.read_back(entry, generation, &path, size) {
                     Ok(()) => Ok(()),
@@ -386,22 +387,25 @@ impl Intake {
                 break;
             }
             values.push(block_value(size, block, &buffer[..wanted]));
-            if values.len() == HELD_BATCH {
-                self.say_held(entry, generation, std::mem::take(&mut values), false);
+            if values.len() == HELD_BATCH && !self.say_held(entry, generation, std::mem::take(&mut values), false) {
+                return Ok(());
             }
         }
         self.say_held(entry, generation, values, true);
         Ok(())
     }
 
-    fn say_held(&self, entry: u32, generation: u8, values: Vec<Value>, end: bool) {
+    /// False once the run is over.
+    fn say_held(&self, entry: u32, generation: u8, values: Vec<Value>, end: bool) -> bool {
         let mut engine = self.engine();
         while !engine.may_read_back() && engine.is_running() {
             engine = self.progress.wait(engine).unwrap_or_else(PoisonError::into_inner);
         }
         engine.read_back(entry, generation, values, end);
+        let running = engine.is_running();
         drop(engine);
         self.wake.notify_one();
+        running
     }
 
     /// Makes the links and sets the times of directories, once everything else is there.

@@ -139,7 +139,7 @@ settings! {
     /// Relays for devices that cannot reach each other directly, as URLs.
     relays: Vec<String> = Vec::new();
     /// Ask the router to let other devices in (UPnP, NAT-PMP, PCP).
-    portmap: bool = true;
+    portmap: bool = false;
     /// Send bulk data over TCP where that works, which is faster than QUIC.
     tcp_lane: bool = true;
     /// Highest rate of all sending together, per second.

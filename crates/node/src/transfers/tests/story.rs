@@ -210,3 +210,45 @@ async fn a_lost_receipt_is_given_again_and_nothing_is_sent_twice() {
     assert!(done.receipt.is_some());
     assert_eq!(fs::read_dir(b.received_dir()).unwrap().count(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_learns_later_that_a_transfer_was_given_up_while_it_was_away() {
+    let (a, b, top) = pair();
+    tree(&top);
+    let (from, to) = (a.start(), b.start());
+    let mut ids = Vec::new();
+    for _ in 0..2 {
+        let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
+        let link = Link::up(&a, &b, &to, 2_000_000);
+        from.link_up(link.clone());
+        until(&from, &id, |view| view.state == TransferState::Waiting).await;
+        from.link_down(&link);
+        ids.push(id);
+    }
+    from.cancel(&ids[0]).unwrap();
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
+    assert_eq!(until(&to, &ids[0], |view| view.state.is_final()).await.state, TransferState::Cancelled);
+    assert_eq!(until(&to, &ids[1], |view| view.state.is_final()).await.state, TransferState::Done);
+    let left = || fs::read_dir(b.received_dir()).unwrap().count();
+    while left() > 1 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_source_that_vanished_ends_the_transfer_on_both_sides() {
+    let (a, b, top) = pair();
+    tree(&top);
+    let (from, to) = (a.start(), b.start());
+    let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
+    let link = Link::up(&a, &b, &to, 2_000_000);
+    from.link_up(link.clone());
+    until(&from, &id, |view| view.state == TransferState::Waiting).await;
+    from.link_down(&link);
+    fs::remove_dir_all(&top).unwrap();
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
+    let failed = until(&from, &id, |view| view.state.is_final()).await;
+    assert_eq!(failed.state, TransferState::Failed);
+    assert!(failed.problem.is_some_and(|problem| problem.contains("tree")));
+    assert_eq!(until(&to, &id, |view| view.state.is_final()).await.state, TransferState::Cancelled);
+}

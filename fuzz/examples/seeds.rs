@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use logic::hello::{Dialer, Responder};
+use logic::hello::{Context, Dialer, Responder};
 use logic::pair::invitation::{InvitationId, Link, LinkSecret};
 use logic::transfer::lane::{Piece, PieceKind};
 use logic::transfer::listing::{Entry, Kind, Mtime};
@@ -105,9 +105,10 @@ fn frames(messages: &[impl Serialize]) -> Vec<u8> {
 }
 
 fn main() {
-    let (_, hello) = Dialer::start(&device_key(1), &WORLD.credentials(1), WORLD.context(1)).expect("own credentials");
-    let answer =
-        Responder::new(WORLD.context(0)).answer(hello.body(), &device_key(0), &WORLD.credentials(0), NOW);
+    // On another channel than the target's: what was said there must not hold here.
+    let elsewhere = |who| Context { exporter: [7; 32], ..WORLD.context(who) };
+    let (_, hello) = Dialer::start(&device_key(1), &WORLD.credentials(1), elsewhere(1)).expect("own credentials");
+    let answer = Responder::new(elsewhere(0)).answer(hello.body(), &device_key(0), &WORLD.credentials(0), NOW);
     let reply = answer.expect("an honest hello").1;
     write("hello", &[prefixed(0, hello.body()), prefixed(1, reply.body()), vec![2], vec![3, 1], vec![4]]);
     write("messages", &control());

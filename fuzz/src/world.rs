@@ -73,6 +73,13 @@ pub static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { root, members: [member(0), member(1)], devices: [device(0), device(1)], crls: bundle.crls.clone() }
 });
 
+/// Merged once: verifying takes its time.
+static ROSTER: LazyLock<Roster> = LazyLock::new(|| {
+    let mut roster = Roster::new(WORLD.root.clone());
+    roster.merge(&WORLD.update(), NOW).expect("an honest update");
+    roster
+});
+
 impl World {
     /// A device's chain, device first.
     pub fn chain(&self, who: usize) -> Vec<Certificate> {
@@ -109,9 +116,7 @@ impl World {
 
     /// What both know.
     pub fn roster(&self) -> Roster {
-        let mut roster = Roster::new(self.root.clone());
-        roster.merge(&self.update(), NOW).expect("an honest update");
-        roster
+        ROSTER.clone()
     }
 
     /// An authority's seed by its key id: who could sign in its name.

@@ -42,16 +42,24 @@ struct Run {
 }
 
 fn small(u: &mut Unstructured<'_>) -> Result<u32> {
-    if u.ratio(1, 20)? { u.arbitrary() } else { u.int_in_range(0..=5) }
+    if u.ratio(1, 20)? { u.arbitrary() } else { u.int_in_range(0..=3) }
 }
 
-fn entry(u: &mut Unstructured<'_>) -> Result<Entry> {
+fn generation(u: &mut Unstructured<'_>) -> Result<u8> {
+    if u.ratio(3, 4)? { Ok(0) } else { u.int_in_range(0..=3) }
+}
+
+/// An entry that fits the listing, mostly.
+fn entry(next: u32, u: &mut Unstructured<'_>) -> Result<Entry> {
     let mtime = Mtime { secs: u.int_in_range(0..=9)?, nanos: 0 };
     let kind = match u.int_in_range(0..=5)? {
         0 => Kind::Dir { mtime },
         1 => Kind::Link { target: ByteBuf::from(u.bytes(1)?), mtime },
         _ => Kind::File { size: *u.choose(&SIZES)?, mtime, exec: u.arbitrary()? },
     };
+    if u.ratio(7, 8)? {
+        return Ok(Entry { depth: 0, name: ByteBuf::from(format!("{next:04}")), kind });
+    }
     let name = u.choose(&["a", "b", "c", "d", "e", "con", "..", ""])?;
     Ok(Entry { depth: u.int_in_range(0..=2)?, name: ByteBuf::from(*name), kind })
 }
@@ -78,10 +86,20 @@ impl Run {
         Ok(Some(Self { receiver, listing, sizes, effects, writing, landed: false, now: Duration::ZERO }))
     }
 
+    /// The number of an entry that exists, mostly.
+    fn listed(&self, u: &mut Unstructured<'_>) -> Result<u32> {
+        match self.listing.next().checked_sub(1) {
+            Some(last) if u.ratio(19, 20)? => u.int_in_range(last.saturating_sub(3)..=last),
+            _ => small(u),
+        }
+    }
+
     fn message(&mut self, u: &mut Unstructured<'_>) -> Result<FromSender> {
         Ok(match u.int_in_range(0..=9)? {
             0..=2 => {
-                let entries = (0..u.int_in_range(0..=3)?).map(|_| entry(u)).collect::<Result<Vec<_>>>()?;
+                let entries = (0..u.int_in_range(0..=3)?)
+                    .map(|further| entry(self.listing.next() + further, u))
+                    .collect::<Result<Vec<_>>>()?;
                 let first = if u.ratio(9, 10)? { self.listing.next() } else { small(u)? };
                 for entry in &entries {
                     let _ = self.listing.push(entry);
@@ -91,24 +109,24 @@ impl Run {
             }
             3 => FromSender::ListingEnd { totals: self.listing.totals(), hash: self.listing.hash() },
             4 => {
-                let (entry, generation) = (small(u)?, u.int_in_range(0..=3)?);
+                let (entry, generation) = (self.listed(u)?, generation(u)?);
                 let size = self.sizes.get(entry as usize).copied().unwrap_or_default();
                 let hash = blake3::Hasher::new().update(&vec![0; size as usize]).finalize().into();
                 FromSender::FileHash { entry, generation, hash }
             }
             5 => {
-                let (entry, size) = (small(u)?, *u.choose(&SIZES)?);
+                let (entry, size) = (self.listed(u)?, *u.choose(&SIZES)?);
                 if let Some(known) = self.sizes.get_mut(entry as usize) {
                     *known = size;
                 }
                 FromSender::Changed { entry, generation: u.int_in_range(0..=3)?, size, mtime: Mtime::default() }
             }
-            6 => FromSender::Failed { entry: small(u)?, reason: Reason::Denied },
+            6 => FromSender::Failed { entry: self.listed(u)?, reason: Reason::Denied },
             7 => {
                 let found = Totals { files: u.arbitrary()?, bytes: u.arbitrary()?, entries: u.arbitrary()? };
                 FromSender::Found { found, complete: u.arbitrary()? }
             }
-            8 => *u.choose(&[FromSender::Pause, FromSender::Resume].map(std::boxed::Box::new)).map(|m| m.clone())?,
+            8 => FromSender::Pause,
             _ => {
                 let len = u.int_in_range(0..=40)?;
                 let bytes = u.bytes(usize::min(len, u.len()))?;
@@ -118,7 +136,7 @@ impl Run {
     }
 
     fn piece(&self, u: &mut Unstructured<'_>) -> Result<Piece> {
-        let (entry, block, generation) = (small(u)?, small(u)?, u.int_in_range(0..=3)?);
+        let (entry, block, generation) = (self.listed(u)?, small(u)?, generation(u)?);
         let size = self.sizes.get(entry as usize).copied().unwrap_or(1);
         let kind = *u.choose(&[PieceKind::Data, PieceKind::Zero, PieceKind::Same])?;
         let len = if u.ratio(9, 10)? { block_len(size, block).max(1) } else { u.int_in_range(1..=9)? };

@@ -1,10 +1,10 @@
 //! Makes `world/` anew: `cargo run --example world` in `fuzz/`. Only needed when a format changes.
 
+use seal::SealIdentity;
 use seal::file::{SealTo, encrypt};
 use seal::pki::{
     Bundle, CrlRequest, Issuer, MemberRequest, Role, Validity, issue_crl, issue_device, issue_member, issue_root,
 };
-use seal::SealIdentity;
 use warren_fuzz::world::{FOUNDED, LIFETIME, PLAIN, device_key, member_key, root_key};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -19,8 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let bea = issue_member(&Issuer::member(&ada_key, &ada)?, &bea_request, validity)?;
     let desk = issue_device(&Issuer::member(&ada_key, &ada)?, device_key(0).id(), "desk", validity)?;
     let lap = issue_device(&Issuer::member(&bea_key, &bea)?, device_key(1).id(), "lap", validity)?;
-    let issuers =
-        [Issuer::root(&root_key, &root)?, Issuer::member(&ada_key, &ada)?, Issuer::member(&bea_key, &bea)?];
+    let issuers = [Issuer::root(&root_key, &root)?, Issuer::member(&ada_key, &ada)?, Issuer::member(&bea_key, &bea)?];
     let list = |issuer| issue_crl(issuer, &CrlRequest { number: 1, revoked: &[], validity });
     let crls = issuers.iter().map(list).collect::<Result<Vec<_>, _>>()?;
     let bundle = Bundle { certificates: vec![root.clone(), ada.clone(), bea.clone(), desk, lap], crls };

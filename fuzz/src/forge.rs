@@ -2,8 +2,8 @@
 
 use logic::code::{Channel, Purpose as Aim};
 use logic::hello::Context;
-use logic::pair::invitation::Reference;
 use logic::pair::Refusal;
+use logic::pair::invitation::Reference;
 use logic::roster::{RosterUpdate, SignedRecord};
 use seal::{DeviceId, DeviceKey, MemberId, Purpose, SealRecipient, Signature};
 use serde::{Deserialize, Serialize};

@@ -17,7 +17,10 @@ fuzz_target!(|bytes: &[u8]| {
     assert_eq!(path.depth(), on_disk.depth());
     assert!(on_disk.as_path().components().all(|part| matches!(part, std::path::Component::Normal(_))));
     let below = path.parent();
-    assert_eq!(below.as_ref().map(RelPath::as_bytes), on_disk.parent().as_ref().map(|p| p.as_path().as_os_str().as_bytes()));
+    assert_eq!(
+        below.as_ref().map(RelPath::as_bytes),
+        on_disk.parent().as_ref().map(|p| p.as_path().as_os_str().as_bytes())
+    );
     assert_eq!(RelPath::child(below.as_ref(), path.name()).as_ref(), Ok(&path));
     let written = warren_fuzz::forge::bytes(&path);
     assert_eq!(logic::wire::decode::<RelPath>(&written), Ok(path.clone()));

@@ -6,14 +6,12 @@ use std::time::Duration;
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use logic::Misbehaved;
-use logic::transfer::hash::{BLOCK, VerifiedBlock, Value, block_len, block_value};
+use logic::transfer::hash::{BLOCK, Value, VerifiedBlock, block_len, block_value};
 use logic::transfer::lane::{Piece, PieceKind};
 use logic::transfer::listing::{Entry, Kind, Listing, Mtime};
 use logic::transfer::message::decode;
 use logic::transfer::path::Naming;
-use logic::transfer::{
-    Admit, Effect, FromSender, Offer, Reason, Receiver, ReceiverAction, Target, Totals, TransferId,
-};
+use logic::transfer::{Admit, Effect, FromSender, Offer, Reason, Receiver, ReceiverAction, Target, Totals, TransferId};
 use serde_bytes::ByteBuf;
 
 /// Sizes around the edges of blocks; content is zeros.

@@ -9,9 +9,7 @@ use logic::transfer::hash::{BLOCK, block_count, block_len};
 use logic::transfer::listing::{Entry, Kind, Mtime};
 use logic::transfer::message::{Held, decode};
 use logic::transfer::receipt::{Receipt, SignedReceipt};
-use logic::transfer::{
-    FromReceiver, Job, Offer, ReadState, Reason, Sender, SenderAction, Totals, TransferId, Work,
-};
+use logic::transfer::{FromReceiver, Job, Offer, ReadState, Reason, Sender, SenderAction, Totals, TransferId, Work};
 use seal::Signature;
 use serde_bytes::ByteBuf;
 

@@ -223,7 +223,8 @@ impl Item {
             files_done: live.done.files,
             bytes_total: live.found.bytes,
             bytes_done: live.done.bytes,
-            bytes_wire: record.wire + live.wire,
+            // The end has counted this run; whoever still runs may have shown its count once more.
+            bytes_wire: if record.ended.is_some() { record.wire } else { record.wire + live.wire },
             scanned: live.scanned,
             rate,
             eta_s: (live.scanned && rate > 0).then(|| left / rate),

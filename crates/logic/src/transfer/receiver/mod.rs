@@ -361,6 +361,7 @@ impl Receiver {
         match self.files.get_mut(&entry) {
             None if self.dropped.contains(&entry) => Ok(None),
             None => Err(Misbehaved::UnknownEntry),
+            Some(file) if matches!(file.draining, Some(Then::Remove(_))) => Ok(None),
             file => Ok(file),
         }
     }
@@ -525,7 +526,8 @@ impl Receiver {
 
     /// Says what lies here of a file: values of its next blocks; `end` when there are no more.
     pub fn read_back(&mut self, entry: u32, generation: u8, values: Vec<Value>, end: bool) {
-        let Some(file) = self.files.get_mut(&entry) else { return };
+        let open = |file: &&mut Incoming| !matches!(file.draining, Some(Then::Remove(_)));
+        let Some(file) = self.files.get_mut(&entry).filter(open) else { return };
         let Some(held) = file.held.as_mut().filter(|held| file.generation == generation && !held.end) else { return };
         let first = held.said;
         held.values.extend((first..).zip(values.iter().copied()));

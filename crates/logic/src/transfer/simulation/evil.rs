@@ -84,6 +84,31 @@ fn hostile_listings_touch_nothing() {
 }
 
 #[test]
+fn a_file_given_up_twice_is_given_up_once() {
+    let size = 2 * BLOCK;
+    let failed = || FromSender::Failed { entry: 0, reason: Reason::Denied };
+    let changed = FromSender::Changed { entry: 0, generation: 1, size, mtime: Mtime::default() };
+    for again in [failed(), changed] {
+        let mut receiver = listed(size);
+        let zeros = vec![0; BLOCK as usize];
+        let block = |number| hash::VerifiedBlock::check(&piece(0, number, size), size, &zeros).unwrap();
+        receiver.admit(&piece(0, 0, size)).unwrap();
+        receiver.placed(&block(0)).unwrap();
+        // While the second block is being written, the file cannot be removed yet.
+        receiver.admit(&piece(0, 1, size)).unwrap();
+        receiver.handle(failed()).unwrap();
+        assert_eq!(receiver.handle(again), Ok(()));
+        receiver.placed(&block(1)).unwrap();
+        assert_eq!(receiver.done(), Totals::default());
+        let mut removals = 0;
+        while let Some(action) = receiver.poll(Duration::ZERO) {
+            removals += usize::from(matches!(action, ReceiverAction::Do(Effect::Remove { .. })));
+        }
+        assert_eq!(removals, 1);
+    }
+}
+
+#[test]
 fn a_listing_of_a_billion_files_ends_at_the_window() {
     let mut receiver = receiver();
     for n in 0..=WINDOW {

@@ -170,6 +170,7 @@ impl FakeDevice {
                     transfer,
                 })
             }
+            Request::CodeReceive(receive) if receive.yes => Reply::CodeReceive(arrived(&offer().id)),
             Request::CodeReceive(_) => Reply::CodeReceive(offer()),
             Request::Decrypt(decrypt) if decrypt.passphrase.is_none() => {
                 return Err(ApiError::new(ErrorCode::PassphraseNeeded, "the file is sealed under a passphrase"));

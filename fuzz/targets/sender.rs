@@ -124,6 +124,7 @@ fn run(data: &[u8]) -> Result<()> {
                             | SenderAction::Rejected(_)
                             | SenderAction::Stuck(_)
                             | SenderAction::Cancelled(_)
+                            | SenderAction::Outgrown
                     );
                     over |= end;
                 }

@@ -119,7 +119,7 @@ async fn welcome(shared: Arc<Shared>, call: Call, addr: Option<SocketAddr>, perm
         return Goodbye::Refused.say(&conn);
     }
     let met = match conn.alpn() {
-        ALPN_GUEST => timeout(deadline, guest(&shared, &conn)).await,
+        ALPN_GUEST => timeout(deadline, guest(&shared, &conn, addr)).await,
         _ => timeout(deadline, member(&shared, &conn, addr)).await,
     };
     drop(permit);
@@ -134,8 +134,10 @@ async fn welcome(shared: Arc<Shared>, call: Call, addr: Option<SocketAddr>, perm
     }
 }
 
-async fn guest(shared: &Arc<Shared>, conn: &Connection) -> Result<Incoming, Goodbye> {
+async fn guest(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>) -> Result<Incoming, Goodbye> {
     if !shared.admission.guests_welcome() {
+        let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
+        shared.admission.report(Some(device), addr, Misbehaved::GuestUnexpected);
         return Err(Goodbye::Refused);
     }
     let place = shared.guests.clone().try_acquire_owned();

@@ -6,10 +6,12 @@ use std::{
 };
 
 use iroh::{Endpoint, TransportAddr};
+use logic::limits::ADDRESSES_PER_DEVICE;
 use logic::wire::Address;
 
 /// Addresses of this machine on which the endpoint listens, those that others see it under
-/// (port mapping, relays' observations), and its relays. Loopback only if asked for or alone.
+/// (port mapping, relays' observations), and its relays. Loopback only if asked for or alone. At most
+/// [`ADDRESSES_PER_DEVICE`]: relays first, as they get through where nothing else does.
 pub(crate) fn addresses(endpoint: &Endpoint, loopback: bool) -> Vec<Address> {
     let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
     let interfaces: Vec<IpAddr> = interfaces.iter().map(if_addrs::Interface::ip).collect();
@@ -36,7 +38,15 @@ pub(crate) fn addresses(endpoint: &Endpoint, loopback: bool) -> Vec<Address> {
     if loopback || far.is_empty() {
         far.append(&mut local);
     }
-    far.into_iter().collect()
+    at_most(far)
+}
+
+fn at_most(addresses: BTreeSet<Address>) -> Vec<Address> {
+    let (mut first, rest): (Vec<_>, Vec<_>) =
+        addresses.into_iter().partition(|address| matches!(address, Address::Relay(_)));
+    first.extend(rest);
+    first.truncate(ADDRESSES_PER_DEVICE);
+    first
 }
 
 /// The addresses behind one bound socket.
@@ -71,6 +81,14 @@ mod tests {
         {
             assert_eq!(usable(ip.parse().unwrap()), good, "{ip}");
         }
+    }
+
+    #[test]
+    fn of_many_addresses_the_relays_are_kept() {
+        let many = (0..40u16).map(|port| Address::Direct(([192, 0, 2, 1], port).into()));
+        let relay = Address::Relay("https://relay.example".into());
+        let kept = at_most(many.chain([relay.clone()]).collect());
+        assert_eq!((kept.len(), kept.contains(&relay)), (ADDRESSES_PER_DEVICE, true));
     }
 
     #[test]

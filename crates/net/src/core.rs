@@ -8,7 +8,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -90,6 +90,8 @@ pub(crate) struct Core {
     exporter: [u8; 32],
     inbox: AsyncMutex<mpsc::Receiver<Stream>>,
     trusted: AtomicBool,
+    /// What bulk data travelled on last, in either direction.
+    lane: Mutex<Option<Lane>>,
 }
 
 impl Core {
@@ -114,6 +116,7 @@ impl Core {
             exporter,
             inbox: AsyncMutex::new(inbox),
             trusted: AtomicBool::new(false),
+            lane: Mutex::new(None),
         });
         let ended = core.conn.weak_handle().closed();
         let cut = core.cut.clone();
@@ -174,13 +177,23 @@ impl Core {
 
     pub(crate) async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
         if let Some((reader, writer)) = desk::open(self).await {
+            self.note_lane(Lane::Tcp);
             return Ok(Bulk { streams: vec![Stream::tcp(reader, writer, &self.cut)], lane: Lane::Tcp });
         }
         let mut streams = Vec::with_capacity(want);
         for _ in 0..want.max(1) {
             streams.push(self.open().await?);
         }
+        self.note_lane(Lane::Quic);
         Ok(Bulk { streams, lane: Lane::Quic })
+    }
+
+    pub(crate) fn note_lane(&self, lane: Lane) {
+        *self.lane.lock().unwrap_or_else(PoisonError::into_inner) = Some(lane);
+    }
+
+    pub(crate) fn lane(&self) -> Option<Lane> {
+        *self.lane.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The peer's address where packets go straight; `None` over a relay.

@@ -20,7 +20,7 @@ use crate::{
     core::{Bulk, Core, KeyAgreement, PathInfo},
     frame::{FrameError, read_body},
     network::{ConnectError, Shared, why},
-    stream::{SendHalf, Stream},
+    stream::{Lane, SendHalf, Stream},
 };
 
 /// Label of the exporter (RFC 5705) that the hello is bound to.
@@ -149,6 +149,11 @@ impl Link {
     /// How the link gets through right now.
     pub fn paths(&self) -> PathInfo {
         self.core.paths()
+    }
+
+    /// What bulk data travelled on last over this link; `None` before there was any.
+    pub fn lane(&self) -> Option<Lane> {
+        self.core.lane()
     }
 
     /// The key agreement of the handshake.

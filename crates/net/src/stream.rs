@@ -27,6 +27,16 @@ pub enum Lane {
     Quic,
 }
 
+impl Lane {
+    /// `tcp` or `quic`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Quic => "quic",
+        }
+    }
+}
+
 /// A byte stream in both directions; the halves may be used by different tasks.
 #[derive(Debug)]
 pub struct Stream {

@@ -33,10 +33,7 @@ async fn headed<H: Serialize>(mut stream: net::Stream, header: &H) -> io::Result
 }
 
 async fn lanes<H: Serialize>(bulk: Bulk, header: impl Fn(u16) -> H) -> io::Result<Lanes> {
-    let kind = match bulk.lane {
-        net::Lane::Tcp => "tcp",
-        net::Lane::Quic => "quic",
-    };
+    let kind = bulk.lane.as_str();
     let mut streams = Vec::new();
     for (number, stream) in (0..).zip(bulk.streams) {
         streams.push(headed(stream, &header(number)).await?);

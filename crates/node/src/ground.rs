@@ -98,10 +98,10 @@ fn logged(who: Who, event: Happened) -> Event {
     match event.what {
         What::Offered { names } => Event::OfferSent { who, transfer, names },
         What::OfferReceived { names, bytes } => Event::OfferReceived { who, transfer, names, bytes },
-        What::Accepted { by_rule } => Event::OfferAccepted { who, transfer, by_rule },
+        What::Accepted { by } => Event::OfferAccepted { who, transfer, by: by.into() },
         What::Rejected { reason } => Event::OfferRejected { who, transfer, reason },
         What::Paused => Event::TransferPaused { who, transfer },
-        What::Resumed { had_bytes } => Event::TransferResumed { who, transfer, had_bytes },
+        What::Resumed => Event::TransferResumed { who, transfer },
         What::Cut { reason } => Event::TransferInterrupted { who, transfer, reason },
         What::Done { files, bytes, took_ms } => {
             let direction = if event.outgoing { "sent" } else { "received" };

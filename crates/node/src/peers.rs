@@ -79,7 +79,7 @@ impl Running {
             role: found.member.role.to_string(),
             state: state.into(),
             path: link.as_ref().map(|link| path(link).into()),
-            bulk: None,
+            bulk: link.as_ref().and_then(Link::lane).map(|lane| lane.as_str().into()),
             address: address.map(|address| address.to_string()),
             rtt_us: paths
                 .as_ref()

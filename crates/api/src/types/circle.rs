@@ -103,7 +103,7 @@ pub struct Peer {
     pub state: String,
     /// Path in use: `direct` or `relay`; absent while away.
     pub path: Option<String>,
-    /// Lane that bulk data takes: `tcp` or `quic`; absent while away.
+    /// Lane that bulk data took last over this link: `tcp` or `quic`; absent while away, and before there was any.
     pub bulk: Option<String>,
     /// Address in use, or the last known one.
     pub address: Option<String>,

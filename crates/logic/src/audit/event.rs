@@ -273,14 +273,14 @@ events! {
         /// Bytes that were announced.
         bytes: u64,
     }
-    /// An offer was accepted here.
+    /// An offer was accepted here or there.
     "offer.accepted" Ok OfferAccepted {
         /// Whose.
         who: Who,
         /// The transfer.
         transfer: TransferId,
-        /// True: by a rule, without asking.
-        by_rule: bool,
+        /// `person` or `rule` of this device, or `peer`.
+        by: String,
     }
     /// An offer was rejected here or there.
     "offer.rejected" Refused OfferRejected {
@@ -304,8 +304,6 @@ events! {
         who: Who,
         /// Which.
         transfer: TransferId,
-        /// Bytes that were there already.
-        had_bytes: u64,
     }
     /// The link was lost while a transfer ran; it goes on when the other side is back.
     "transfer.interrupted" Failed TransferInterrupted {

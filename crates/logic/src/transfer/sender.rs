@@ -101,6 +101,8 @@ pub enum SenderAction {
     Paused(bool),
     /// The receiver gave up.
     Cancelled(Reason),
+    /// What was offered as small has grown: the run is over, and the next one scans and offers anew.
+    Outgrown,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -477,13 +479,21 @@ impl Sender {
     /// The file is not any more what it was when this reading began: it is read again, a few times. True if a new
     /// reading begins.
     pub fn changed(&mut self, entry: u32, generation: u8, size: u64, mtime: Mtime) -> bool {
-        let Some(file) = self.files.get_mut(&entry).filter(|file| file.generation == generation) else { return false };
+        if self.files.get(&entry).is_none_or(|file| file.generation != generation) {
+            return false;
+        }
         let next = generation + 1;
         if next >= GENERATIONS {
             self.unreadable(entry, Reason::Other("the file keeps changing".into()));
             return false;
         }
-        *file = Outgoing { generation: next, held: Some(TheirHeld::default()), ..Outgoing::new(size) };
+        if self.is_inline() && size > INLINE_MAX {
+            self.phase = Phase::Ended;
+            self.actions.push_back(SenderAction::Outgrown);
+            return false;
+        }
+        let anew = Outgoing { generation: next, held: Some(TheirHeld::default()), ..Outgoing::new(size) };
+        self.files.insert(entry, anew);
         if size == 0 {
             self.outcomes.set(entry, Outcome::File(*blake3::hash(b"").as_bytes()));
         }

@@ -24,7 +24,7 @@ use super::{Halves, dial, tickets::Ticket};
 use crate::{
     core::Core,
     frame::{FrameError, read_frame, write_frame},
-    stream::{RecvHalf, SendHalf, Stream},
+    stream::{Lane, RecvHalf, SendHalf, Stream},
 };
 
 /// Desk frames are tiny.
@@ -222,6 +222,7 @@ async fn dial_back(core: &Arc<Core>, id: u32, token: LinkToken, port: u16) -> Re
 async fn deliver(core: &Weak<Core>, lane: Option<Halves>) {
     if let (Some(core), Some((reader, writer))) = (core.upgrade(), lane) {
         let stream = Stream::tcp(reader, writer, &core.cut);
+        core.note_lane(Lane::Tcp);
         // A full or closed inbox: nobody accepts; dropping the stream tells the peer.
         let _ = core.arrivals.try_send(stream);
     }

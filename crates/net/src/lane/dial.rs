@@ -19,8 +19,9 @@ use crate::tls::{
 
 /// First byte of a lane in both directions: the version of what follows.
 const VERSION: u8 = 1;
-/// How long the system may keep resending before it gives a lane up.
-const TCP_SILENCE: Duration = Duration::from_secs(10);
+/// How long the system may keep resending, or find the other side's buffers full, before it gives a lane up. A slow
+/// disk may take a while; that the peer is gone, the link notices sooner.
+const TCP_SILENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no lane.
 #[derive(Debug, Error)]

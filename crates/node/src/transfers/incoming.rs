@@ -107,7 +107,7 @@ async fn decide(
                 item.agree(&to, ceiling);
                 // The rule would say the same again, so nothing waits for the disk.
                 item.persist_soon();
-                item.happened(What::Accepted { by_rule: true });
+                item.happened(What::Accepted { by: "rule" });
                 continue;
             }
             Decision::Reject(reason) => {
@@ -319,7 +319,7 @@ impl Run {
     /// next run.
     async fn drive(mut self, commands: &mut mpsc::UnboundedReceiver<Command>, resume: bool) -> Result<End, Broken> {
         if resume {
-            self.item.happened(What::Resumed { had_bytes: 0 });
+            self.item.happened(What::Resumed);
         }
         match self.attend(commands).await {
             Ok(Exit::Land) => self.finish().await,
@@ -422,7 +422,7 @@ impl Run {
     }
 
     fn show_paused(&self, paused: bool) {
-        self.item.happened(if paused { What::Paused } else { What::Resumed { had_bytes: 0 } });
+        self.item.happened(if paused { What::Paused } else { What::Resumed });
         self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
     }
 

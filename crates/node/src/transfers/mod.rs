@@ -315,7 +315,7 @@ impl Transfers {
         let to = to.map_or_else(|| self.deps.host.received_dir(), Path::to_owned);
         item.agree(&to, None);
         item.store(|_| {})?;
-        item.happened(What::Accepted { by_rule: false });
+        item.happened(What::Accepted { by: "person" });
         if !item.tell(Command::Decided(Ok(()))) {
             item.state(TransferState::Waiting);
         }
@@ -436,15 +436,26 @@ impl Transfers {
         self.settle_sources(&item);
         self.tell_end(&item);
         if let Some(wait) = again {
-            tokio::spawn(async move {
-                tokio::time::sleep(wait).await;
-                let link = self.table().links.get(&item.peer).cloned();
-                let idle = item.lock().run.is_none();
-                if let Some(link) = link.filter(|_| idle) {
-                    self.start(item, link);
-                }
-            });
+            self.retry_after(wait, &item);
         }
+    }
+
+    /// Begins another run if the link is still there then. Holds nothing meanwhile: a device that is locked or stopped
+    /// must be able to forget its keys.
+    fn retry_after(&self, wait: Duration, item: &Arc<Item>) {
+        let (deps, table, item) = (Arc::downgrade(&self.deps), Arc::downgrade(&self.table), Arc::downgrade(item));
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            let (Some(deps), Some(table), Some(item)) = (deps.upgrade(), table.upgrade(), item.upgrade()) else {
+                return;
+            };
+            let this = Self { deps, table };
+            let link = this.table().links.get(&item.peer).cloned();
+            let idle = item.lock().run.is_none();
+            if let Some(link) = link.filter(|_| idle) {
+                this.start(item, link);
+            }
+        });
     }
 
     /// Notes how a run ended. Gives the time after which it should be tried again if the link is still there.

@@ -93,6 +93,7 @@ pub(super) async fn run(
     let control = Control::new(connection.open(item.id).await?);
     let _ = tokio::time::timeout(SCAN_HEADSTART, outgo.scanned.notified()).await;
     outgo.engine().make_offer();
+    item.state(TransferState::Offered);
     let run = Run {
         item,
         outgo,
@@ -192,7 +193,7 @@ impl Run {
     }
 
     fn show_paused(&self, paused: bool) {
-        self.item.happened(if paused { What::Paused } else { What::Resumed { had_bytes: 0 } });
+        self.item.happened(if paused { What::Paused } else { What::Resumed });
         self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
     }
 
@@ -237,6 +238,10 @@ impl Run {
                 let words = in_words(&reason);
                 self.end = Some(End::Stuck(reason, words));
             }
+            SenderAction::Outgrown => {
+                let words = "a small file grew while it was being sent".to_owned();
+                self.end = Some(End::Stuck(Reason::Other(words.clone()), words));
+            }
             SenderAction::Rejected(reason) => {
                 self.item.happened(What::Rejected { reason: in_words(&reason) });
                 self.item.end(Ended::Rejected, Some(in_words(&reason)));
@@ -265,7 +270,11 @@ impl Run {
     }
 
     fn accepted(&mut self, token: Token) {
-        self.item.happened(What::Accepted { by_rule: false });
+        let first = !std::mem::replace(&mut self.item.lock().record.agreed, true);
+        self.item.happened(if first { What::Accepted { by: "peer" } } else { What::Resumed });
+        if first {
+            self.item.persist_soon();
+        }
         self.item.live(|live| {
             live.state = TransferState::Running;
             live.started = Some(Instant::now());

@@ -73,8 +73,8 @@ pub enum What {
     },
     /// An offer of the peer was accepted here, or one of ours there.
     Accepted {
-        /// By a rule, without asking.
-        by_rule: bool,
+        /// `person` or `rule` of this device, or `peer`.
+        by: &'static str,
     },
     /// An offer was rejected here or there.
     Rejected {
@@ -84,10 +84,7 @@ pub enum What {
     /// Paused here or there.
     Paused,
     /// It goes on after a pause or a cut.
-    Resumed {
-        /// Bytes that were there already.
-        had_bytes: u64,
-    },
+    Resumed,
     /// The link was lost; it goes on when the peer is back.
     Cut {
         /// Why.

@@ -52,6 +52,8 @@ pub(super) struct Record {
     pub asked: Option<Asked>,
     /// Set for incoming transfers that were accepted.
     pub accepted: Option<Accepted>,
+    /// Set once the receiver of an outgoing transfer accepted it.
+    pub agreed: bool,
     pub limit: Option<u64>,
     pub paused: bool,
     pub ended: Option<Ended>,
@@ -86,6 +88,7 @@ impl Record {
             offer,
             asked: None,
             accepted: None,
+            agreed: false,
             limit: None,
             paused: false,
             ended: None,

@@ -71,6 +71,31 @@ fn a_file_that_changes_while_it_is_sent_arrives_as_it_is_at_the_end() {
 }
 
 #[test]
+fn a_small_file_that_outgrows_its_offer_arrives_by_another_run() {
+    let path = vec![b"f".to_vec()];
+    let (mut stayed, mut outgrew) = (0, 0);
+    for seed in 300..360 {
+        let mut dice = Dice(seed);
+        let grown = dice.bytes(1 + [20, 33, 300][seed as usize % 3] * 1024);
+        let source = Disk::from([(path.clone(), Node::File(dice.bytes(10)))]);
+        let mut disk = Disk::new();
+        let mut run = Run::new(&source, &disk, 1, Naming::Unix);
+        run.change = Some((0, grown.clone()));
+        while run.done.is_none() && !run.outgrown {
+            run.step(&mut dice, &mut disk).unwrap();
+        }
+        if run.outgrown {
+            outgrew += 1;
+            transfer(seed, &Disk::from([(path.clone(), Node::File(grown.clone()))]), &mut disk, 0, |_| {});
+        } else {
+            stayed += 1;
+        }
+        assert_eq!(disk[&path], Node::File(grown), "seed {seed}");
+    }
+    assert!(stayed > 0 && outgrew > 0, "{stayed} stayed small, {outgrew} outgrew");
+}
+
+#[test]
 fn names_that_a_system_cannot_hold_are_left_out_and_the_rest_arrives() {
     let source = Disk::from([
         (vec![b"NUL.txt".to_vec()], Node::File(b"device".to_vec())),

@@ -137,6 +137,8 @@ pub struct Run {
     /// The file that changes once while it is sent.
     pub change: Option<(u32, Vec<u8>)>,
     pub warnings: usize,
+    /// The sender wants to begin anew.
+    pub outgrown: bool,
 }
 
 pub fn names_of(path: &path::RelPath) -> Vec<Vec<u8>> {
@@ -172,6 +174,7 @@ impl Run {
             spoil: 0,
             change: None,
             warnings: 0,
+            outgrown: false,
         }
     }
 
@@ -207,6 +210,7 @@ impl Run {
                 SenderAction::Send(message) => self.to_receiver.push_back(encode(&message)),
                 SenderAction::Done(receipt) => self.done = Some(*receipt),
                 SenderAction::Warn { .. } => self.warnings += 1,
+                SenderAction::Outgrown => self.outgrown = true,
                 _ => {}
             }
         }

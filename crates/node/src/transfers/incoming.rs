@@ -1,13 +1,14 @@
 //! One run of an incoming transfer: decision, control messages, the threads behind them, and the landing.
 
 use super::control::{Broken, Control};
+use super::deciding::{cancelled, decide};
 use super::item::{Command, Item, in_words};
 use super::lanes::{Failing, read_lane, read_token};
 use super::leftovers::Leftovers;
 use super::now_ms;
 use super::outgoing::End;
 use super::pool::{Parcel, Pool};
-use super::ports::{Decision, Stream, What};
+use super::ports::{Stream, What};
 use super::record::{Accepted, Ended};
 use super::writing::{Chore, Intake};
 use api::types::TransferState;
@@ -15,10 +16,9 @@ use logic::Misbehaved;
 use logic::transfer::path::Naming;
 use logic::transfer::receipt::SignedReceipt;
 use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
-use serde_bytes::ByteBuf;
 use std::ffi::OsString;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::ffi::OsStringExt;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use store::landing::{Building, Landing, LandingError};
@@ -84,87 +84,6 @@ async fn stuck(control: Control<FromSender>, broken: Broken) -> Result<End, Brok
             Ok(End::Stuck(reason, problem))
         }
         broken => Err(broken),
-    }
-}
-
-/// Finds out whether the offer is wanted: it was before, a rule says so, or the user does.
-async fn decide(
-    item: &Arc<Item>,
-    engine: &mut Receiver,
-    mut offer: Offer,
-    control: &mut Control<FromSender>,
-    commands: &mut mpsc::UnboundedReceiver<Command>,
-) -> Result<Result<Accepted, End>, Broken> {
-    let mut asked = false;
-    loop {
-        if let Some(accepted) = item.record().accepted {
-            return Ok(Ok(accepted));
-        }
-        let decision = if asked { Decision::Ask } else { item.deps.host.decide(&item.peer, &offer) };
-        match decision {
-            Decision::Accept { to, ceiling } => {
-                let to = to.unwrap_or_else(|| item.deps.host.received_dir());
-                item.agree(&to, ceiling);
-                // The rule would say the same again, so nothing waits for the disk.
-                item.persist_soon();
-                item.happened(What::Accepted { by: "rule" });
-                continue;
-            }
-            Decision::Reject(reason) => {
-                return reject(item, control, reason).map(Err);
-            }
-            Decision::Ask if !asked => {
-                asked = true;
-                item.state(TransferState::Offered);
-                control.send(&FromReceiver::Pending);
-            }
-            Decision::Ask | Decision::Wait => {}
-        }
-        tokio::select! {
-            message = control.next() => {
-                engine.handle(message?)?;
-                while let Some(action) = engine.poll(item.deps.clock()) {
-                    if let ReceiverAction::Cancelled(_) = action {
-                        return cancelled(item).map(Err);
-                    }
-                }
-                (offer.found, offer.complete) = engine.announced();
-                item.live(|live| (live.found, live.scanned) = (offer.found, offer.complete));
-            }
-            command = commands.recv() => match command.unwrap_or(Command::Yield) {
-                Command::Decided(Err(reason)) => return reject(item, control, reason).map(Err),
-                Command::Cancel => {
-                    control.send(&FromReceiver::Reject(Reason::Asked));
-                    return Ok(Err(End::Over));
-                }
-                Command::Yield => return Ok(Err(End::Yielded)),
-                Command::Lane(_) => return Err(Misbehaved::LaneNotGranted.into()),
-                Command::Decided(Ok(())) | Command::Pause(_) | Command::Limit(_) => {}
-            }
-        }
-    }
-}
-
-fn reject(item: &Arc<Item>, control: &Control<FromSender>, reason: Reason) -> Result<End, Broken> {
-    control.send(&FromReceiver::Reject(reason.clone()));
-    item.happened(What::Rejected { reason: in_words(&reason) });
-    item.end(Ended::Rejected, Some(in_words(&reason)));
-    item.persist_soon();
-    Ok(End::Over)
-}
-
-fn cancelled(item: &Arc<Item>) -> Result<End, Broken> {
-    item.happened(What::Cancelled { here: false });
-    item.end(Ended::Cancelled, Some("the other side cancelled it".into()));
-    item.persist_soon();
-    Ok(End::Over)
-}
-
-impl Item {
-    /// Notes that the offer is accepted; the caller stores it.
-    pub(super) fn agree(&self, to: &Path, ceiling: Option<u64>) {
-        let to = ByteBuf::from(to.as_os_str().as_bytes());
-        self.lock().record.accepted = Some(Accepted { to, ceiling, landing: None });
     }
 }
 

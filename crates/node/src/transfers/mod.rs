@@ -13,6 +13,7 @@
 //! because its sources are gone; everything else is a pause until the next link.
 
 mod control;
+mod deciding;
 mod incoming;
 mod item;
 mod lanes;
@@ -23,6 +24,8 @@ mod pool;
 mod ports;
 mod reading;
 mod record;
+mod runs;
+mod serving;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -30,12 +33,9 @@ mod writing;
 pub use ports::{Connection, Decision, Happened, Host, Lanes, NoShelf, Shelf, Stream, What};
 
 use api::types::{Transfer, TransferState};
-use control::{Broken, Control};
 use item::{Command, Item};
-use logic::Misbehaved;
 use logic::transfer::limits::{OFFER_NAMES, TEXT_MAX, VERSION};
-use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Totals, TransferId};
-use outgoing::End;
+use logic::transfer::{Offer, Reason, Totals, TransferId};
 use record::{Asked, Ended, Record};
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
@@ -45,14 +45,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use tokio::sync::{broadcast, mpsc};
+use tokio::sync::broadcast;
 
-/// How long a peer may take to send the offer after it opened a control stream.
-const OFFER_DEADLINE: Duration = Duration::from_secs(10);
-/// Offers of one peer that may wait for the user.
-const WAITING_OFFERS: usize = 64;
-/// The longest wait before a run is tried again over the same link.
-const RETRY_MAX: Duration = Duration::from_secs(60);
 /// Snapshots that a slow subscriber may lag behind.
 const SNAPSHOTS: usize = 1024;
 
@@ -366,138 +360,6 @@ impl Transfers {
         Ok(())
     }
 
-    /// A link came up: what waits for this peer goes on. A newer link takes the place of an older one.
-    pub fn link_up(&self, connection: Arc<dyn Connection>) {
-        let peer = connection.peer();
-        let waiting: Vec<_> = {
-            let mut table = self.table();
-            table.links.insert(peer, connection.clone());
-            table.items.values().filter(|item| item.peer == peer && item.outgoing).cloned().collect()
-        };
-        for item in waiting {
-            item.lock().failures = 0;
-            self.start(item, connection.clone());
-        }
-    }
-
-    /// The link is gone. Runs notice by themselves; nothing new is begun over it.
-    pub fn link_down(&self, connection: &Arc<dyn Connection>) {
-        let mut table = self.table();
-        let peer = connection.peer();
-        if table.links.get(&peer).is_some_and(|link| Arc::ptr_eq(link, connection)) {
-            table.links.remove(&peer);
-        }
-    }
-
-    /// Begins a run of an outgoing transfer, after the one that may still be under way over an older link.
-    fn start(&self, item: Arc<Item>, connection: Arc<dyn Connection>) {
-        let this = self.clone();
-        let (startable, untold) = {
-            let inner = item.lock();
-            (!inner.record.paused && inner.record.ended.is_none(), inner.record.untold)
-        };
-        if startable {
-            tokio::spawn(async move { this.run_outgoing(item, connection).await });
-        } else if untold {
-            tokio::spawn(async move {
-                let _turn = item.turn.lock().await;
-                // If the link is cut again, the next one brings the news.
-                let _ = outgoing::give_up(&item, &*connection).await;
-            });
-        }
-    }
-
-    /// Sees that the receiver learns of an end that it may not know about.
-    fn tell_end(&self, item: &Arc<Item>) {
-        let link = self.table().links.get(&item.peer).cloned();
-        let untold = item.lock().record.untold;
-        if let Some(link) = link.filter(|_| untold) {
-            self.start(item.clone(), link);
-        }
-    }
-
-    async fn run_outgoing(self, item: Arc<Item>, connection: Arc<dyn Connection>) {
-        tracing::debug!(id = %item.id, "a run waits for its turn");
-        item.tell(Command::Yield);
-        let turn = item.turn.lock().await;
-        tracing::debug!(id = %item.id, "a run begins");
-        let (commands, orders) = mpsc::unbounded_channel();
-        {
-            let mut inner = item.lock();
-            if inner.record.paused || inner.record.ended.is_some() {
-                return;
-            }
-            inner.run = Some(commands);
-        }
-        let end = Box::pin(outgoing::run(item.clone(), connection.clone(), orders)).await;
-        tracing::debug!(id = %item.id, ?end, "a run ends");
-        let again = self.ended(&item, end);
-        drop(turn);
-        self.settle_sources(&item);
-        self.tell_end(&item);
-        if let Some(wait) = again {
-            self.retry_after(wait, &item);
-        }
-    }
-
-    /// Begins another run if the link is still there then. Holds nothing meanwhile: a device that is locked or stopped
-    /// must be able to forget its keys.
-    fn retry_after(&self, wait: Duration, item: &Arc<Item>) {
-        let (deps, table, item) = (Arc::downgrade(&self.deps), Arc::downgrade(&self.table), Arc::downgrade(item));
-        tokio::spawn(async move {
-            tokio::time::sleep(wait).await;
-            let (Some(deps), Some(table), Some(item)) = (deps.upgrade(), table.upgrade(), item.upgrade()) else {
-                return;
-            };
-            let this = Self { deps, table };
-            let link = this.table().links.get(&item.peer).cloned();
-            let idle = item.lock().run.is_none();
-            if let Some(link) = link.filter(|_| idle) {
-                this.start(item, link);
-            }
-        });
-    }
-
-    /// Notes how a run ended. Gives the time after which it should be tried again if the link is still there.
-    fn ended(&self, item: &Item, end: Result<End, Broken>) -> Option<Duration> {
-        item.lock().run = None;
-        let mut trouble = None;
-        let problem = match end {
-            Ok(End::Over | End::Yielded) => None,
-            Ok(End::Stuck(reason, problem)) => {
-                trouble = Some(reason);
-                Some(problem)
-            }
-            Err(Broken::Peer(offence)) => {
-                item.happened(What::Misbehaved(offence));
-                Some(format!("the other side broke the protocol: {offence}"))
-            }
-            Err(broken) => {
-                item.happened(What::Cut { reason: broken.to_string() });
-                None
-            }
-        };
-        let failures = {
-            let mut inner = item.lock();
-            if inner.record.ended.is_some() {
-                return None;
-            }
-            inner.record.wire += std::mem::take(&mut inner.live.wire);
-            (inner.record.problem, inner.record.trouble) = (problem, trouble);
-            inner.failures += 1;
-            inner.failures
-        };
-        let paused = item.lock().record.paused;
-        let undecided = !item.outgoing && item.lock().record.accepted.is_none();
-        item.state(match () {
-            () if paused => TransferState::Paused,
-            () if undecided => TransferState::Offered,
-            () => TransferState::Waiting,
-        });
-        let wait = Duration::from_millis(500) * 2u32.saturating_pow(failures.min(16));
-        Some(wait.min(RETRY_MAX))
-    }
-
     /// Deletes spooled sources that no transfer needs any more.
     fn settle_sources(&self, item: &Item) {
         let Some(asked) = item.record().asked.filter(|asked| asked.spooled) else { return };
@@ -516,85 +378,6 @@ impl Transfers {
             }
         }
     }
-
-    /// Serves a control stream that a peer opened for transfer `id`; returns when the run is over.
-    pub async fn serve_transfer(&self, peer: DeviceId, id: TransferId, stream: Stream) {
-        tracing::debug!(%id, "an offer comes");
-        let mut control = Control::<FromSender>::new(stream);
-        let offer = match tokio::time::timeout(OFFER_DEADLINE, control.next()).await {
-            Ok(Ok(FromSender::Offer(offer))) if offer.id == id => offer,
-            Ok(Err(Broken::Peer(offence))) => return self.accuse(peer, id, offence),
-            Ok(Ok(_)) => return self.accuse(peer, id, Misbehaved::FrameOutOfTurn),
-            Ok(Err(_)) | Err(_) => return,
-        };
-        if let Err(offence) = offer.check() {
-            return self.accuse(peer, id, offence);
-        }
-        let Some(item) = self.item_for(peer, &offer) else {
-            control.send(&FromReceiver::Reject(Reason::Other("too many offers wait here already".into())));
-            control.finish().await;
-            return;
-        };
-        if item.peer != peer || item.outgoing {
-            return self.accuse(peer, id, Misbehaved::TransferForeign);
-        }
-        item.tell(Command::Yield);
-        let _turn = item.turn.lock().await;
-        let (commands, mut orders) = mpsc::unbounded_channel();
-        item.lock().run = Some(commands);
-        let end = match item.record().ended {
-            None => Box::pin(incoming::run(item.clone(), control, offer, &mut orders)).await,
-            Some(Ended::Done) => incoming::farewell(&item, control).await,
-            Some(Ended::Cancelled) => answer(control, FromReceiver::Cancel(Reason::Asked)).await,
-            Some(Ended::Rejected | Ended::Failed) => answer(control, FromReceiver::Reject(Reason::Asked)).await,
-        };
-        self.ended(&item, end);
-    }
-
-    /// The transfer an offer is about: one that is known, or a new one; `None` if the peer has too many waiting.
-    fn item_for(&self, peer: DeviceId, offer: &Offer) -> Option<Arc<Item>> {
-        let item = {
-            let mut table = self.table();
-            if let Some(item) = table.items.get(&offer.id) {
-                return Some(item.clone());
-            }
-            let waiting = table.items.values().filter(|item| {
-                item.peer == peer && !item.outgoing && matches!(item.view().state, TransferState::Offered)
-            });
-            if waiting.count() >= WAITING_OFFERS {
-                return None;
-            }
-            let item = Item::new(Record::incoming(peer, offer.clone()), self.deps.clone());
-            table.items.insert(offer.id, item.clone());
-            item
-        };
-        let names = offer.names.iter().map(|name| reading::show(name)).collect::<Vec<_>>().join(", ");
-        item.happened(What::OfferReceived { names, bytes: offer.found.bytes });
-        item.publish();
-        Some(item)
-    }
-
-    /// Takes a content lane that a peer opened for transfer `id`.
-    pub fn serve_lane(&self, peer: DeviceId, id: TransferId, stream: Stream) {
-        let item = self.table().items.get(&id).filter(|item| item.peer == peer && !item.outgoing).cloned();
-        match item {
-            // A lane may come just after its run was cut: nobody's fault.
-            Some(item) => drop(item.tell(Command::Lane(stream))),
-            None => self.accuse(peer, id, Misbehaved::LaneNotGranted),
-        }
-    }
-
-    fn accuse(&self, peer: DeviceId, transfer: TransferId, offence: Misbehaved) {
-        let what = What::Misbehaved(offence);
-        self.deps.host.happened(Happened { peer, transfer, outgoing: false, what });
-    }
-}
-
-/// Sends one last message.
-async fn answer(control: Control<FromSender>, message: FromReceiver) -> Result<End, Broken> {
-    control.send(&message);
-    control.finish().await;
-    Ok(End::Over)
 }
 
 /// Sees that there is something to send, and gives the names under which the items will travel.

@@ -3,8 +3,10 @@
 use super::super::control::read_frame;
 use super::super::*;
 use super::world::{Device, Link, portrait, until};
+use logic::Misbehaved;
 use logic::transfer::lane::PARCEL_MAX;
 use logic::transfer::message::{decode, encode};
+use logic::transfer::{FromReceiver, FromSender};
 use std::fs;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream, ReadHalf, WriteHalf, duplex, split};
 

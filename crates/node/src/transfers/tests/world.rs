@@ -2,6 +2,7 @@
 
 use super::super::*;
 use async_trait::async_trait;
+use logic::Misbehaved;
 use seal::{DeviceKey, Signature};
 use std::collections::BTreeMap;
 use std::fs;

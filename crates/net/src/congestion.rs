@@ -18,7 +18,7 @@ use noq_proto::{
 };
 
 /// A path with a longer round trip is far. Cables and good radio stay below; distance does not.
-pub(crate) const FAR: Duration = Duration::from_millis(8);
+const FAR: Duration = Duration::from_millis(8);
 /// Acknowledgements until the shortest round trip is taken for the path's: the first ones carry the time that key
 /// agreement takes.
 const SAMPLES: u32 = 16;

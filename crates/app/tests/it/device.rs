@@ -347,6 +347,11 @@ impl Running {
         let _ = self.child.wait();
     }
 
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
+    }
+
     pub fn is_over(&mut self) -> bool {
         self.child.try_wait().unwrap().is_some()
     }

@@ -231,14 +231,7 @@ fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
 
 /// Says how each transfer stands and ends with the exit code that fits.
 pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queued: bool) -> Outcome {
-    if cx.json {
-        cx.json_line(&Summary { kind: "result", transfers });
-    } else {
-        for transfer in transfers {
-            let text = ending(&cx.page(), transfer);
-            cx.say(&text);
-        }
-    }
+    show_endings(cx, transfers);
     if queued {
         return Ok(());
     }
@@ -257,6 +250,17 @@ pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queu
     match outcome_code(transfers) {
         0 => Ok(()),
         code => Err(Failure::Said(code)),
+    }
+}
+
+/// Says how each transfer stands.
+pub(crate) fn show_endings(cx: &mut Context, transfers: &[Transfer]) {
+    if cx.json {
+        return cx.json_line(&Summary { kind: "result", transfers });
+    }
+    for transfer in transfers {
+        let text = ending(&cx.page(), transfer);
+        cx.say(&text);
     }
 }
 

@@ -2,20 +2,22 @@
 //! who has not emptied one yet, so the pool is also what bounds the conveyor.
 
 use logic::transfer::lane::PARCEL_MAX;
+use memmap2::MmapMut;
 use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Buffers for parcels.
 #[derive(Debug, Clone)]
 pub(super) struct Pool {
-    free: Arc<Mutex<Vec<Box<[u8]>>>>,
+    free: Arc<Mutex<Vec<MmapMut>>>,
     permits: Arc<Semaphore>,
 }
 
 /// A buffer with a parcel in it; goes back to its pool when dropped.
 #[derive(Debug)]
 pub(super) struct Parcel {
-    bytes: Box<[u8]>,
+    /// Taken only when the parcel is dropped.
+    bytes: Option<MmapMut>,
     used: usize,
     pool: Pool,
     _permit: OwnedSemaphorePermit,
@@ -31,9 +33,7 @@ impl Pool {
     pub async fn take(&self) -> Option<Parcel> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        // Fresh zeroed memory costs nothing until it is touched.
-        let bytes = free.unwrap_or_else(|| vec![0; PARCEL_MAX].into_boxed_slice());
-        Some(Parcel { bytes, used: 0, pool: self.clone(), _permit: permit })
+        Some(Parcel { bytes: Some(free.unwrap_or_else(fresh)), used: 0, pool: self.clone(), _permit: permit })
     }
 
     /// Ends all waiting.
@@ -42,10 +42,25 @@ impl Pool {
     }
 }
 
+/// Zeroed memory, which costs nothing until it is touched. Mapped, because the heap would keep it after the run: the
+/// allocator takes buffers that come and go for a reason to hold on to as much.
+fn fresh() -> MmapMut {
+    MmapMut::map_anon(PARCEL_MAX).expect("as everywhere, a process without memory ends")
+}
+
 impl Parcel {
+    fn all(&self) -> &[u8] {
+        self.bytes.as_deref().unwrap_or_default()
+    }
+
+    fn all_mut(&mut self) -> &mut [u8] {
+        self.bytes.as_deref_mut().unwrap_or_default()
+    }
+
     /// Room for `len` more bytes at the end, to be filled and then counted with [`Parcel::grow`].
     pub fn room(&mut self, len: usize) -> &mut [u8] {
-        &mut self.bytes[self.used..self.used + len]
+        let used = self.used;
+        &mut self.all_mut()[used..used + len]
     }
 
     /// Counts so many bytes of the room as filled.
@@ -66,18 +81,19 @@ impl Parcel {
 
     /// What is in it.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.used]
+        &self.all()[..self.used]
     }
 
     /// What is in it, to be changed.
     pub fn bytes_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.used]
+        let used = self.used;
+        &mut self.all_mut()[..used]
     }
 }
 
 impl Drop for Parcel {
     fn drop(&mut self) {
-        let bytes = std::mem::take(&mut self.bytes);
-        self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).push(bytes);
+        let bytes = self.bytes.take();
+        self.pool.free.lock().unwrap_or_else(PoisonError::into_inner).extend(bytes);
     }
 }

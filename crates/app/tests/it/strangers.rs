@@ -8,7 +8,7 @@ use crate::device::{PASSPHRASE, Ran, Running, assert_same_tree, names_in, wait, 
 use crate::tree::{noise, odd_tree};
 
 /// A command of somebody who has nothing but a folder.
-fn bare(dir: &Path, args: &[&str]) -> Command {
+pub fn bare(dir: &Path, args: &[&str]) -> Command {
     let mut command = warren();
     command.args(args).current_dir(dir).env("WARREN_HOME", dir.join("home")).env("TMPDIR", dir);
     command
@@ -23,7 +23,7 @@ fn sender(dir: &Path, args: &[&str]) -> (Running, String, String, String) {
     (sending, text(&made["code"]), text(&made["link"]), at)
 }
 
-fn receive(dir: &Path, args: &[&str]) -> Ran {
+pub fn receive(dir: &Path, args: &[&str]) -> Ran {
     Ran::of(bare(dir, &[&["receive", "--yes", "--json"], args].concat()).output().unwrap())
 }
 

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::types::*;
-use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up};
+use api::{
+    ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up,
+};
 use async_trait::async_trait;
+use futures_util::StreamExt;
 
 use crate::stage::NOW;
 
@@ -101,6 +104,7 @@ pub struct FakeDevice {
     pub asked: Mutex<Vec<Request>>,
     pub hub: EventHub,
     pub error: Option<ApiError>,
+    pub spooled: Mutex<Vec<u8>>,
 }
 
 #[async_trait]
@@ -115,6 +119,14 @@ impl Service for FakeDevice {
 
     async fn events(&self) -> ApiResult<EventStream> {
         Ok(self.hub.subscribe())
+    }
+
+    async fn spool(&self, mut content: ContentStream) -> ApiResult<Spooled> {
+        while let Some(chunk) = content.next().await {
+            self.spooled.lock().unwrap().extend_from_slice(&chunk.unwrap());
+        }
+        let bytes = self.spooled.lock().unwrap().len() as u64;
+        Ok(Spooled { id: "spooled1".into(), bytes })
     }
 }
 

@@ -29,12 +29,12 @@ const AWAY: &str = "the receiver is away; the same command in the same folder le
 impl Passing {
     /// Makes a code for a transfer that waits for whoever proves it.
     pub(super) async fn code_send(&self, request: &CodeSend) -> ApiResult<CodeOffer> {
-        let asked = SendRequest {
-            paths: sending::paths(&request.paths, &request.paths_raw)?,
-            text: request.text.clone(),
-            rename: request.rename.clone().map(String::into_bytes),
-            ..SendRequest::default()
+        let spool = match &request.spool {
+            Some(spool) => Some((self.pocket.name(&spool.id)?, spool.name.clone().into_bytes())),
+            None => None,
         };
+        let paths = sending::paths(&request.paths, &request.paths_raw)?;
+        let asked = SendRequest { paths, text: request.text.clone(), spool, limit: None };
         let visit = self.visit(Ground::giving(DeviceKey::generate()), WayBack::default()).await?;
         let me = visit.ground.me();
         // Nobody has proven the code yet: until then the transfer is addressed to this device itself.

@@ -5,6 +5,7 @@
 
 mod giving;
 mod ground;
+mod pocket;
 mod taking;
 
 use std::net::SocketAddr;
@@ -12,8 +13,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use api::types::Nothing;
-use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Reply, Request, Service};
+use api::types::{Nothing, Spooled};
+use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 use async_trait::async_trait;
 use logic::Misbehaved;
 use logic::hello::Credentials;
@@ -28,9 +29,10 @@ use tokio::task::JoinHandle;
 use crate::connection::{GuestConnection, stream};
 use crate::desk::{Desk, VisitError};
 use crate::errors::{blocking, io_error};
-use crate::transfers::{NoShelf, TransferError, Transfers};
+use crate::transfers::{TransferError, Transfers};
 use crate::{clock, files, sending};
 use ground::Ground;
+use pocket::Pocket;
 use taking::WayBack;
 
 /// How long a sender may take to read the receipt and hang up.
@@ -79,6 +81,7 @@ async fn bind(key: &DeviceKey, desk: Arc<Desk>) -> ApiResult<(Network, mpsc::Rec
 pub(crate) struct Passing {
     hub: EventHub,
     lan_port: u16,
+    pocket: Arc<Pocket>,
     visit: OnceLock<Arc<Visit>>,
 }
 
@@ -98,7 +101,7 @@ struct Visit {
 impl Passing {
     /// Opens nothing yet.
     pub(crate) fn new(lan_port: u16) -> Self {
-        Self { hub: EventHub::default(), lan_port, visit: OnceLock::new() }
+        Self { hub: EventHub::default(), lan_port, pocket: Arc::default(), visit: OnceLock::new() }
     }
 
     /// Opens the network and waits for calls.
@@ -106,7 +109,7 @@ impl Passing {
         let (ground, desk) = (Arc::new(ground), Arc::new(Desk::passing()));
         let (network, incoming) = bind(ground.key(), desk.clone()).await?;
         let transfers =
-            Transfers::new(ground.clone(), Arc::new(NoShelf)).map_err(|e| io_error("prepare transfers", &e))?;
+            Transfers::new(ground.clone(), self.pocket.clone()).map_err(|e| io_error("prepare transfers", &e))?;
         let visit = Arc::new(Visit {
             network,
             desk,
@@ -229,6 +232,10 @@ impl Service for Handle {
 
     async fn events(&self) -> ApiResult<EventStream> {
         Ok(self.0.hub.subscribe())
+    }
+
+    async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
+        self.0.pocket.take(content).await
     }
 }
 

@@ -14,7 +14,6 @@ use serde_bytes::ByteBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use store::source::Source;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -71,14 +70,11 @@ pub(super) async fn run(
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<End, Broken> {
     let record = item.record();
-    let asked = record.asked.unwrap_or_default();
-    let paths = asked.paths();
-    // Without paths there is only a text to send.
-    let resolve = move || if paths.is_empty() { Ok(None) } else { Source::new(paths).map(Some) };
-    let source = match spawn_blocking(resolve).await {
+    let (asked, shelf) = (record.asked.unwrap_or_default(), item.deps.shelf.clone());
+    let source = match spawn_blocking(move || asked.source(&*shelf)).await {
         Ok(Ok(source)) => source,
-        Ok(Err(error)) => {
-            fail(&item, error.to_string());
+        Ok(Err(problem)) => {
+            fail(&item, problem);
             give_up(&item, &*connection).await?;
             return Ok(End::Over);
         }
@@ -86,7 +82,7 @@ pub(super) async fn run(
     };
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
     engine.limit(record.limit);
-    let outgo = Arc::new(Outgo::new(engine, source, asked.rename.map(ByteBuf::into_vec), Pool::new(BUFFERS)));
+    let outgo = Arc::new(Outgo::new(engine, source, Pool::new(BUFFERS)));
     let threads = Threads(outgo.clone());
     let scanner = outgo.clone();
     spawn_blocking(move || scanner.scan());

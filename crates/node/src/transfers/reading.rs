@@ -54,8 +54,6 @@ pub(super) struct Outgo {
     pub scanned: Notify,
     /// `None` where only a text is sent.
     source: Option<Source>,
-    /// Name under which the only item travels, if not its own.
-    rename: Option<Vec<u8>>,
     files: Mutex<Files>,
     /// What could not be scanned, for the user.
     skipped: Mutex<Vec<String>>,
@@ -63,14 +61,13 @@ pub(super) struct Outgo {
 }
 
 impl Outgo {
-    pub fn new(engine: Sender, source: Option<Source>, rename: Option<Vec<u8>>, pool: Pool) -> Self {
+    pub fn new(engine: Sender, source: Option<Source>, pool: Pool) -> Self {
         Self {
             engine: Mutex::new(engine),
             work: Condvar::new(),
             wake: Notify::new(),
             scanned: Notify::new(),
             source,
-            rename,
             files: Mutex::default(),
             skipped: Mutex::default(),
             pool,
@@ -144,7 +141,7 @@ impl Outgo {
         }
         let mut files = self.files();
         for found in batch.drain(..) {
-            let entry = self.entry(&found);
+            let entry = entry(&found);
             match engine.scanned(entry) {
                 Ok(_) => files.listed.push_back(listed(found)),
                 Err(objection) => {
@@ -159,21 +156,6 @@ impl Outgo {
         self.tell();
         self.wake.notify_one();
         !over
-    }
-
-    fn entry(&self, found: &store::source::Entry) -> Entry {
-        let depth = found.path.depth() - 1;
-        let name = match &self.rename {
-            Some(name) if depth == 0 => name.clone(),
-            _ => found.path.name().as_bytes().to_vec(),
-        };
-        let mtime = mtime(found.modified);
-        let kind = match &found.kind {
-            EntryKind::Directory => Kind::Dir { mtime },
-            EntryKind::File { size, executable, .. } => Kind::File { size: *size, mtime, exec: *executable },
-            EntryKind::Symlink { target } => Kind::Link { target: ByteBuf::from(target.clone().into_vec()), mtime },
-        };
-        Entry { depth: u8::try_from(depth).unwrap_or(u8::MAX), name: ByteBuf::from(name), kind }
     }
 
     /// Reads, hashes and packs until the run is over. Parcels go to `parcels`.
@@ -326,6 +308,19 @@ impl Outgo {
 /// Sees whether a file can be read at all, so that a bad disk is not taken for a change.
 fn probe(file: &SourceFile) -> io::Result<()> {
     file.read_at(0, &mut [0; 1]).map(drop)
+}
+
+/// An entry as the protocol says it.
+fn entry(found: &store::source::Entry) -> Entry {
+    let depth = found.path.depth() - 1;
+    let name = found.path.name().as_bytes().to_vec();
+    let mtime = mtime(found.modified);
+    let kind = match &found.kind {
+        EntryKind::Directory => Kind::Dir { mtime },
+        EntryKind::File { size, executable, .. } => Kind::File { size: *size, mtime, exec: *executable },
+        EntryKind::Symlink { target } => Kind::Link { target: ByteBuf::from(target.clone().into_vec()), mtime },
+    };
+    Entry { depth: u8::try_from(depth).unwrap_or(u8::MAX), name: ByteBuf::from(name), kind }
 }
 
 fn listed(found: store::source::Entry) -> Option<Box<Listed>> {

@@ -1,5 +1,6 @@
 //! What is remembered of a transfer over restarts.
 
+use super::ports::Shelf;
 use logic::transfer::receipt::{Receipt, SignedReceipt};
 use logic::transfer::{Offer, Reason, Totals, TransferId};
 use seal::DeviceId;
@@ -8,6 +9,8 @@ use serde_bytes::ByteBuf;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use store::source::Source;
+use store::spool::SpoolId;
 
 /// How a transfer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,14 +25,29 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub paths: Vec<ByteBuf>,
-    pub rename: Option<ByteBuf>,
-    /// Delete the sources at the end.
-    pub spooled: bool,
+    /// Name under which `spool` arrives.
+    pub name: Option<ByteBuf>,
+    /// Content from the spool, instead of paths.
+    pub spool: Option<SpoolId>,
 }
 
 impl Asked {
-    pub fn paths(&self) -> Vec<PathBuf> {
+    fn paths(&self) -> Vec<PathBuf> {
         self.paths.iter().map(|path| OsString::from_vec(path.to_vec()).into()).collect()
+    }
+
+    /// What is to be sent; `None` if it is only a text. Blocks.
+    pub fn source(&self, shelf: &dyn Shelf) -> Result<Option<Source>, String> {
+        if let Some(id) = &self.spool {
+            let name = OsString::from_vec(self.name.clone().unwrap_or_default().into_vec());
+            let file =
+                shelf.open_input(id).map_err(|error| format!("the content to be sent cannot be read: {error}"))?;
+            return Ok(Some(Source::spooled(name, file)));
+        }
+        if self.paths.is_empty() {
+            return Ok(None);
+        }
+        Source::new(self.paths()).map(Some).map_err(|error| error.to_string())
     }
 }
 

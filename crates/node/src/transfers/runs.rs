@@ -89,7 +89,7 @@ impl Transfers {
         tracing::debug!(id = %item.id, ?end, "a run ends");
         let again = self.ended(&item, end);
         drop(turn);
-        self.settle_sources(&item);
+        self.settle_input(&item);
         self.tell_end(&item);
         if let Some(wait) = again {
             self.retry_after(wait, &item);

@@ -114,6 +114,7 @@ fn logged(who: Who, event: Happened) -> Event {
         }
         What::Failed { reason } => Event::TransferFailed { who, transfer, reason },
         What::FileFailed { path, reason } => Event::TransferFileFailed { who, transfer, path, reason },
+        What::FileChanged { path } => Event::TransferFileChanged { who, transfer, path },
         What::Misbehaved(offence) => Event::PeerMisbehaved { who, offence },
     }
 }

@@ -74,6 +74,9 @@ pub struct Transfer {
     pub files_total: u64,
     /// Files that the receiver has verified.
     pub files_done: u64,
+    /// Files that could not be sent or stored; `warnings` says which and why.
+    #[serde(default)]
+    pub files_failed: u64,
     /// Bytes found so far; all of them once `scanned` is true.
     pub bytes_total: u64,
     /// Bytes that the receiver has verified, those it already had included.

@@ -293,6 +293,7 @@ fn outcome_code(transfers: &[Transfer]) -> u8 {
 /// Exit code for one transfer.
 fn code_of(transfer: &Transfer) -> u8 {
     match transfer.state {
+        TransferState::Done if transfer.files_failed > 0 => exit_code(ErrorCode::Io),
         TransferState::Done => 0,
         TransferState::Rejected => exit_code(ErrorCode::Refused),
         TransferState::Cancelled => exit_code(ErrorCode::Cancelled),

@@ -196,7 +196,7 @@ impl FakeDevice {
         })
     }
 
-    /// Starts a transfer to each receiver; `away` stays away, `no` says no, all others get it after one event.
+    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, all others get it after one event.
     fn send(&self, send: &Send) -> ApiResult<Reply> {
         let mut transfers = Vec::new();
         for (index, name) in send.to.iter().enumerate() {
@@ -204,6 +204,12 @@ impl FakeDevice {
             transfers.push(match name.as_str() {
                 "away" => transfer(&id, name, TransferState::Queued),
                 "no" => transfer(&id, name, TransferState::Rejected),
+                "most" => Transfer {
+                    files_done: 38,
+                    files_failed: 2,
+                    warnings: vec!["Photos/a: it vanished while it was to be sent".into()],
+                    ..transfer(&id, name, TransferState::Done)
+                },
                 "bo" | "cy" => {
                     let done = transfer(&id, name, TransferState::Done);
                     self.hub.send(Event::Transfer(Box::new(done)));
@@ -319,6 +325,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         text: None,
         files_total: 40,
         files_done: if done { 40 } else { 10 },
+        files_failed: 0,
         bytes_total: 10 << 20,
         bytes_done: if done { 10 << 20 } else { 3 << 20 },
         bytes_wire: 10 << 20,

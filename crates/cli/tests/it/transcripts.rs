@@ -116,6 +116,7 @@ async fn sending() {
         "send|--text|hi|--to|bo|--json".to_owned(),
         "send|--text|hi|--to|bo,no".to_owned(),
         "send|--text|hi|--to|no".to_owned(),
+        "send|--text|hi|--to|most".to_owned(),
         "send|--text|hi|--to|away|--patience|0s".to_owned(),
         "send|--text|hi|--to|away|--no-wait".to_owned(),
         "send|--text|hi|--to|boo".to_owned(),

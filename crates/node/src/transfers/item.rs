@@ -198,16 +198,31 @@ impl Item {
         }
     }
 
-    /// Adds a line for the user about something that is missing.
-    pub fn warn(&self, path: &str, reason: &str) {
-        {
-            let mut inner = self.lock();
-            let line = format!("{path}: {reason}");
-            if inner.record.warnings.len() < WARNINGS && !inner.record.warnings.contains(&line) {
-                inner.record.warnings.push(line);
-            }
-        }
+    /// Notes a file that will be missing.
+    pub fn failed(&self, path: &str, reason: &str) {
+        self.lock().record.more.failed += 1;
+        self.left_out(path, reason);
+    }
+
+    /// Notes something that cannot be sent at all: a pipe, for example.
+    pub fn left_out(&self, path: &str, reason: &str) {
+        self.warn(path, reason);
         self.happened(What::FileFailed { path: path.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// Notes a file that is sent again because it changed.
+    pub fn changed(&self, path: &str) {
+        self.warn(path, "changed while it was being sent; sent again");
+        self.happened(What::FileChanged { path: path.to_owned() });
+    }
+
+    /// Adds a line for the user.
+    fn warn(&self, path: &str, reason: &str) {
+        let mut inner = self.lock();
+        let line = format!("{path}: {reason}");
+        if inner.record.warnings.len() < WARNINGS && !inner.record.warnings.contains(&line) {
+            inner.record.warnings.push(line);
+        }
     }
 
     pub fn happened(&self, what: What) {
@@ -255,6 +270,7 @@ impl Item {
             text: record.offer.text.clone(),
             files_total: live.found.files,
             files_done: live.done.files,
+            files_failed: record.more.failed,
             bytes_total: live.found.bytes,
             bytes_done: live.done.bytes,
             // The end has counted this run; whoever still runs may have shown its count once more.

@@ -5,7 +5,7 @@ use super::item::{Command, Item, in_words};
 use super::lanes::{Failing, Pace, write_lane};
 use super::pool::{Parcel, Pool};
 use super::ports::{Connection, Stream, What};
-use super::reading::Outgo;
+use super::reading::{Outgo, Skip};
 use super::record::Ended;
 use api::types::TransferState;
 use logic::Misbehaved;
@@ -80,6 +80,8 @@ pub(super) async fn run(
         }
         Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
     };
+    // Everything is looked at again.
+    item.lock().record.more.failed = 0;
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
     engine.limit(record.limit);
     let outgo = Arc::new(Outgo::new(engine, source, Pool::new(BUFFERS)));
@@ -195,9 +197,12 @@ impl Run {
 
     /// Does what the engine wants.
     async fn act(&mut self) -> Result<(), Broken> {
-        for line in self.outgo.take_skipped() {
-            let (path, reason) = line.split_once(" is left out: ").unwrap_or(("", &line));
-            self.item.warn(path, reason);
+        for Skip { path, reason, failed } in self.outgo.take_skipped() {
+            if failed {
+                self.item.failed(&path, &reason);
+            } else {
+                self.item.left_out(&path, &reason);
+            }
         }
         // Before the actions: the one that ends the transfer adds this run's bytes to its record.
         let wire = self.wire.load(Ordering::Relaxed);
@@ -227,14 +232,16 @@ impl Run {
             SenderAction::Send(message) => self.control.send(&message),
             SenderAction::Pending => self.item.state(TransferState::Offered),
             SenderAction::Accepted { token, .. } => self.accepted(token),
-            SenderAction::Warn { entry, reason } => self.item.warn(&self.outgo.describe(entry), &in_words(&reason)),
+            SenderAction::Warn { entry, reason } => self.item.failed(&self.outgo.describe(entry), &in_words(&reason)),
+            SenderAction::Changed { entry } => self.item.changed(&self.outgo.describe(entry)),
             SenderAction::Landing => self.item.state(TransferState::Finishing),
             SenderAction::Paused(paused) => self.show_paused(paused),
             SenderAction::Stuck(reason) => {
                 let words = in_words(&reason);
                 self.end = Some(End::Stuck(reason, words));
             }
-            SenderAction::Outgrown => {
+            SenderAction::Outgrown { entry } => {
+                self.item.changed(&self.outgo.describe(entry));
                 let words = "a small file grew while it was being sent".to_owned();
                 self.end = Some(End::Stuck(Reason::Other(words.clone()), words));
             }

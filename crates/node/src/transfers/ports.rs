@@ -118,6 +118,11 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// One file changed while it was being sent; it is sent again.
+    FileChanged {
+        /// Its path in the transfer.
+        path: String,
+    },
     /// The peer broke the protocol.
     Misbehaved(Misbehaved),
 }

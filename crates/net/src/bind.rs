@@ -16,6 +16,7 @@ use tokio::net::TcpListener;
 
 use crate::{
     config::NetConfig,
+    congestion::ByDistance,
     network::{ALPN_GUEST, ALPN_MEMBER, BindError},
     tls::provider,
 };
@@ -152,6 +153,7 @@ fn transport(config: &NetConfig) -> Result<QuicTransportConfig, iroh::endpoint::
         .stream_receive_window(STREAM_WINDOW)
         .send_window(SEND_WINDOW)
         .datagram_receive_buffer_size(None)
+        .congestion_controller_factory(Arc::new(ByDistance))
         .max_idle_timeout(Some(IdleTimeout::try_from(limits.silence)?))
         .default_path_max_idle_timeout(limits.silence)
         .keep_alive_interval(limits.keep_alive())

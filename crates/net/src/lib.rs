@@ -16,6 +16,7 @@ mod admission;
 mod bind;
 mod close;
 mod config;
+mod congestion;
 mod core;
 pub mod frame;
 mod gate;

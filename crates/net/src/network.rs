@@ -39,6 +39,8 @@ pub(crate) const ALPN_GUEST: &[u8] = b"warren-guest/1";
 const INCOMING: usize = 32;
 /// TLS alert "unknown CA": what a key other than the dialled one ends in.
 const ALERT_UNKNOWN_CA: u8 = 48;
+/// How long closing may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 
 /// A link that somebody else dialled.
 #[derive(Debug)]
@@ -245,7 +247,8 @@ impl Network {
     /// Closes every link and every socket, and waits until that is done.
     pub async fn close(&self) {
         self.shared.stop.cancel();
-        self.shared.endpoint.close().await;
+        // Those who are connected are told at once; what is being dialled may never answer.
+        let _ = timeout(GOODBYE, self.shared.endpoint.close()).await;
         self.shared.tasks.close();
         self.shared.tasks.wait().await;
     }

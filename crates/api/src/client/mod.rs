@@ -6,6 +6,7 @@ mod sse;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt, stream};
@@ -16,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use crate::path::ShortPath;
 use crate::types::Spooled;
@@ -29,6 +31,9 @@ const MAX_REPLY: usize = 256 << 20;
 const JSON: &str = "application/json";
 /// Content type of content.
 const BYTES: &str = "application/octet-stream";
+
+/// How long a device that is there may take to say so.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A client of the device whose socket is at a path.
 #[derive(Debug, Clone)]
@@ -47,12 +52,22 @@ impl Client {
         &self.socket
     }
 
-    /// `Ok` if a device accepts connections there.
+    /// `Ok` if a device answers there. That its socket takes a connection does not say so: the system still does that
+    /// for a process that was killed and has not quite ended.
     ///
     /// # Errors
-    /// [`ErrorCode::NotRunning`], or [`ErrorCode::Io`] if the socket cannot be opened.
+    /// [`ErrorCode::NotRunning`], or [`ErrorCode::Io`] if the socket cannot be opened or nobody answers in time.
     pub async fn check(&self) -> ApiResult<()> {
-        self.connect().await.map(drop)
+        drop(self.connect().await?);
+        match timeout(PATIENCE, self.exchange(Method::GET, "/", JSON, Full::default())).await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(_)) => Err(not_running()),
+            Err(_) => Err(ApiError::new(
+                ErrorCode::Io,
+                format!("something holds the socket {} and does not answer", self.socket.display()),
+            )
+            .hint("the device may be stuck; `warren down` or ending its process helps")),
+        }
     }
 
     async fn connect(&self) -> ApiResult<UnixStream> {

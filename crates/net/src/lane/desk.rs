@@ -29,6 +29,9 @@ use crate::{
 
 /// Desk frames are tiny.
 const DESK_FRAME: FrameLimit = FrameLimit::new(64);
+/// With a longer round trip, bulk data stays on QUIC: there the network is the limit and not the processor, and most
+/// systems' TCP (CUBIC) takes every loss for congestion, while our QUIC does not.
+const FAR: Duration = Duration::from_millis(25);
 /// How long a question may stay unanswered, on top of what dialling may take.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -111,8 +114,10 @@ impl Desk {
 /// A lane for `core`, if TCP gets through one way or the other.
 pub(crate) async fn open(core: &Core) -> Option<Halves> {
     let shared = &core.shared;
-    let addr = core.direct_addr()?;
-    if !shared.config.tcp_lane || !core.desk.worth_trying() {
+    let path = core.paths();
+    let addr = path.direct?;
+    let far = path.rtt.is_some_and(|rtt| rtt > FAR);
+    if far || !shared.config.tcp_lane || !core.desk.worth_trying() {
         return None;
     }
     let lane = match by_dialling(core, addr).await {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 pub(super) type Queue = Arc<Mutex<mpsc::UnboundedReceiver<Parcel>>>;
 
 /// So many bytes are written between two looks at the speed limit.
-const SLICE: usize = 64 << 10;
+const SLICE: usize = 256 << 10;
 
 /// The limit may change while a lane waits for it, so it looks again after this time.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);

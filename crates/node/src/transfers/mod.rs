@@ -187,6 +187,9 @@ impl Transfers {
                 table.items.insert(item.id, item.clone());
                 table.links.get(peer).cloned()
             };
+            if link.is_some() {
+                item.state(TransferState::Offered);
+            }
             views.push(item.view());
             item.publish();
             if let Some(link) = link {

@@ -76,7 +76,10 @@ impl Client {
             Err(error) => Err(error),
         };
         connected.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => not_running(),
+            // Reset: the device closed its door while this connection waited before it.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                not_running()
+            }
             _ => ApiError::new(
                 ErrorCode::Io,
                 format!("cannot open the device's socket {}: {error}", self.socket.display()),

@@ -14,4 +14,5 @@ pub use client::Client;
 pub use error::{ApiError, ApiResult, ErrorCode};
 pub use host::{Host, Init, Up};
 pub use hub::EventHub;
-pub use service::{CALLS, EventStream, Reply, Request, Service};
+pub use hyper::body::Bytes;
+pub use service::{CALLS, ContentStream, EventStream, Reply, Request, Service};

@@ -1,9 +1,11 @@
 //! The one service trait that every front end speaks, in process or through the socket.
 
+use std::io;
 use std::pin::Pin;
 
 use async_trait::async_trait;
 use futures_util::Stream;
+use hyper::body::Bytes;
 use serde::{Deserialize, Serialize};
 
 use crate::types::*;
@@ -11,6 +13,9 @@ use crate::{ApiError, ApiResult, ErrorCode};
 
 /// Events as they happen.
 pub type EventStream = Pin<Box<dyn Stream<Item = Event> + std::marker::Send>>;
+
+/// Content of any length, in order. An error in it says that it is not complete.
+pub type ContentStream = Pin<Box<dyn Stream<Item = io::Result<Bytes>> + std::marker::Send>>;
 
 /// A device, wherever it runs. Implemented by the device itself, by the socket client and by test doubles.
 #[async_trait]
@@ -20,6 +25,10 @@ pub trait Service: std::marker::Send + Sync {
 
     /// Events from now on.
     async fn events(&self) -> ApiResult<EventStream>;
+
+    /// Takes in content that is no file, for a `send` or `code_send` that follows soon. Nothing is kept of content that
+    /// is not complete.
+    async fn spool(&self, content: ContentStream) -> ApiResult<Spooled>;
 }
 
 /// Declares every call once: its name on the wire, its request and its reply. Makes the request and reply enums and the

@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Status};
-use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Reply, Request, Service};
+use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status};
+use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 use async_trait::async_trait;
 use logic::audit::Event;
 use seal::{Passphrase, Timestamp};
@@ -139,5 +139,9 @@ impl Service for Device {
 
     async fn events(&self) -> ApiResult<EventStream> {
         Ok(self.hub.subscribe())
+    }
+
+    async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
+        self.running().await?.spool(content).await
     }
 }

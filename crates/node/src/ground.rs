@@ -9,9 +9,11 @@ use logic::transfer::{Offer, TransferId};
 use seal::{DeviceId, Keyring, Purpose, Signature};
 use store::database::{Database, Table};
 use store::settings::Settings;
+use store::spool::{SpoolFile, SpoolId};
 
 use crate::book::Book;
 use crate::circle::Circle;
+use crate::inputs::Inputs;
 use crate::journal::Journal;
 use crate::transfers::{Decision, Happened, Host, Shelf, What};
 
@@ -112,16 +114,17 @@ fn logged(who: Who, event: Happened) -> Event {
         }
         What::Failed { reason } => Event::TransferFailed { who, transfer, reason },
         What::FileFailed { path, reason } => Event::TransferFileFailed { who, transfer, path, reason },
+        What::FileChanged { path } => Event::TransferFileChanged { who, transfer, path },
         What::Misbehaved(offence) => Event::PeerMisbehaved { who, offence },
     }
 }
 
-/// Transfers in the sealed database.
-struct Rows(Table<Vec<u8>>);
+/// Transfers in the sealed database, content that was handed over in the spool.
+struct Rows(Table<Vec<u8>>, Arc<Inputs>);
 
 /// Where transfers are remembered.
-pub(crate) fn shelf(database: &Database) -> Arc<dyn Shelf> {
-    Arc::new(Rows(database.table("transfers")))
+pub(crate) fn shelf(database: &Database, inputs: Arc<Inputs>) -> Arc<dyn Shelf> {
+    Arc::new(Rows(database.table("transfers"), inputs))
 }
 
 impl Shelf for Rows {
@@ -136,5 +139,13 @@ impl Shelf for Rows {
     fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
         let rows = self.0.all().map_err(io::Error::other)?;
         Ok(rows.into_iter().filter_map(|(id, record)| Some((TransferId(id.try_into().ok()?), record))).collect())
+    }
+
+    fn open_input(&self, id: &SpoolId) -> io::Result<Arc<SpoolFile>> {
+        self.1.open(id).map(Arc::new)
+    }
+
+    fn remove_input(&self, id: &SpoolId) {
+        self.1.remove(id);
     }
 }

@@ -7,7 +7,7 @@
 //! | `running` | everything that runs while the device is unlocked |
 //! | `circle`, `desk`, `joining`, `inviting` | membership: roster, invitations, joining |
 //! | `links` | links to the circle's devices, gossip, presence |
-//! | `transfers`, `ground`, `sending` | files between devices |
+//! | `transfers`, `ground`, `sending`, `inputs` | files between devices |
 //! | `passing` | a device without a home, for one-time codes |
 //! | `peers`, `book`, `certs`, `files`, `journal`, `configuration` | what the API shows and changes |
 
@@ -26,6 +26,7 @@ mod files;
 mod gate;
 mod ground;
 pub mod host;
+mod inputs;
 mod inviting;
 mod joining;
 mod journal;

@@ -3,8 +3,8 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use api::types::{Circle as ApiCircle, Identity, Sent, Status};
-use api::{ApiError, ApiResult, ErrorCode, EventHub};
+use api::types::{Circle as ApiCircle, Identity, Sent, Spooled, Status};
+use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub};
 use logic::audit::{Event, Who};
 use logic::roster::Standing;
 use net::{Incoming, Network};
@@ -13,6 +13,7 @@ use seal::words::safety_words;
 use store::database::{Database, Table};
 use store::home::Home;
 use store::settings::Settings;
+use store::spool::SpoolId;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -23,12 +24,13 @@ use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
 use crate::errors::{blocking, database, io_error};
 use crate::gate::Gate;
+use crate::inputs::Inputs;
 use crate::joining;
 use crate::journal::Journal;
 use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
-use crate::transfers::Transfers;
+use crate::transfers::{SendRequest, Transfers};
 
 /// How often this device looks whether its own addresses have changed.
 const ADDRESS_EVERY: Duration = Duration::from_secs(5);
@@ -46,6 +48,7 @@ pub(crate) struct Running {
     pub(crate) network: Network,
     pub(crate) links: Arc<Links>,
     pub(crate) transfers: Transfers,
+    inputs: Arc<Inputs>,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
     stop: CancellationToken,
@@ -83,8 +86,10 @@ impl Running {
             settings.clone(),
             home.path().to_owned(),
         );
-        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db))
+        let inputs = Inputs::new(&home, keyring.records.clone());
+        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
             .map_err(|e| io_error("read the stored transfers", &e))?;
+        inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -104,6 +109,7 @@ impl Running {
             network,
             links,
             transfers,
+            inputs,
             settings,
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
@@ -269,8 +275,23 @@ impl Running {
         Ok(())
     }
 
-    /// Sends to everybody who is named.
+    /// Takes in content that is to be sent.
+    pub(crate) async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
+        self.inputs.take(content, &self.stop).await
+    }
+
+    /// Sends to everybody who is named. Content that was handed over for it is gone if that fails.
     pub(crate) async fn send(&self, request: api::types::Send) -> ApiResult<Sent> {
+        let Some(spool) = request.spool.clone() else { return self.send_with(request, None).await };
+        let id = self.inputs.name(&spool.id)?;
+        let sent = self.send_with(request, Some((id, spool.name.into_bytes()))).await;
+        if sent.is_err() {
+            self.inputs.remove(&id);
+        }
+        sent
+    }
+
+    async fn send_with(&self, request: api::types::Send, spool: Option<(SpoolId, Vec<u8>)>) -> ApiResult<Sent> {
         let devices = if request.all {
             self.everybody()?
         } else {
@@ -287,7 +308,9 @@ impl Running {
             return Err(ApiError::new(ErrorCode::BadRequest, "to whom?")
                 .hint("name receivers with --to NAME[,NAME...], or use --all"));
         }
-        let (transfers, request) = (self.transfers.clone(), sending::request(&request)?);
+        let paths = sending::paths(&request.paths, &request.paths_raw)?;
+        let request = SendRequest { paths, text: request.text, spool, limit: request.rate_limit };
+        let transfers = self.transfers.clone();
         blocking(move || Ok(Sent { transfers: transfers.send(&request, &devices)? })).await
     }
 }

@@ -9,18 +9,7 @@ use api::{ApiError, ApiResult, ErrorCode, EventHub};
 use data_encoding::BASE64URL_NOPAD;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::transfers::{SendRequest, TransferError, Transfers};
-
-/// What to send, with every path absolute.
-pub(crate) fn request(request: &api::types::Send) -> ApiResult<SendRequest> {
-    Ok(SendRequest {
-        paths: paths(&request.paths, &request.paths_raw)?,
-        text: request.text.clone(),
-        rename: request.rename.clone().map(String::into_bytes),
-        spooled: request.spooled,
-        limit: request.rate_limit,
-    })
-}
+use crate::transfers::{TransferError, Transfers};
 
 /// Paths as text and as bytes.
 pub(crate) fn paths(text: &[String], raw: &[String]) -> ApiResult<Vec<PathBuf>> {

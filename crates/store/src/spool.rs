@@ -4,16 +4,22 @@
 //! without being opened as a whole, and nothing readable lies in the home. Each piece is bound to its item, its place
 //! and whether it is the last, so that none can be exchanged, dropped or cut off unnoticed. Format:
 //! `docs/formats/home.md`.
+//!
+//! Without a home an item is sealed in the same way under a key that is never stored, in a file without a name
+//! ([`nameless`]): it is gone with the process, however that ends.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
 use seal::RecordKey;
 use zeroize::Zeroizing;
 
 use crate::home::Home;
 use crate::landing::read_full_at;
+use crate::meta::FileTime;
 
 /// Bytes of content in each piece but the last, which may have fewer.
 const PIECE: usize = 64 << 10;
@@ -46,6 +52,16 @@ pub struct SpoolFile {
     key: RecordKey,
     /// Length of the content in bytes.
     len: u64,
+    /// When it was stored.
+    modified: FileTime,
+}
+
+/// Stores everything that `content` yields in a file in `dir` that has no name.
+pub fn nameless(dir: &Path, content: &mut dyn Read) -> io::Result<SpoolFile> {
+    let (key, id) = (RecordKey::generate(), SpoolId::default());
+    let file = open_nameless(dir)?;
+    write(&key, &id, &file, content)?;
+    SpoolFile::new(file, id, key)
 }
 
 impl Spool {
@@ -70,14 +86,7 @@ impl Spool {
 
     /// Opens an item.
     pub fn open(&self, id: &SpoolId) -> io::Result<SpoolFile> {
-        let file = File::open(self.path(id))?;
-        let stored = file.metadata()?.len();
-        let pieces = stored.div_ceil(STORED_PIECE);
-        let len = stored.checked_sub(pieces * SEALING as u64).ok_or_else(damaged)?;
-        let opened = SpoolFile { file, id: *id, key: self.key.clone(), len };
-        // Only the right last piece opens as the last one: the item has not been cut off.
-        opened.piece(pieces.checked_sub(1).ok_or_else(damaged)?)?;
-        Ok(opened)
+        SpoolFile::new(File::open(self.path(id))?, *id, self.key.clone())
     }
 
     /// Removes an item; no error when it is not there.
@@ -108,23 +117,10 @@ impl Spool {
         Ok(())
     }
 
-    fn write(&self, id: &SpoolId, path: &PathBuf, content: &mut dyn Read) -> io::Result<u64> {
+    fn write(&self, id: &SpoolId, path: &Path, content: &mut dyn Read) -> io::Result<u64> {
         use std::os::unix::fs::OpenOptionsExt;
-        let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
-        let (mut piece, mut next) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
-        let mut len = 0;
-        fill(content, &mut piece)?;
-        for number in 0.. {
-            // One piece ahead, to know which one is the last.
-            fill(content, &mut next)?;
-            let last = next.is_empty();
-            file.write_all(&self.key.seal(TABLE, &place(id, number, last), &piece))?;
-            len += piece.len() as u64;
-            if last {
-                break;
-            }
-            std::mem::swap(&mut piece, &mut next);
-        }
+        let file = File::options().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        let len = write(&self.key, id, &file, content)?;
         file.sync_all()?;
         Ok(len)
     }
@@ -135,9 +131,24 @@ impl Spool {
 }
 
 impl SpoolFile {
+    fn new(file: File, id: SpoolId, key: RecordKey) -> io::Result<Self> {
+        let meta = file.metadata()?;
+        let pieces = meta.len().div_ceil(STORED_PIECE);
+        let len = meta.len().checked_sub(pieces * SEALING as u64).ok_or_else(damaged)?;
+        let opened = Self { file, id, key, len, modified: meta.modified()?.into() };
+        // Only the right last piece opens as the last one: the item has not been cut off.
+        opened.piece(pieces.checked_sub(1).ok_or_else(damaged)?)?;
+        Ok(opened)
+    }
+
     /// Length of the content in bytes.
     pub fn len(&self) -> u64 {
         self.len
+    }
+
+    /// When it was stored.
+    pub fn modified(&self) -> FileTime {
+        self.modified
     }
 
     /// Is there no content?
@@ -168,6 +179,41 @@ impl SpoolFile {
         let expected = (self.len - number * PIECE as u64).min(PIECE as u64);
         if piece.len() as u64 == expected { Ok(piece) } else { Err(damaged()) }
     }
+}
+
+/// Seals everything that `content` yields, piece after piece; gives its length.
+fn write(key: &RecordKey, id: &SpoolId, mut file: &File, content: &mut dyn Read) -> io::Result<u64> {
+    let (mut piece, mut next) = (Zeroizing::new(Vec::new()), Zeroizing::new(Vec::new()));
+    let mut len = 0;
+    fill(content, &mut piece)?;
+    for number in 0.. {
+        // One piece ahead, to know which one is the last.
+        fill(content, &mut next)?;
+        let last = next.is_empty();
+        file.write_all(&key.seal(TABLE, &place(id, number, last), &piece))?;
+        len += piece.len() as u64;
+        if last {
+            break;
+        }
+        std::mem::swap(&mut piece, &mut next);
+    }
+    Ok(len)
+}
+
+/// A file without a name; where the file system has no such thing, one that loses its name at once.
+fn open_nameless(dir: &Path) -> io::Result<File> {
+    let mode = Mode::RUSR | Mode::WUSR;
+    #[cfg(target_os = "linux")]
+    match rustix::fs::open(dir, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, mode) {
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
+        file => return Ok(file?.into()),
+    }
+    let name = format!(".warren-spool-{}", data_encoding::HEXLOWER.encode(&seal::random::<16>()));
+    let path = dir.join(name);
+    let flags = OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::RDWR | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(&path, flags, mode)?);
+    fs::remove_file(&path)?;
+    Ok(file)
 }
 
 /// Item, number of the piece and whether it is the last: what a piece is bound to.
@@ -244,6 +290,21 @@ mod tests {
         }
         fs::write(spool.path(&[8; 16]), &good).unwrap();
         assert!(spool.open(&[8; 16]).is_err(), "under another name");
+    }
+
+    #[test]
+    fn without_a_home_nothing_has_a_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = nameless(dir.path(), &mut &content(2 * PIECE + 7)[..]).unwrap();
+        let mut buffer = vec![0; 3 * PIECE];
+        assert_eq!(file.read_at(5, &mut buffer).unwrap(), 2 * PIECE + 2);
+        assert_eq!(buffer[..2 * PIECE + 2], content(2 * PIECE + 7)[5..]);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        let mut stored = Vec::new();
+        io::Seek::rewind(&mut &file.file).unwrap();
+        (&file.file).read_to_end(&mut stored).unwrap();
+        let plain = content(8);
+        assert!(!stored.windows(8).any(|window| window == plain));
     }
 
     #[test]

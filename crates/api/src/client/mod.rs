@@ -5,24 +5,32 @@ mod sse;
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use futures_util::stream;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Full, Limited, StreamBody};
+use hyper::body::{Body, Bytes, Frame, Incoming};
 use hyper::{Method, Response, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use tokio::net::UnixStream;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::path::ShortPath;
-use crate::{ApiError, ApiResult, ErrorCode, EventStream, Reply, Request, Service};
+use crate::types::Spooled;
+use crate::{ApiError, ApiResult, ContentStream, ErrorCode, EventStream, Reply, Request, Service};
 use sse::Parser;
 
 /// Largest reply in bytes that is read.
 const MAX_REPLY: usize = 256 << 20;
+
+/// Content type of calls.
+const JSON: &str = "application/json";
+/// Content type of content.
+const BYTES: &str = "application/octet-stream";
 
 /// How long a device that is there may take to say so.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -51,7 +59,7 @@ impl Client {
     /// [`ErrorCode::NotRunning`], or [`ErrorCode::Io`] if the socket cannot be opened or nobody answers in time.
     pub async fn check(&self) -> ApiResult<()> {
         drop(self.connect().await?);
-        match timeout(PATIENCE, self.exchange(Method::GET, "/", Vec::new())).await {
+        match timeout(PATIENCE, self.exchange(Method::GET, "/", JSON, Full::default())).await {
             Ok(Ok(_)) => Ok(()),
             Ok(Err(_)) => Err(not_running()),
             Err(_) => Err(ApiError::new(
@@ -68,7 +76,10 @@ impl Client {
             Err(error) => Err(error),
         };
         connected.map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => not_running(),
+            // Reset: the device closed its door while this connection waited before it.
+            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
+                not_running()
+            }
             _ => ApiError::new(
                 ErrorCode::Io,
                 format!("cannot open the device's socket {}: {error}", self.socket.display()),
@@ -77,7 +88,11 @@ impl Client {
     }
 
     /// Sends one request and waits for the head of the response.
-    async fn exchange(&self, method: Method, path: &str, body: Vec<u8>) -> ApiResult<Exchange> {
+    async fn exchange<B>(&self, method: Method, path: &str, content_type: &str, body: B) -> ApiResult<Exchange>
+    where
+        B: Body<Data = Bytes> + Send + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = self.connect().await?;
         let (mut sender, connection) =
             hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.map_err(|error| broken(&error))?;
@@ -89,8 +104,8 @@ impl Client {
             .method(method)
             .uri(path)
             .header(header::HOST, "warren")
-            .header(header::CONTENT_TYPE, "application/json")
-            .body(Full::new(Bytes::from(body)))
+            .header(header::CONTENT_TYPE, content_type)
+            .body(body)
             .map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
         let response = sender.send_request(request).await.map_err(|error| broken(&error))?;
         Ok(Exchange { response, driver })
@@ -133,7 +148,7 @@ impl Service for Client {
     async fn call(&self, request: Request) -> ApiResult<Reply> {
         let name = request.name();
         let body = request.body().map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
-        let exchange = self.exchange(Method::POST, &format!("/v1/{name}"), body).await?;
+        let exchange = self.exchange(Method::POST, &format!("/v1/{name}"), JSON, Full::from(body)).await?;
         let reply = exchange.finish().await?;
         match Reply::read(name, &reply) {
             Some(Ok(reply)) => Ok(reply),
@@ -143,13 +158,35 @@ impl Service for Client {
     }
 
     async fn events(&self) -> ApiResult<EventStream> {
-        let exchange = self.exchange(Method::GET, "/v1/events", Vec::new()).await?;
+        let exchange = self.exchange(Method::GET, "/v1/events", JSON, Full::default()).await?;
         if !exchange.response.status().is_success() {
             return exchange.finish().await.and(Err(strange("no events")));
         }
         let Exchange { response, driver } = exchange;
         let reading = Reading { body: response.into_body(), parser: Parser::default(), _driver: driver };
         Ok(Box::pin(stream::unfold(reading, Reading::next)))
+    }
+
+    async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
+        // An answer that comes before the end of the content is a refusal: the rest need not be sent.
+        let (answered, stop) = oneshot::channel::<()>();
+        let fault = Arc::new(OnceLock::new());
+        let noted = fault.clone();
+        let content = content.map(move |chunk| {
+            chunk.map(Frame::data).inspect_err(|error| {
+                let _ = noted.set(error.to_string());
+            })
+        });
+        let content = StreamBody::new(content.take_until(stop));
+        let exchange = match (self.exchange(Method::POST, "/v1/spool", BYTES, content).await, fault.get()) {
+            (Err(_), Some(fault)) => {
+                return Err(ApiError::new(ErrorCode::Io, format!("the content could not be read to its end: {fault}")));
+            }
+            (exchange, _) => exchange?,
+        };
+        drop(answered);
+        let reply = exchange.finish().await?;
+        serde_json::from_slice(&reply).map_err(|fault| strange(format!("its reply to `spool`: {fault}")))
     }
 }
 

@@ -1,12 +1,15 @@
 //! Puts any [`Service`] on a socket: `POST /v1/NAME` with JSON in and out, `GET /v1/events` as server-sent events.
 //!
+//! `POST /v1/spool` takes content of any length in ([`spool`]).
+//!
 //! Two doors, same house: a Unix socket that only its owner can open ([`Socket`]), and loopback TCP behind a bearer token
-//! ([`Loopback`]), which runs only where somebody asks for it. Invariants: request bodies are bounded ([`MAX_BODY`])
+//! ([`Loopback`]), which runs only where somebody asks for it. Invariants: bodies of calls are bounded ([`MAX_BODY`])
 //! before they are read into memory; a call that was read is carried out even if the caller hangs up; an error always
 //! has a JSON [`ApiError`] as its body; a slow reader of events slows nobody down (see [`crate::EventHub`]).
 
 mod accept;
 mod loopback;
+mod spool;
 mod unix;
 
 use std::convert::Infallible;
@@ -37,6 +40,7 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub fn router(service: Arc<dyn Service>) -> Router {
     Router::new()
         .route("/v1/events", get(events))
+        .route("/v1/spool", post(spool::spool))
         .route("/v1/{name}", post(call))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)

@@ -20,15 +20,30 @@ pub struct Send {
     /// A short text that goes with it, or alone.
     #[serde(default)]
     pub text: Option<String>,
-    /// Delete the sources once all receivers have confirmed (used for spooled standard input).
+    /// Content that was handed over before, instead of paths.
     #[serde(default)]
-    pub spooled: bool,
-    /// Name under which a single spooled file arrives.
-    #[serde(default)]
-    pub rename: Option<String>,
+    pub spool: Option<FromSpool>,
     /// Bytes per second per receiver; absent: no limit.
     #[serde(default)]
     pub rate_limit: Option<u64>,
+}
+
+/// Content that the device has taken in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spooled {
+    /// Names it in the request that sends it; good for one such request.
+    pub id: String,
+    /// Its length in bytes.
+    pub bytes: u64,
+}
+
+/// Content that the device has taken in, to be sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FromSpool {
+    /// As in [`Spooled`].
+    pub id: String,
+    /// Name under which it arrives.
+    pub name: String,
 }
 
 /// Transfers that were made, one per receiver.
@@ -59,6 +74,9 @@ pub struct Transfer {
     pub files_total: u64,
     /// Files that the receiver has verified.
     pub files_done: u64,
+    /// Files that could not be sent or stored; `warnings` says which and why.
+    #[serde(default)]
+    pub files_failed: u64,
     /// Bytes found so far; all of them once `scanned` is true.
     pub bytes_total: u64,
     /// Bytes that the receiver has verified, those it already had included.
@@ -165,9 +183,9 @@ pub struct CodeSend {
     /// A short text that goes with it, or alone.
     #[serde(default)]
     pub text: Option<String>,
-    /// Name under which a single spooled file arrives.
+    /// Content that was handed over before, instead of paths.
     #[serde(default)]
-    pub rename: Option<String>,
+    pub spool: Option<FromSpool>,
 }
 
 /// Receive by a one-time code. The call returns once the offer is known: accepted if `yes`, else in state `offered` until

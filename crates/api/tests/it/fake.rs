@@ -1,17 +1,20 @@
 //! A device that does nothing but answer, and raw HTTP to ask it things that no client would.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 use warren_api::server::Socket;
 use warren_api::types::*;
-use warren_api::{ApiError, ApiResult, Client, ErrorCode, EventHub, EventStream, Reply, Request, Service};
+use warren_api::{
+    ApiError, ApiResult, Client, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service,
+};
 
 /// Answers a few calls; refuses the rest.
 #[derive(Default)]
@@ -23,6 +26,8 @@ pub struct Fake {
     pub begun: Notify,
     /// How many `lock` calls came to their end.
     pub locked: AtomicU32,
+    /// What was handed over, and whether that was all of it.
+    pub spooled: Mutex<Vec<(Vec<u8>, bool)>>,
 }
 
 #[async_trait]
@@ -46,6 +51,32 @@ impl Service for Fake {
 
     async fn events(&self) -> ApiResult<EventStream> {
         Ok(self.hub.subscribe())
+    }
+
+    /// Has no room for what begins with `full`.
+    async fn spool(&self, mut content: ContentStream) -> ApiResult<Spooled> {
+        let mut taken = Taken { fake: self, all: Vec::new(), complete: false };
+        while let Some(chunk) = content.next().await {
+            taken.all.extend_from_slice(&chunk.map_err(|_| ApiError::new(ErrorCode::Io, "not complete"))?);
+            if taken.all.starts_with(b"full") {
+                return Err(ApiError::new(ErrorCode::DiskFull, "the disk is full").hint("a hint"));
+            }
+        }
+        taken.complete = true;
+        Ok(Spooled { id: "1".into(), bytes: taken.all.len() as u64 })
+    }
+}
+
+/// Content that is being taken in; noted however that ends.
+struct Taken<'a> {
+    fake: &'a Fake,
+    all: Vec<u8>,
+    complete: bool,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        self.fake.spooled.lock().unwrap().push((std::mem::take(&mut self.all), self.complete));
     }
 }
 

@@ -5,3 +5,4 @@ mod client;
 mod fake;
 mod loopback;
 mod server;
+mod spool;

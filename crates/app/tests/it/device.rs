@@ -182,6 +182,11 @@ impl Device {
         self.dress(guarded(), args)
     }
 
+    /// A command without a guard, to be sent signals.
+    pub fn unguarded<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Command {
+        self.dress(warren(), args)
+    }
+
     pub fn run<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Ran {
         Ran::of(self.command(args).output().unwrap())
     }
@@ -193,7 +198,7 @@ impl Device {
 
     /// Starts a command that goes on while the test does something else.
     pub fn start<I: IntoIterator<Item = S>, S: AsRef<OsStr>>(&self, args: I) -> Running {
-        Running::start(self.dress(warren(), args))
+        Running::start(self.unguarded(args))
     }
 
     pub fn up(&self) {
@@ -345,6 +350,11 @@ impl Running {
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+
+    /// Ctrl-C.
+    pub fn interrupt(&self) {
+        assert!(Command::new("kill").args(["-INT", &self.child.id().to_string()]).status().unwrap().success());
     }
 
     pub fn is_over(&mut self) -> bool {

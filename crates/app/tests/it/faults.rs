@@ -1,10 +1,12 @@
 //! Disks that are full or locked, sources that change or vanish, and kills at any moment.
 
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::device::{Device, assert_same_tree, names_in, wait, wait_or};
+use crate::device::{Device, assert_same_tree, names_in, wait_or};
 use crate::tree::noise;
 
 /// True where the long tests were asked for.
@@ -13,7 +15,7 @@ pub fn long() -> bool {
 }
 
 #[test]
-fn a_source_that_vanishes_or_changes_is_said() {
+fn a_source_that_cannot_be_sent_is_said() {
     let (alice, bob) = Device::trusting_pair();
     // Gone before anybody could take it.
     bob.down();
@@ -32,31 +34,97 @@ fn a_source_that_vanishes_or_changes_is_said() {
     let done = alice.wait_transfer(&partly, "done");
     assert!(done["warnings"].to_string().contains("pipe"), "nothing is said about what cannot be sent: {done}");
     assert_eq!(names_in(&bob.received().join("tree")), ["stays"]);
+}
 
-    // Changed while it is sent: noticed and said; what lands is never a mixture that claims to be whole.
+/// What the transfer's warnings say about a file.
+fn warning<'a>(transfer: &'a serde_json::Value, file: &str) -> Option<&'a str> {
+    let warnings = transfer["warnings"].as_array().unwrap();
+    warnings.iter().filter_map(|line| line.as_str()).find(|line| line.contains(file))
+}
+
+#[test]
+fn a_source_that_changes_while_it_is_sent_arrives_as_it_is_at_the_end() {
+    let (alice, bob) = Device::trusting_pair();
     let size = 40 << 20;
     let path = alice.files().join("changing");
-    let first = noise(1, size);
-    alice.file("changing", &first);
-    let other = noise(2, size);
-    let id = alice.queue(path.to_str().unwrap(), "bob", &["--limit", "2MB"]);
-    wait("some of it", || alice.transfer(&id)["bytes_done"].as_u64().unwrap() > 2 << 20);
-    std::fs::write(&path, &other).unwrap();
+    alice.file("changing", noise(1, size));
+    let mut sending = alice.start(["send", path.to_str().unwrap(), "--to", "bob", "--limit", "4MB", "--json"]);
+    let line = sending.line(|line| line["transfer"]["bytes_done"].as_u64().is_some_and(|done| done > 6 << 20));
+    let id = line["transfer"]["id"].as_str().unwrap().to_owned();
+    // In the middle of what was sent already, and more at the end: twice.
+    for round in 0..2 {
+        let file = std::fs::File::options().append(true).open(&path).unwrap();
+        (&file).write_all(&noise(2 + round, 1_234_567)).unwrap();
+        let file = std::fs::File::options().write(true).open(&path).unwrap();
+        file.write_all_at(&noise(4 + round, 300_000), (2 + round) << 20).unwrap();
+    }
     assert_eq!(alice.transfer(&id)["state"], "running", "it was over too early for this test");
     alice.run(["transfers", "limit", "off", &id]).ok();
-    wait("its end", || ["done", "failed"].contains(&alice.transfer(&id)["state"].as_str().unwrap()));
-    let ended = alice.transfer(&id);
-    match std::fs::read(bob.received().join("changing")) {
-        Ok(landed) => assert!(landed == other || landed == first, "a mixture of two states landed: {ended}"),
-        Err(_) => assert!(ended.to_string().contains("chang"), "nothing is said about the change: {ended}"),
+    let ended = sending.finish().ok().last()["transfers"][0].clone();
+    assert_eq!((ended["state"].as_str(), ended["files_failed"].as_u64()), (Some("done"), Some(0)));
+    assert_same_tree(&path, &bob.received().join("changing"));
+    assert_eq!(warning(&ended, "changing"), Some("changing: changed while it was being sent; sent again"));
+    assert!(alice.events().iter().any(|event| event == "transfer.file_changed"), "{:?}", alice.events());
+
+    // One that grew before anybody took it: what was offered as small is not small any more.
+    bob.run(["peers", "rule", "alice", "--ask"]).ok();
+    let grown = alice.file("grown", "small");
+    let id = alice.queue(&grown, "bob", &[]);
+    let offer = bob.offer()["id"].as_str().unwrap().to_owned();
+    alice.file("grown", noise(6, 2 << 20));
+    bob.run(["inbox", "accept", &offer]).ok();
+    let ended = alice.wait_transfer(&id, "done");
+    assert_same_tree(Path::new(&grown), &bob.received().join("grown"));
+    assert!(warning(&ended, "grown").is_some_and(|line| line.contains("changed")), "{ended}");
+}
+
+#[test]
+fn what_vanishes_in_the_middle_is_named_and_the_rest_arrives() {
+    let (alice, bob) = Device::trusting_pair();
+    let tree = alice.files().join("tree");
+    std::fs::create_dir_all(tree.join("sub")).unwrap();
+    let names = ["a-first", "b-gone", "c-folder", "d-link", "sub/stays", "z-stays"];
+    for (seed, name) in (0..).zip(names) {
+        let size = if name == "a-first" { 24 << 20 } else { 1_500_000 };
+        std::fs::write(tree.join(name), noise(seed, size)).unwrap();
     }
+    let mut sending = alice.start(["send", tree.to_str().unwrap(), "--to", "bob", "--limit", "4MB", "--json"]);
+    let line = sending.line(|line| line["transfer"]["bytes_done"].as_u64().is_some_and(|done| done > 2 << 20));
+    let id = line["transfer"]["id"].as_str().unwrap().to_owned();
+    for name in ["b-gone", "c-folder", "d-link"] {
+        std::fs::remove_file(tree.join(name)).unwrap();
+    }
+    std::fs::create_dir(tree.join("c-folder")).unwrap();
+    std::os::unix::fs::symlink("a-first", tree.join("d-link")).unwrap();
+    assert_eq!(alice.transfer(&id)["state"], "running", "it was over too early for this test");
+    alice.run(["transfers", "limit", "off", &id]).ok();
+    let ran = sending.finish();
+    assert_eq!(ran.code, 15, "{}", ran.stderr);
+    let ended = ran.last()["transfers"][0].clone();
+    assert_eq!((ended["state"].as_str(), ended["files_failed"].as_u64()), (Some("done"), Some(3)), "{ended}");
+    assert!(warning(&ended, "b-gone").is_some_and(|line| line.contains("it vanished")), "{ended}");
+    for name in ["c-folder", "d-link"] {
+        assert!(warning(&ended, name).is_some_and(|line| line.contains("no longer a plain file")), "{ended}");
+    }
+    let landed = bob.received().join("tree");
+    assert_eq!(names_in(&landed), ["a-first", "sub", "z-stays"]);
+    for name in ["a-first", "sub/stays", "z-stays"] {
+        assert!(std::fs::read(tree.join(name)).unwrap() == std::fs::read(landed.join(name)).unwrap(), "{name}");
+    }
+    let there = bob.transfer(&id);
+    assert_eq!((there["state"].as_str(), there["files_failed"].as_u64()), (Some("done"), Some(3)), "{there}");
+    assert_eq!(alice.events().iter().filter(|event| *event == "transfer.file_failed").count(), 3);
+    // It stays so over a restart.
+    alice.kill();
+    alice.up();
+    assert_eq!(alice.transfer(&id)["files_failed"], 3);
 }
 
 /// A file system in memory of its own size; gone with this value.
-struct Disk(PathBuf);
+pub struct Disk(PathBuf);
 
 impl Disk {
-    fn new(at: &Path, size: &str) -> Option<Self> {
+    pub fn new(at: &Path, size: &str) -> Option<Self> {
         std::fs::create_dir_all(at).unwrap();
         let options = format!("size={size},mode=0755");
         let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &options, "tmpfs"]).arg(at).output();

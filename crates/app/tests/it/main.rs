@@ -8,6 +8,7 @@ mod decisions;
 mod device;
 mod faults;
 mod locked;
+mod piped;
 mod sealed;
 mod story;
 mod strangers;

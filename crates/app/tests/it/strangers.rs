@@ -1,13 +1,14 @@
 //! Sending to somebody outside any circle, by a one-time code: no home, no running device.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
 
-use crate::device::{PASSPHRASE, Ran, Running, assert_same_tree, names_in, warren};
+use crate::device::{PASSPHRASE, Ran, Running, assert_same_tree, names_in, wait, warren};
 use crate::tree::{noise, odd_tree};
 
 /// A command of somebody who has nothing but a folder.
-fn bare(dir: &Path, args: &[&str]) -> Command {
+pub fn bare(dir: &Path, args: &[&str]) -> Command {
     let mut command = warren();
     command.args(args).current_dir(dir).env("WARREN_HOME", dir.join("home")).env("TMPDIR", dir);
     command
@@ -22,7 +23,7 @@ fn sender(dir: &Path, args: &[&str]) -> (Running, String, String, String) {
     (sending, text(&made["code"]), text(&made["link"]), at)
 }
 
-fn receive(dir: &Path, args: &[&str]) -> Ran {
+pub fn receive(dir: &Path, args: &[&str]) -> Ran {
     Ran::of(bare(dir, &[&["receive", "--yes", "--json"], args].concat()).output().unwrap())
 }
 
@@ -60,24 +61,85 @@ fn a_wrong_guess_ends_a_code_and_nobody_else_gets_it() {
     receive(there.path(), &[&format!("{nameplate}-{guess}"), "--at", &at]).fails(13, "");
     assert_ne!(receive(there.path(), &[&code, "--at", &at]).code, 0);
     assert_ne!(receive(there.path(), &[&link]).code, 0);
-    assert!(names_in(there.path()).is_empty(), "{:?}", names_in(there.path()));
+    assert_eq!(std::fs::read_dir(there.path()).unwrap().count(), 0, "a wrong guess left something behind");
     sending.kill();
     receive(there.path(), &["not a code", "--at", &at]).fails(13, "");
 }
 
+/// Waits until so many bytes are there; gives how many there are.
+fn wait_for_bytes(receiving: &mut Running, at_least: u64) -> u64 {
+    let line = receiving.line(|line| line["transfer"]["bytes_done"].as_u64().is_some_and(|done| done > at_least));
+    line["transfer"]["bytes_done"].as_u64().unwrap()
+}
+
 #[test]
-fn a_receiver_that_is_killed_leaves_nothing_wrong_behind() {
-    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    std::fs::write(here.path().join("big.bin"), noise(8, 32 << 20)).unwrap();
-    let (mut sending, code, _, at) = sender(here.path(), &["send", "big.bin", "--limit", "4MB", "--json"]);
-    let mut receiving = Running::start(bare(there.path(), &["receive", &code, "--at", &at, "--yes", "--json"]));
-    receiving.line(|line| line["transfer"]["bytes_done"].as_u64().is_some_and(|done| done > 1 << 20));
+fn a_receiver_that_is_killed_goes_on_where_it_was() {
+    const SIZE: u64 = 40 << 20;
+    let (here, there, elsewhere) =
+        (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let content = noise(8, SIZE as usize);
+    std::fs::write(here.path().join("big.bin"), &content).unwrap();
+    let (sending, code, link, at) = sender(here.path(), &["send", "big.bin", "--limit", "4MB", "--json"]);
+    let again = ["receive", &code, "--at", &at, "--yes", "--json"];
+    let mut receiving = Running::start(bare(there.path(), &again));
+    let before = wait_for_bytes(&mut receiving, SIZE / 4);
     receiving.kill();
+    let partial = there.path().join(".warren-partial");
     assert!(names_in(there.path()).is_empty(), "{:?}", names_in(there.path()));
-    // The code was good for one device, and that one is gone: another one is told so at once.
-    receive(there.path(), &[&code, "--at", &at]).fails(13, "");
-    assert!(!sending.is_over(), "the sender gave up");
+    let key = partial.join(format!("key-{}", code.split('-').next().unwrap()));
+    assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+
+    // Whoever overheard the code gets nothing, and spoils nothing.
+    receive(elsewhere.path(), &[&code, "--at", &at]).fails(13, "same folder");
+    receive(elsewhere.path(), &[&link]).fails(13, "same folder");
+    assert_eq!(std::fs::read_dir(elsewhere.path()).unwrap().count(), 0);
+
+    let mut receiving = Running::start(bare(there.path(), &again));
+    wait_for_bytes(&mut receiving, before + 1);
+    receive(there.path(), &[&code, "--at", &at]).fails(8, "another `warren receive`");
+    let got = receiving.finish().ok().last()["transfers"][0].clone();
+    assert!(std::fs::read(there.path().join("big.bin")).unwrap() == content);
+    assert!(!partial.exists(), "something was left behind");
+    let sent = sending.finish().ok().last()["transfers"][0].clone();
+    assert_eq!(sent["state"], "done");
+    // Nothing that was verified came twice; what was on its way when the receiver died did.
+    let (wire_in, wire_out) = (got["bytes_wire"].as_u64().unwrap(), sent["bytes_wire"].as_u64().unwrap());
+    assert!(wire_in <= SIZE - before, "{wire_in} bytes came, {before} were there");
+    assert!(wire_out < SIZE + (12 << 20), "{wire_out} bytes over the wire for {SIZE}");
+}
+
+#[test]
+fn a_sender_that_is_gone_is_said_and_what_came_is_kept() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(here.path().join("big.bin"), noise(9, 32 << 20)).unwrap();
+    let partial = there.path().join(".warren-partial");
+    let send = ["send", "big.bin", "--limit", "4MB", "--json"];
+    let (mut sending, code, _, at) = sender(here.path(), &send);
+    let mut receiving = Running::start(bare(there.path(), &["receive", &code, "--at", &at, "--yes", "--json"]));
+    wait_for_bytes(&mut receiving, 2 << 20);
+    sending.kill();
+    receiving.line(|line| line["transfer"]["problem"].as_str().is_some_and(|problem| problem.contains("is away")));
+    receiving.interrupt();
+    let ended = receiving.finish();
+    assert_eq!(ended.code, 130, "{}", ended.stderr);
+    let transfer = ended.last()["transfers"][0].clone();
+    assert_eq!((transfer["state"].as_str(), transfer["problem_code"].as_str()), (Some("waiting"), Some("unreachable")));
     assert!(names_in(there.path()).is_empty());
+    assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 2, "the tree and the key");
+    receive(there.path(), &[&code, "--at", &at]).fails(11, "");
+    assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 2, "a try that failed took something away");
+
+    // In words, and with an end to the waiting.
+    std::fs::remove_dir_all(&partial).unwrap();
+    let (mut sending, code, _, at) = sender(here.path(), &send);
+    let mut receiving =
+        Running::start(bare(there.path(), &["receive", &code, "--at", &at, "--yes", "--patience", "12s"]));
+    wait("something to come", || partial.exists() && std::fs::read_dir(&partial).unwrap().count() == 2);
+    assert!(!receiving.is_over());
+    sending.kill();
+    let ended = receiving.finish().fails(11, "the sender is away; trying to reach it again");
+    assert!(ended.stderr.contains("What arrived is kept in"), "{}", ended.stderr);
+    assert!(ended.stdout.contains("waiting to go on: the sender is away"), "{}", ended.stdout);
 }
 
 #[test]

@@ -11,11 +11,12 @@ use api::{ApiResult, Service};
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::send::watch_on;
+use super::send::{show_endings, summarise, watch_on};
 use crate::context::{Context, is_yes};
 use crate::exit::{Failure, INTERRUPTED, Outcome, exit_code};
 use crate::print::{clean, clean_text, names};
-use crate::units::{count, size};
+use crate::units::{count, parse_duration, size};
+use crate::watch::{End, follow};
 
 /// How often to look for offers where no event told of one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -29,7 +30,8 @@ Examples:
   warren receive                              wait for offers of members, ask for each
   warren receive --yes --once                 accept the next offer and end when it is here
 
-Nothing is ever overwritten: a name that is taken gets a number. By a code it needs no circle and no running device.")]
+Nothing is ever overwritten: a name that is taken gets a number. By a code it needs no circle and no running device.
+After a cut it goes on by itself; after Ctrl-C or a crash the same command in the same folder goes on.")]
 pub(crate) struct Receive {
     /// One-time code (four words) or link; nothing: wait for offers of members
     #[arg(value_name = "CODE")]
@@ -43,6 +45,9 @@ pub(crate) struct Receive {
     /// End after one offer
     #[arg(long, conflicts_with = "code")]
     once: bool,
+    /// How long to wait for a sender that is away [default: for ever]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION", requires = "code")]
+    patience: Option<Duration>,
 }
 
 impl Receive {
@@ -56,7 +61,7 @@ impl Receive {
                 None => folder(std::path::Path::new("."))?,
             };
             let request = CodeReceive { code: self.code.join("-"), to, at: self.at, yes: cx.yes };
-            by_code(cx, request).await
+            by_code(cx, request, self.patience).await
         }
     }
 }
@@ -72,37 +77,58 @@ fn folder(path: &std::path::Path) -> ApiResult<String> {
     })
 }
 
-/// Receives from whoever made the code.
-async fn by_code(cx: &mut Context, request: CodeReceive) -> Outcome {
+/// Receives from whoever made the code, and hangs up in good order however it ends.
+async fn by_code(cx: &mut Context, request: CodeReceive, patience: Option<Duration>) -> Outcome {
     if !cx.yes && !cx.terminal.in_is_terminal {
         return Err(Failure::usage("nobody can answer whether to accept: standard input is no terminal")
             .hint("say `--yes` to accept without being asked")
             .into());
     }
     let service = cx.host().passing().await?;
+    let ended = receive_by_code(cx, &service, request, patience).await;
+    let _ = service.shutdown(Nothing {}).await;
+    ended
+}
+
+async fn receive_by_code(
+    cx: &mut Context,
+    service: &Arc<dyn Service>,
+    request: CodeReceive,
+    patience: Option<Duration>,
+) -> Outcome {
     let events = service.events().await?;
     let mut interrupted = pin!(cx.terminal.interrupted());
     let mut transfer = tokio::select! {
         transfer = service.code_receive(request.clone()) => transfer?,
         () = &mut interrupted => return Err(Failure::Said(INTERRUPTED)),
     };
-    // With `--yes` the call has accepted it already, whatever state this early report of it shows.
-    if !cx.yes && transfer.state == TransferState::Offered {
-        let id = transfer.id.clone();
-        if !cx.confirm(&format!("{} Accept?", describe(&transfer))).await? {
+    // Otherwise it was accepted already: by `--yes`, or before an interruption.
+    if transfer.state == TransferState::Offered {
+        let (id, question) = (transfer.id.clone(), format!("{} Accept?", describe(&transfer)));
+        let accepted = tokio::select! {
+            accepted = cx.confirm(&question) => accepted?,
+            () = &mut interrupted => return Err(Failure::Said(INTERRUPTED)),
+        };
+        if !accepted {
             service.reject_offer(ById { id }).await?;
             cx.note("Rejected.");
             return Err(Failure::Said(exit_code(api::ErrorCode::Cancelled)));
         }
-        let to = Some(request.to);
+        let to = Some(request.to.clone());
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    let ended = watch_on(cx, &service, events, vec![transfer]).await;
-    if !matches!(ended, Err(Failure::Said(INTERRUPTED))) {
-        // The sender is still to hear that it is done; what landed stays landed whether it does or not.
-        let _ = service.shutdown(Nothing {}).await;
-    }
-    ended
+    let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
+    let code = match end {
+        End::Final => return summarise(cx, &transfers, end, false),
+        End::Away => exit_code(api::ErrorCode::Unreachable),
+        End::Interrupted => INTERRUPTED,
+    };
+    show_endings(cx, &transfers);
+    cx.note(&format!(
+        "\nWhat arrived is kept in {}. The same command goes on there, as long as the sender's command runs.",
+        clean(&request.to)
+    ));
+    Err(Failure::Said(code))
 }
 
 /// Waits for offers and asks for each.

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{ById, CodeSend, Limit, Nothing, Send as Request, Transfer, TransferState};
-use api::{ApiError, ApiResult, ErrorCode, Service};
+use api::types::{ById, CodeSend, FromSpool, Limit, Nothing, Send as Request, Transfer, TransferState};
+use api::{ApiError, ApiResult, Bytes, ContentStream, ErrorCode, Service};
 use clap::Args;
 use serde::Serialize;
 
@@ -16,6 +16,10 @@ use crate::exit::{Failure, INTERRUPTED, Outcome, PARTLY, exit_code};
 use crate::print::{Tone, clean, ending, qr};
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::watch::{End, follow, is_away};
+
+/// Bytes of standard input that are read at once, and how many such pieces may wait to be handed over.
+const CHUNK: usize = 64 << 10;
+const CHUNKS: usize = 4;
 
 /// Send files, folders or a text, straight to the receivers' disks
 #[derive(Debug, Args)]
@@ -77,8 +81,8 @@ struct CodeLine<'a> {
 struct Load {
     paths: Vec<String>,
     paths_raw: Vec<String>,
-    /// Where standard input was kept, if it is sent.
-    spool: Option<tempfile::TempPath>,
+    /// Standard input, handed over already.
+    spool: Option<FromSpool>,
 }
 
 impl Send {
@@ -93,25 +97,20 @@ impl Send {
         }
         let service = cx.running().await?;
         let events = service.events().await?;
-        let load = self.load(cx, &cx.host().home().join("spool"))?;
+        let load = self.load(cx, &service).await?;
         let request = Request {
             paths: load.paths,
             paths_raw: load.paths_raw,
             to: self.to.clone(),
             all: self.all,
             text: self.text,
-            spooled: load.spool.is_some(),
-            rename: load.spool.is_some().then_some(self.name),
+            spool: load.spool,
             rate_limit: self.limit.and_then(|limit| limit.0),
         };
         let sent = match service.send(request).await {
             Ok(sent) => sent,
             Err(error) => return Err(cx.suggest_peer(&service, &self.to, error).await.into()),
         };
-        if let Some(spool) = load.spool {
-            // From now on the device removes it.
-            spool.keep().map_err(|error| Failure::io("cannot keep the input", &error.error))?;
-        }
         if self.no_wait {
             return summarise(cx, &sent.transfers, End::Away, true);
         }
@@ -128,15 +127,9 @@ impl Send {
         }
         let service = cx.host().passing().await?;
         let events = service.events().await?;
-        let spool_dir = std::env::temp_dir();
-        let load = self.load(cx, &spool_dir)?;
+        let load = self.load(cx, &service).await?;
         let offer = service
-            .code_send(CodeSend {
-                paths: load.paths,
-                paths_raw: load.paths_raw,
-                text: self.text,
-                rename: load.spool.is_some().then_some(self.name),
-            })
+            .code_send(CodeSend { paths: load.paths, paths_raw: load.paths_raw, text: self.text, spool: load.spool })
             .await?;
         if let Some(Rate(Some(limit))) = self.limit {
             let id = Some(offer.transfer.id.clone());
@@ -157,20 +150,20 @@ impl Send {
         summarise(cx, &transfers, end, false)
     }
 
-    /// Makes paths absolute, and keeps standard input in a file in `spool`.
-    fn load(&self, cx: &Context, spool: &Path) -> ApiResult<Load> {
+    /// Makes paths absolute, and hands standard input over.
+    async fn load(&self, cx: &mut Context, service: &Arc<dyn Service>) -> Result<Load, Failure> {
         let mut load = Load { paths: Vec::new(), paths_raw: Vec::new(), spool: None };
-        for path in &self.paths {
-            if path.as_os_str() != "-" {
-                load.add(&existing(path)?);
-            } else if load.spool.is_none() {
-                let kept = keep_input(cx, spool)?;
-                load.add(&kept);
-                load.spool = Some(kept);
-            }
+        let (input, files): (Vec<_>, Vec<_>) = self.paths.iter().partition(|path| path.as_os_str() == "-");
+        for path in &files {
+            load.add(&existing(path)?);
         }
-        if load.spool.is_some() && self.paths.len() > 1 {
-            return Err(Failure::usage("standard input is sent alone").hint("send the files with a second command"));
+        if !input.is_empty() {
+            if !files.is_empty() {
+                return Err(Failure::usage("standard input is sent alone")
+                    .hint("send the files with a second command")
+                    .into());
+            }
+            load.spool = Some(FromSpool { id: hand_over(cx, service).await?, name: self.name.clone() });
         }
         Ok(load)
     }
@@ -196,17 +189,43 @@ pub(crate) fn existing(path: &Path) -> ApiResult<PathBuf> {
     std::path::absolute(path).map_err(cannot)
 }
 
-/// Copies standard input into a file that only this user can read.
-fn keep_input(cx: &Context, spool: &Path) -> ApiResult<tempfile::TempPath> {
+/// Hands standard input over to the device; gives the name under which it has it.
+async fn hand_over(cx: &mut Context, service: &Arc<dyn Service>) -> Result<String, Failure> {
     if cx.terminal.in_is_terminal {
         return Err(Failure::usage("standard input is a terminal")
-            .hint("use it with a pipe: tar c DIR | warren send - --name dir.tar --to NAME"));
+            .hint("use it with a pipe: tar c DIR | warren send - --name dir.tar --to NAME")
+            .into());
     }
-    let cannot = |error: io::Error| Failure::io("cannot keep standard input", &error);
-    std::fs::create_dir_all(spool).map_err(cannot)?;
-    let mut file = tempfile::Builder::new().prefix("stdin-").tempfile_in(spool).map_err(cannot)?;
-    io::copy(&mut cx.terminal.input.bytes(), file.as_file_mut()).map_err(cannot)?;
-    Ok(file.into_temp_path())
+    let interrupted = cx.terminal.interrupted();
+    // Dropping the call breaks it off, and what came so far is not kept.
+    tokio::select! {
+        spooled = service.spool(stream_of(cx.terminal.input.bytes())) => Ok(spooled?.id),
+        () = interrupted => Err(Failure::Said(INTERRUPTED)),
+    }
+}
+
+/// Bytes from something that blocks, read on a thread of their own.
+fn stream_of(mut reader: Box<dyn io::Read + std::marker::Send>) -> ContentStream {
+    let (chunks, mut from_chunks) = tokio::sync::mpsc::channel(CHUNKS);
+    std::thread::spawn(move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = match reader.read(&mut chunk) {
+                Ok(0) => return,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(Bytes::from(chunk))
+                }
+                Err(error) => Err(error),
+            };
+            let failed = read.is_err();
+            if chunks.blocking_send(read).is_err() || failed {
+                return;
+            }
+        }
+    });
+    Box::pin(futures_util::stream::poll_fn(move |cx| from_chunks.poll_recv(cx)))
 }
 
 /// Prints code, link and QR code.
@@ -231,14 +250,7 @@ fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
 
 /// Says how each transfer stands and ends with the exit code that fits.
 pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queued: bool) -> Outcome {
-    if cx.json {
-        cx.json_line(&Summary { kind: "result", transfers });
-    } else {
-        for transfer in transfers {
-            let text = ending(&cx.page(), transfer);
-            cx.say(&text);
-        }
-    }
+    show_endings(cx, transfers);
     if queued {
         return Ok(());
     }
@@ -260,6 +272,17 @@ pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queu
     }
 }
 
+/// Says how each transfer stands.
+pub(crate) fn show_endings(cx: &mut Context, transfers: &[Transfer]) {
+    if cx.json {
+        return cx.json_line(&Summary { kind: "result", transfers });
+    }
+    for transfer in transfers {
+        let text = ending(&cx.page(), transfer);
+        cx.say(&text);
+    }
+}
+
 /// Exit code for a set of transfers: that of their common fate, or "partly".
 fn outcome_code(transfers: &[Transfer]) -> u8 {
     let mut codes = transfers.iter().map(code_of);
@@ -270,6 +293,7 @@ fn outcome_code(transfers: &[Transfer]) -> u8 {
 /// Exit code for one transfer.
 fn code_of(transfer: &Transfer) -> u8 {
     match transfer.state {
+        TransferState::Done if transfer.files_failed > 0 => exit_code(ErrorCode::Io),
         TransferState::Done => 0,
         TransferState::Rejected => exit_code(ErrorCode::Refused),
         TransferState::Cancelled => exit_code(ErrorCode::Cancelled),

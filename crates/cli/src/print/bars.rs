@@ -18,8 +18,8 @@ pub(crate) enum Progress {
     Silent,
     /// A JSON line for each change.
     Json,
-    /// A line for each change of state.
-    Plain(BTreeMap<String, TransferState>),
+    /// A line for each change of state, or of what is in the way.
+    Plain(BTreeMap<String, (TransferState, Option<String>)>),
     /// A bar for each transfer.
     Bars(Bars),
 }
@@ -57,9 +57,10 @@ impl Progress {
             Self::Silent => {}
             Self::Json => cx.json_line(&Line { kind: "progress", transfer }),
             Self::Plain(known) => {
-                let before = known.insert(transfer.id.clone(), transfer.state);
-                if before != Some(transfer.state) && !transfer.state.is_final() {
-                    cx.write_err(&format!("{}\n", headline(transfer)));
+                let now = (transfer.state, transfer.problem.clone());
+                let before = known.insert(transfer.id.clone(), now.clone());
+                if before != Some(now) && !transfer.state.is_final() {
+                    cx.write_err(&format!("{}{}\n", headline(transfer), problem(transfer)));
                 }
             }
             Self::Bars(bars) => bars.update(transfer),
@@ -116,6 +117,11 @@ fn message(transfer: &Transfer) -> String {
             format!("{amount}, {}{eta}{phase}", rate(transfer.rate))
         }
         TransferState::Offered => format!("{amount}, waits for their yes"),
-        other => format!("{amount}, {}", state(other)),
+        other => format!("{amount}, {}{}", state(other), problem(transfer)),
     }
+}
+
+/// What is in the way, to be added to a line.
+fn problem(transfer: &Transfer) -> String {
+    transfer.problem.as_ref().map(|problem| format!(": {}", clean(problem))).unwrap_or_default()
 }

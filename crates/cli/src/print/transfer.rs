@@ -53,7 +53,8 @@ impl Show for Transfer {
                 size(self.bytes_wire)
             ),
         );
-        page.field("files", format!("{} of {}{more}", self.files_done, self.files_total));
+        let failed = if self.files_failed > 0 { format!(", {} failed", self.files_failed) } else { String::new() };
+        page.field("files", format!("{} of {}{more}{failed}", self.files_done, self.files_total));
         if self.state == TransferState::Running {
             let left = self.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
             page.field("rate", format!("{}{left}", rate(self.rate)));
@@ -80,10 +81,13 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
     if transfer.state == TransferState::Done {
         text.push_str(&format!(
             ", {} in {}{}",
-            size(transfer.bytes_total),
-            count(transfer.files_total, "file"),
+            size(transfer.bytes_done),
+            count(transfer.files_done, "file"),
             speed(transfer)
         ));
+        if transfer.files_failed > 0 {
+            text.push_str(&format!("; {} missing", count(transfer.files_failed, "file")));
+        }
     }
     if let Some(problem) = &transfer.problem {
         text.push_str(&format!(": {}", clean(problem)));

@@ -4,8 +4,11 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::types::*;
-use api::{ApiError, ApiResult, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up};
+use api::{
+    ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up,
+};
 use async_trait::async_trait;
+use futures_util::StreamExt;
 
 use crate::stage::NOW;
 
@@ -101,6 +104,7 @@ pub struct FakeDevice {
     pub asked: Mutex<Vec<Request>>,
     pub hub: EventHub,
     pub error: Option<ApiError>,
+    pub spooled: Mutex<Vec<u8>>,
 }
 
 #[async_trait]
@@ -115,6 +119,14 @@ impl Service for FakeDevice {
 
     async fn events(&self) -> ApiResult<EventStream> {
         Ok(self.hub.subscribe())
+    }
+
+    async fn spool(&self, mut content: ContentStream) -> ApiResult<Spooled> {
+        while let Some(chunk) = content.next().await {
+            self.spooled.lock().unwrap().extend_from_slice(&chunk.unwrap());
+        }
+        let bytes = self.spooled.lock().unwrap().len() as u64;
+        Ok(Spooled { id: "spooled1".into(), bytes })
     }
 }
 
@@ -184,7 +196,7 @@ impl FakeDevice {
         })
     }
 
-    /// Starts a transfer to each receiver; `away` stays away, `no` says no, all others get it after one event.
+    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, all others get it after one event.
     fn send(&self, send: &Send) -> ApiResult<Reply> {
         let mut transfers = Vec::new();
         for (index, name) in send.to.iter().enumerate() {
@@ -192,6 +204,12 @@ impl FakeDevice {
             transfers.push(match name.as_str() {
                 "away" => transfer(&id, name, TransferState::Queued),
                 "no" => transfer(&id, name, TransferState::Rejected),
+                "most" => Transfer {
+                    files_done: 38,
+                    files_failed: 2,
+                    warnings: vec!["Photos/a: it vanished while it was to be sent".into()],
+                    ..transfer(&id, name, TransferState::Done)
+                },
                 "bo" | "cy" => {
                     let done = transfer(&id, name, TransferState::Done);
                     self.hub.send(Event::Transfer(Box::new(done)));
@@ -307,6 +325,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         text: None,
         files_total: 40,
         files_done: if done { 40 } else { 10 },
+        files_failed: 0,
         bytes_total: 10 << 20,
         bytes_done: if done { 10 << 20 } else { 3 << 20 },
         bytes_wire: 10 << 20,

@@ -1,7 +1,5 @@
 //! What people and scripts see.
 
-use std::io::Read;
-
 use api::Request;
 use api::types::*;
 
@@ -118,6 +116,7 @@ async fn sending() {
         "send|--text|hi|--to|bo|--json".to_owned(),
         "send|--text|hi|--to|bo,no".to_owned(),
         "send|--text|hi|--to|no".to_owned(),
+        "send|--text|hi|--to|most".to_owned(),
         "send|--text|hi|--to|away|--patience|0s".to_owned(),
         "send|--text|hi|--to|away|--no-wait".to_owned(),
         "send|--text|hi|--to|boo".to_owned(),
@@ -153,21 +152,21 @@ async fn a_path_of_bytes_is_sent_as_bytes() {
 }
 
 #[tokio::test]
-async fn standard_input_is_kept_for_the_device() {
-    let dir = tempfile::tempdir().unwrap();
-    let host = FakeHost { home: dir.path().join("home"), ..FakeHost::running() };
-    let mut stage = Stage::with(host);
+async fn standard_input_is_handed_over() {
+    let mut stage = Stage::new();
     stage.stdin = b"from a pipe";
     let ran = stage.run("send - --name notes.txt --to bo").await;
     assert_eq!(ran.code, 0, "{}", ran.err);
     let Some(Request::Send(send)) = asked(&stage).pop() else { panic!("no send") };
-    assert_eq!((send.spooled, send.rename.as_deref()), (true, Some("notes.txt")));
-    let mut kept = String::new();
-    std::fs::File::open(&send.paths[0]).unwrap().read_to_string(&mut kept).unwrap();
-    assert_eq!(kept, "from a pipe");
+    assert_eq!(send.spool, Some(FromSpool { id: "spooled1".into(), name: "notes.txt".into() }));
+    assert!(send.paths.is_empty());
+    assert_eq!(*stage.host.device.as_ref().unwrap().spooled.lock().unwrap(), b"from a pipe");
 
-    stage.run("send - --to nobody").await;
-    assert_eq!(std::fs::read_dir(dir.path().join("home/spool")).unwrap().count(), 1, "a refused send leaves nothing");
+    assert_eq!(stage.run("send -").await.code, 0);
+    assert_eq!(*stage.host.passing.spooled.lock().unwrap(), b"from a pipe");
+    assert_eq!(stage.run(&format!("send - {} --to bo", env!("CARGO_MANIFEST_DIR"))).await.code, 2);
+    stage.somebody_there = true;
+    assert_eq!(stage.run("send - --to bo").await.code, 2);
 }
 
 #[tokio::test]

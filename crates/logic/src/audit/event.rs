@@ -419,4 +419,13 @@ events! {
         /// Name of the device.
         name: String,
     }
+    /// A file changed while it was being sent; it is sent again.
+    "transfer.file_changed" Ok TransferFileChanged {
+        /// The other side.
+        who: Who,
+        /// Which transfer.
+        transfer: TransferId,
+        /// Path of the file in it.
+        path: String,
+    }
 }

@@ -102,7 +102,9 @@ impl Host {
         let keys = match checked {
             Ok(keys) => keys,
             Err(offence) => {
-                let guessable = matches!(self.reference, Reference::Nameplate(_));
+                // The device that a code is bound to knew it once: it mistypes, it does not guess.
+                let bound = invitations.get(self.id).and_then(|invitation| invitation.bound);
+                let guessable = matches!(self.reference, Reference::Nameplate(_)) && bound.is_none();
                 let burned = (guessable && invitations.burn(self.id, now)).then_some(self.id);
                 return Err(Turned { burned, ..Turned::from(offence) });
             }

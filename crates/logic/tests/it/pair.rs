@@ -242,6 +242,18 @@ fn a_code_serves_its_own_purpose_only() {
 }
 
 #[test]
+fn a_device_that_comes_back_and_mistypes_ends_nothing() {
+    let mut host = Host1::new(Aim::Get { transfer: TransferId([1; 16]) }, 1);
+    let (receiver, stranger) = (Newcomer::new(2), Newcomer::new(4));
+    let (right, wrong) = (host.code(), Ticket::Code(Code::generate(77)));
+    host.proven(&receiver.device, &right, Purpose::Get).unwrap();
+    turned(host.proven(&receiver.device, &wrong, Purpose::Get), Misbehaved::WrongCode);
+    turned(host.proven(&stranger.device, &wrong, Purpose::Get), Misbehaved::InvitationUsed);
+    assert_eq!(host.state(), State::Open);
+    assert!(host.proven(&receiver.device, &right, Purpose::Get).is_ok());
+}
+
+#[test]
 fn somebody_in_the_middle_gets_nowhere() {
     // The middle relays frames between two channels: exporters and keys differ.
     let mut host = Host1::joining();

@@ -62,6 +62,7 @@ pub(super) async fn run(
     }
     let resume = building.is_resumed();
     let token = token();
+    item.lock().record.more.failed = 0;
     engine.accept(resume, token, accepted.ceiling);
     item.live(|live| {
         live.state = TransferState::Running;
@@ -355,7 +356,7 @@ impl Run {
                 Some(ReceiverAction::Do(effect)) => {
                     let _ = self.chores.send(Chore::Effect(effect));
                 }
-                Some(ReceiverAction::Warn { path, reason }) => self.item.warn(&path.to_string(), &in_words(&reason)),
+                Some(ReceiverAction::Warn { path, reason }) => self.item.failed(&path.to_string(), &in_words(&reason)),
                 Some(ReceiverAction::Land) => self.land = true,
                 Some(ReceiverAction::Paused(paused)) => self.show_paused(paused),
                 Some(ReceiverAction::Cancelled(_)) => self.end = Some(cancelled(&self.item)?),
@@ -409,7 +410,7 @@ impl Run {
         let landed = async {
             let (building, problems) = blocking(move || intake.into_building()).await?;
             for problem in problems {
-                item.warn("a link or a folder's time", &problem);
+                item.left_out("a link or a folder's time", &problem);
             }
             land(&item, building).await
         };

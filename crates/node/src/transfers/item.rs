@@ -44,6 +44,15 @@ pub(super) struct Live {
     pub started: Option<Instant>,
     /// Bytes over the wire in this run.
     pub wire: u64,
+    /// Why there is no link, where whoever brings links up knows.
+    pub absence: Option<String>,
+}
+
+impl Live {
+    /// True while it waits for a link.
+    fn is_cut(&self) -> bool {
+        matches!(self.state, TransferState::Queued | TransferState::Waiting)
+    }
 }
 
 pub(super) struct Inner {
@@ -55,6 +64,14 @@ pub(super) struct Inner {
     pub run: Option<mpsc::UnboundedSender<Command>>,
     /// Runs that failed one after the other.
     pub failures: u32,
+}
+
+impl Inner {
+    /// Takes the way to a run that begins.
+    pub fn begin_run(&mut self, commands: mpsc::UnboundedSender<Command>) {
+        self.run = Some(commands);
+        self.live.absence = None;
+    }
 }
 
 /// One transfer.
@@ -80,7 +97,7 @@ impl Item {
             None => TransferState::Offered,
         };
         let (found, scanned) = (record.offer.found, record.offer.complete);
-        let live = Live { state, found, scanned, done: record.done, lane: None, started: None, wire: 0 };
+        let live = Live { state, found, scanned, done: record.done, lane: None, started: None, wire: 0, absence: None };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
         let inner = Inner { record, live, speed: Speed::default(), published: None, run: None, failures: 0 };
         Arc::new(Self {
@@ -162,6 +179,17 @@ impl Item {
         self.live(|live| live.state = state);
     }
 
+    /// Says why there is no link.
+    pub fn absent(&self, why: &str) {
+        let mut inner = self.lock();
+        if inner.record.ended.is_some() || inner.live.absence.as_deref() == Some(why) {
+            return;
+        }
+        inner.live.absence = Some(why.to_owned());
+        drop(inner);
+        self.publish();
+    }
+
     /// Tells the run something; false if there is none.
     pub fn tell(&self, command: Command) -> bool {
         match &self.lock().run {
@@ -170,16 +198,31 @@ impl Item {
         }
     }
 
-    /// Adds a line for the user about something that is missing.
-    pub fn warn(&self, path: &str, reason: &str) {
-        {
-            let mut inner = self.lock();
-            let line = format!("{path}: {reason}");
-            if inner.record.warnings.len() < WARNINGS && !inner.record.warnings.contains(&line) {
-                inner.record.warnings.push(line);
-            }
-        }
+    /// Notes a file that will be missing.
+    pub fn failed(&self, path: &str, reason: &str) {
+        self.lock().record.more.failed += 1;
+        self.left_out(path, reason);
+    }
+
+    /// Notes something that cannot be sent at all: a pipe, for example.
+    pub fn left_out(&self, path: &str, reason: &str) {
+        self.warn(path, reason);
         self.happened(What::FileFailed { path: path.to_owned(), reason: reason.to_owned() });
+    }
+
+    /// Notes a file that is sent again because it changed.
+    pub fn changed(&self, path: &str) {
+        self.warn(path, "changed while it was being sent; sent again");
+        self.happened(What::FileChanged { path: path.to_owned() });
+    }
+
+    /// Adds a line for the user.
+    fn warn(&self, path: &str, reason: &str) {
+        let mut inner = self.lock();
+        let line = format!("{path}: {reason}");
+        if inner.record.warnings.len() < WARNINGS && !inner.record.warnings.contains(&line) {
+            inner.record.warnings.push(line);
+        }
     }
 
     pub fn happened(&self, what: What) {
@@ -211,6 +254,12 @@ impl Item {
         let running = matches!(live.state, TransferState::Running);
         let rate = if running { inner.speed.rate() } else { 0 };
         let left = live.found.bytes.saturating_sub(live.done.bytes);
+        let absence = live.absence.as_ref().filter(|_| live.is_cut());
+        let problem = absence.or(record.problem.as_ref());
+        let problem_code = match absence {
+            Some(_) => Some(ErrorCode::Unreachable),
+            None => problem.map(|_| problem_code(record)),
+        };
         Transfer {
             id: self.id.to_string(),
             direction: if self.outgoing { "out" } else { "in" }.to_owned(),
@@ -221,6 +270,7 @@ impl Item {
             text: record.offer.text.clone(),
             files_total: live.found.files,
             files_done: live.done.files,
+            files_failed: record.more.failed,
             bytes_total: live.found.bytes,
             bytes_done: live.done.bytes,
             // The end has counted this run; whoever still runs may have shown its count once more.
@@ -232,8 +282,8 @@ impl Item {
             lane: live.lane.clone(),
             created_at: record.offer.created_at,
             ended_at: record.ended_at,
-            problem: record.problem.clone(),
-            problem_code: record.problem.as_ref().map(|_| problem_code(record)),
+            problem: problem.cloned(),
+            problem_code,
             warnings: record.warnings.clone(),
             landed: record.landed.clone(),
             receipt: record.receipt.as_ref().map(|signed| data_encoding::HEXLOWER.encode(&signed.receipt.root)),

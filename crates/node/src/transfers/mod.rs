@@ -39,12 +39,15 @@ use logic::transfer::{Offer, Reason, Totals, TransferId};
 use record::{Asked, Ended, Record};
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use store::RelPath;
+use store::spool::SpoolId;
 use tokio::sync::broadcast;
 
 /// Snapshots that a slow subscriber may lag behind.
@@ -57,10 +60,8 @@ pub struct SendRequest {
     pub paths: Vec<PathBuf>,
     /// A text that goes with them, or alone.
     pub text: Option<String>,
-    /// Name under which a single path arrives, if not its own.
-    pub rename: Option<Vec<u8>>,
-    /// Delete the paths once every receiver has confirmed.
-    pub spooled: bool,
+    /// Content that was handed over before, instead of paths, and the name under which it arrives.
+    pub spool: Option<(SpoolId, Vec<u8>)>,
     /// Bytes per second, for each receiver.
     pub limit: Option<u64>,
 }
@@ -162,11 +163,9 @@ impl Transfers {
     /// # Errors
     /// Nothing to send, a path that does not exist, or the shelf failed.
     pub fn send(&self, request: &SendRequest, receivers: &[DeviceId]) -> Result<Vec<Transfer>, TransferError> {
-        let names = check_request(request)?;
+        let asked = asked(request);
+        let names = self.check_request(request, &asked)?;
         let limit = request.limit.or(self.table().limit);
-        let paths = request.paths.iter().map(|path| ByteBuf::from(path.as_os_str().as_bytes())).collect();
-        let rename = request.rename.clone().map(ByteBuf::from);
-        let asked = Asked { paths, rename, spooled: request.spooled };
         let mut views = Vec::new();
         for peer in receivers {
             let offer = Offer {
@@ -278,7 +277,7 @@ impl Transfers {
             incoming::discard(&item);
             self.tell_end(&item);
         }
-        self.settle_sources(&item);
+        self.settle_input(&item);
         Ok(item.view())
     }
 
@@ -363,39 +362,46 @@ impl Transfers {
         Ok(())
     }
 
-    /// Deletes spooled sources that no transfer needs any more.
-    fn settle_sources(&self, item: &Item) {
-        let Some(asked) = item.record().asked.filter(|asked| asked.spooled) else { return };
+    /// Content that was handed over and is still needed.
+    pub fn needed_inputs(&self) -> HashSet<SpoolId> {
         let items: Vec<_> = self.table().items.values().cloned().collect();
-        let needed = items
-            .iter()
-            .map(|item| item.record())
-            .any(|record| record.ended.is_none() && record.asked.is_some_and(|other| other.paths == asked.paths));
-        if !needed {
-            for path in asked.paths() {
-                if let Err(error) = std::fs::remove_file(&path)
-                    && error.kind() != io::ErrorKind::NotFound
-                {
-                    tracing::warn!(path = %path.display(), %error, "a spooled file could not be removed");
-                }
+        let open = items.iter().map(|item| item.record()).filter(|record| record.ended.is_none());
+        open.filter_map(|record| record.asked?.spool).collect()
+    }
+
+    /// Removes content that was handed over and that no transfer needs any more.
+    fn settle_input(&self, item: &Item) {
+        let spool = item.record().asked.and_then(|asked| asked.spool);
+        if let Some(id) = spool.filter(|id| !self.needed_inputs().contains(id)) {
+            self.deps.shelf.remove_input(&id);
+        }
+    }
+
+    /// Sees that there is something to send, and gives the names under which the items will travel.
+    fn check_request(&self, request: &SendRequest, asked: &Asked) -> Result<Vec<Vec<u8>>, TransferError> {
+        let nothing = |text: String| Err(TransferError::NothingToSend(text));
+        if request.text.as_ref().is_some_and(|text| text.len() > TEXT_MAX) {
+            return nothing(format!("the text is longer than {TEXT_MAX} bytes; send it as a file"));
+        }
+        if let Some((_, name)) = &request.spool {
+            if !request.paths.is_empty() {
+                return nothing("standard input is sent alone".into());
             }
+            if RelPath::new([OsStr::from_bytes(name)]).is_err() {
+                return nothing(format!("{:?} cannot be the name of a file", reading::show(name)));
+            }
+        }
+        match asked.source(&*self.deps.shelf).map_err(TransferError::NothingToSend)? {
+            Some(source) => Ok(source.names().map(|name| name.as_bytes().to_vec()).collect()),
+            None if request.text.is_some() => Ok(Vec::new()),
+            None => nothing("nothing to send was named".into()),
         }
     }
 }
 
-/// Sees that there is something to send, and gives the names under which the items will travel.
-fn check_request(request: &SendRequest) -> Result<Vec<Vec<u8>>, TransferError> {
-    let nothing = |text: String| Err(TransferError::NothingToSend(text));
-    if request.text.as_ref().is_some_and(|text| text.len() > TEXT_MAX) {
-        return nothing(format!("the text is longer than {TEXT_MAX} bytes; send it as a file"));
-    }
-    if request.paths.is_empty() {
-        return if request.text.is_some() { Ok(Vec::new()) } else { nothing("nothing to send was named".into()) };
-    }
-    let source =
-        store::source::Source::new(&request.paths).map_err(|error| TransferError::NothingToSend(error.to_string()))?;
-    if let Some(name) = &request.rename {
-        return Ok(vec![name.clone()]);
-    }
-    Ok(source.names().map(|name| name.as_bytes().to_vec()).collect())
+/// What a request asks for, as it is remembered.
+fn asked(request: &SendRequest) -> Asked {
+    let paths = request.paths.iter().map(|path| ByteBuf::from(path.as_os_str().as_bytes())).collect();
+    let (spool, name) = request.spool.clone().unzip();
+    Asked { paths, name: name.map(ByteBuf::from), spool }
 }

@@ -5,7 +5,7 @@ use super::item::{Command, Item, in_words};
 use super::lanes::{Failing, Pace, write_lane};
 use super::pool::{Parcel, Pool};
 use super::ports::{Connection, Stream, What};
-use super::reading::Outgo;
+use super::reading::{Outgo, Skip};
 use super::record::Ended;
 use api::types::TransferState;
 use logic::Misbehaved;
@@ -14,7 +14,6 @@ use serde_bytes::ByteBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use store::source::Source;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
 use tokio::task::{JoinSet, spawn_blocking};
@@ -71,22 +70,21 @@ pub(super) async fn run(
     mut commands: mpsc::UnboundedReceiver<Command>,
 ) -> Result<End, Broken> {
     let record = item.record();
-    let asked = record.asked.unwrap_or_default();
-    let paths = asked.paths();
-    // Without paths there is only a text to send.
-    let resolve = move || if paths.is_empty() { Ok(None) } else { Source::new(paths).map(Some) };
-    let source = match spawn_blocking(resolve).await {
+    let (asked, shelf) = (record.asked.unwrap_or_default(), item.deps.shelf.clone());
+    let source = match spawn_blocking(move || asked.source(&*shelf)).await {
         Ok(Ok(source)) => source,
-        Ok(Err(error)) => {
-            fail(&item, error.to_string());
+        Ok(Err(problem)) => {
+            fail(&item, problem);
             give_up(&item, &*connection).await?;
             return Ok(End::Over);
         }
         Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
     };
+    // Everything is looked at again.
+    item.lock().record.more.failed = 0;
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
     engine.limit(record.limit);
-    let outgo = Arc::new(Outgo::new(engine, source, asked.rename.map(ByteBuf::into_vec), Pool::new(BUFFERS)));
+    let outgo = Arc::new(Outgo::new(engine, source, Pool::new(BUFFERS)));
     let threads = Threads(outgo.clone());
     let scanner = outgo.clone();
     spawn_blocking(move || scanner.scan());
@@ -199,9 +197,12 @@ impl Run {
 
     /// Does what the engine wants.
     async fn act(&mut self) -> Result<(), Broken> {
-        for line in self.outgo.take_skipped() {
-            let (path, reason) = line.split_once(" is left out: ").unwrap_or(("", &line));
-            self.item.warn(path, reason);
+        for Skip { path, reason, failed } in self.outgo.take_skipped() {
+            if failed {
+                self.item.failed(&path, &reason);
+            } else {
+                self.item.left_out(&path, &reason);
+            }
         }
         // Before the actions: the one that ends the transfer adds this run's bytes to its record.
         let wire = self.wire.load(Ordering::Relaxed);
@@ -231,14 +232,16 @@ impl Run {
             SenderAction::Send(message) => self.control.send(&message),
             SenderAction::Pending => self.item.state(TransferState::Offered),
             SenderAction::Accepted { token, .. } => self.accepted(token),
-            SenderAction::Warn { entry, reason } => self.item.warn(&self.outgo.describe(entry), &in_words(&reason)),
+            SenderAction::Warn { entry, reason } => self.item.failed(&self.outgo.describe(entry), &in_words(&reason)),
+            SenderAction::Changed { entry } => self.item.changed(&self.outgo.describe(entry)),
             SenderAction::Landing => self.item.state(TransferState::Finishing),
             SenderAction::Paused(paused) => self.show_paused(paused),
             SenderAction::Stuck(reason) => {
                 let words = in_words(&reason);
                 self.end = Some(End::Stuck(reason, words));
             }
-            SenderAction::Outgrown => {
+            SenderAction::Outgrown { entry } => {
+                self.item.changed(&self.outgo.describe(entry));
                 let words = "a small file grew while it was being sent".to_owned();
                 self.end = Some(End::Stuck(Reason::Other(words.clone()), words));
             }

@@ -6,6 +6,8 @@ use logic::transfer::{Offer, Reason, TransferId};
 use seal::{DeviceId, Signature};
 use std::io;
 use std::path::PathBuf;
+use std::sync::Arc;
+use store::spool::{SpoolFile, SpoolId};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// A byte stream to a peer. Shutting `send` down ends it for the reader; dropping it cuts it.
@@ -116,6 +118,11 @@ pub enum What {
         /// Why.
         reason: String,
     },
+    /// One file changed while it was being sent; it is sent again.
+    FileChanged {
+        /// Its path in the transfer.
+        path: String,
+    },
     /// The peer broke the protocol.
     Misbehaved(Misbehaved),
 }
@@ -154,7 +161,8 @@ pub trait Host: Send + Sync + 'static {
     fn happened(&self, event: Happened);
 }
 
-/// Where transfers are remembered over restarts; implemented over the sealed database.
+/// Where transfers are remembered over restarts, and content that is no file of the user's; implemented over the sealed
+/// database and the spool.
 pub trait Shelf: Send + Sync + 'static {
     /// Stores a record durably, in the place of an older one.
     fn put(&self, id: &TransferId, record: &[u8]) -> io::Result<()>;
@@ -164,9 +172,15 @@ pub trait Shelf: Send + Sync + 'static {
 
     /// Everything stored.
     fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>>;
+
+    /// Opens content that waits to be sent.
+    fn open_input(&self, id: &SpoolId) -> io::Result<Arc<SpoolFile>>;
+
+    /// Removes content that no transfer needs any more.
+    fn remove_input(&self, id: &SpoolId);
 }
 
-/// Remembers nothing: for one-time codes.
+/// Remembers nothing.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct NoShelf;
 
@@ -182,4 +196,10 @@ impl Shelf for NoShelf {
     fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
         Ok(Vec::new())
     }
+
+    fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_input(&self, _: &SpoolId) {}
 }

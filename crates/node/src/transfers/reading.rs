@@ -5,13 +5,14 @@ use logic::transfer::hash::{block_value, is_zero};
 use logic::transfer::lane::{PIECE_HEADER, Piece, PieceKind};
 use logic::transfer::listing::{Entry, Kind, Mtime};
 use logic::transfer::{Job, ReadState, Reason, Sender, Work};
+use rustix::io::Errno;
 use serde_bytes::ByteBuf;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use store::source::{EntryKind, Source, SourceFile};
+use store::source::{EntryKind, SkipReason, Skipped, Source, SourceFile};
 use store::{FileTime, RelPath};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -54,23 +55,29 @@ pub(super) struct Outgo {
     pub scanned: Notify,
     /// `None` where only a text is sent.
     source: Option<Source>,
-    /// Name under which the only item travels, if not its own.
-    rename: Option<Vec<u8>>,
     files: Mutex<Files>,
-    /// What could not be scanned, for the user.
-    skipped: Mutex<Vec<String>>,
+    /// What the scan left out, for the user.
+    skipped: Mutex<Vec<Skip>>,
     pub pool: Pool,
 }
 
+/// Something that the scan left out.
+#[derive(Debug)]
+pub(super) struct Skip {
+    pub path: String,
+    pub reason: String,
+    /// False if it is of a kind that is never sent.
+    pub failed: bool,
+}
+
 impl Outgo {
-    pub fn new(engine: Sender, source: Option<Source>, rename: Option<Vec<u8>>, pool: Pool) -> Self {
+    pub fn new(engine: Sender, source: Option<Source>, pool: Pool) -> Self {
         Self {
             engine: Mutex::new(engine),
             work: Condvar::new(),
             wake: Notify::new(),
             scanned: Notify::new(),
             source,
-            rename,
             files: Mutex::default(),
             skipped: Mutex::default(),
             pool,
@@ -92,7 +99,7 @@ impl Outgo {
     }
 
     /// What the scan had to leave out since the last call.
-    pub fn take_skipped(&self) -> Vec<String> {
+    pub fn take_skipped(&self) -> Vec<Skip> {
         std::mem::take(&mut *self.skipped.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -118,7 +125,10 @@ impl Outgo {
         for found in self.source.iter().flat_map(Source::walk) {
             match found {
                 Ok(entry) => batch.push(entry),
-                Err(skipped) => self.skip(skipped.to_string()),
+                Err(Skipped { path, why }) => {
+                    let failed = !matches!(why, SkipReason::Special | SkipReason::PartialDir);
+                    self.skip(Skip { path: path.display().to_string(), reason: why.to_string(), failed });
+                }
             }
             if batch.len() == SCAN_BATCH && !self.hand_over(&mut batch) {
                 return;
@@ -132,8 +142,8 @@ impl Outgo {
         }
     }
 
-    fn skip(&self, text: String) {
-        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(text);
+    fn skip(&self, skip: Skip) {
+        self.skipped.lock().unwrap_or_else(PoisonError::into_inner).push(skip);
     }
 
     /// Gives entries to the engine; false once the run is over.
@@ -144,12 +154,13 @@ impl Outgo {
         }
         let mut files = self.files();
         for found in batch.drain(..) {
-            let entry = self.entry(&found);
+            let entry = entry(&found);
             match engine.scanned(entry) {
                 Ok(_) => files.listed.push_back(listed(found)),
                 Err(objection) => {
                     let path = found.path.as_path().display().to_string();
-                    self.skip(format!("{path} is left out: the receiver could not take it ({objection})"));
+                    let reason = format!("the receiver could not take it ({objection})");
+                    self.skip(Skip { path, reason, failed: true });
                 }
             }
         }
@@ -159,21 +170,6 @@ impl Outgo {
         self.tell();
         self.wake.notify_one();
         !over
-    }
-
-    fn entry(&self, found: &store::source::Entry) -> Entry {
-        let depth = found.path.depth() - 1;
-        let name = match &self.rename {
-            Some(name) if depth == 0 => name.clone(),
-            _ => found.path.name().as_bytes().to_vec(),
-        };
-        let mtime = mtime(found.modified);
-        let kind = match &found.kind {
-            EntryKind::Directory => Kind::Dir { mtime },
-            EntryKind::File { size, executable, .. } => Kind::File { size: *size, mtime, exec: *executable },
-            EntryKind::Symlink { target } => Kind::Link { target: ByteBuf::from(target.clone().into_vec()), mtime },
-        };
-        Entry { depth: u8::try_from(depth).unwrap_or(u8::MAX), name: ByteBuf::from(name), kind }
     }
 
     /// Reads, hashes and packs until the run is over. Parcels go to `parcels`.
@@ -316,16 +312,40 @@ impl Outgo {
                     (listed.size, listed.modified) = (size, modified);
                 }
             }
-            Err(error) => self.engine().unreadable(job.entry, Reason::Other(error.to_string())),
+            Err(error) => self.engine().unreadable(job.entry, Reason::Other(unreadable(&error))),
         }
         self.tell();
         self.wake.notify_one();
     }
 }
 
+/// Why a listed file cannot be sent, in words.
+fn unreadable(error: &io::Error) -> String {
+    match Errno::from_io_error(error) {
+        Some(Errno::NOENT | Errno::NOTDIR) => "it vanished while it was to be sent".into(),
+        Some(Errno::ACCESS | Errno::PERM) => "it may not be read any more".into(),
+        // A symbolic link in its place is not followed.
+        Some(Errno::LOOP) => "it is no longer a plain file".into(),
+        _ => error.to_string(),
+    }
+}
+
 /// Sees whether a file can be read at all, so that a bad disk is not taken for a change.
 fn probe(file: &SourceFile) -> io::Result<()> {
     file.read_at(0, &mut [0; 1]).map(drop)
+}
+
+/// An entry as the protocol says it.
+fn entry(found: &store::source::Entry) -> Entry {
+    let depth = found.path.depth() - 1;
+    let name = found.path.name().as_bytes().to_vec();
+    let mtime = mtime(found.modified);
+    let kind = match &found.kind {
+        EntryKind::Directory => Kind::Dir { mtime },
+        EntryKind::File { size, executable, .. } => Kind::File { size: *size, mtime, exec: *executable },
+        EntryKind::Symlink { target } => Kind::Link { target: ByteBuf::from(target.clone().into_vec()), mtime },
+    };
+    Entry { depth: u8::try_from(depth).unwrap_or(u8::MAX), name: ByteBuf::from(name), kind }
 }
 
 fn listed(found: store::source::Entry) -> Option<Box<Listed>> {

@@ -1,5 +1,6 @@
 //! What is remembered of a transfer over restarts.
 
+use super::ports::Shelf;
 use logic::transfer::receipt::{Receipt, SignedReceipt};
 use logic::transfer::{Offer, Reason, Totals, TransferId};
 use seal::DeviceId;
@@ -8,6 +9,8 @@ use serde_bytes::ByteBuf;
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
+use store::source::Source;
+use store::spool::SpoolId;
 
 /// How a transfer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -22,14 +25,29 @@ pub(super) enum Ended {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Asked {
     pub paths: Vec<ByteBuf>,
-    pub rename: Option<ByteBuf>,
-    /// Delete the sources at the end.
-    pub spooled: bool,
+    /// Name under which `spool` arrives.
+    pub name: Option<ByteBuf>,
+    /// Content from the spool, instead of paths.
+    pub spool: Option<SpoolId>,
 }
 
 impl Asked {
-    pub fn paths(&self) -> Vec<PathBuf> {
+    fn paths(&self) -> Vec<PathBuf> {
         self.paths.iter().map(|path| OsString::from_vec(path.to_vec()).into()).collect()
+    }
+
+    /// What is to be sent; `None` if it is only a text. Blocks.
+    pub fn source(&self, shelf: &dyn Shelf) -> Result<Option<Source>, String> {
+        if let Some(id) = &self.spool {
+            let name = OsString::from_vec(self.name.clone().unwrap_or_default().into_vec());
+            let file =
+                shelf.open_input(id).map_err(|error| format!("the content to be sent cannot be read: {error}"))?;
+            return Ok(Some(Source::spooled(name, file)));
+        }
+        if self.paths.is_empty() {
+            return Ok(None);
+        }
+        Source::new(self.paths()).map(Some).map_err(|error| error.to_string())
     }
 }
 
@@ -69,12 +87,22 @@ pub(super) struct Record {
     pub warnings: Vec<String>,
     pub landed: Vec<String>,
     pub receipt: Option<SignedReceipt>,
+    #[serde(skip)]
+    pub more: More,
+}
+
+/// What later versions remember besides.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct More {
+    /// Files that could not be sent or stored, in this run or the last one.
+    pub failed: u64,
 }
 
 /// Stored form; a new version is a new variant.
 #[derive(Serialize, Deserialize)]
 enum Stored {
     V1(Record),
+    V2(Record, More),
 }
 
 impl Record {
@@ -101,6 +129,7 @@ impl Record {
             warnings: Vec::new(),
             landed: Vec::new(),
             receipt: None,
+            more: More::default(),
         }
     }
 
@@ -109,12 +138,46 @@ impl Record {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        logic::transfer::message::encode(&Stored::V1(self.clone()))
+        logic::transfer::message::encode(&Stored::V2(self.clone(), self.more.clone()))
     }
 
     /// `None` for bytes of a later version, or damaged ones.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let Stored::V1(record) = postcard::from_bytes(bytes).ok()?;
-        Some(record)
+        Some(match postcard::from_bytes(bytes).ok()? {
+            Stored::V1(record) => record,
+            Stored::V2(record, more) => Record { more, ..record },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use logic::transfer::limits::VERSION;
+
+    fn record() -> Record {
+        let offer = Offer {
+            version: VERSION,
+            id: TransferId([7; 16]),
+            names: vec![ByteBuf::from("Photos")],
+            items: 1,
+            text: None,
+            found: Totals::default(),
+            complete: false,
+            created_at: 5,
+        };
+        let asked = Asked { paths: vec![ByteBuf::from("/Photos")], name: None, spool: None };
+        Record::outgoing(seal::DeviceKey::from_seed(&[1; 32]).id(), offer, asked, Some(9))
+    }
+
+    #[test]
+    fn what_was_stored_is_read_again_by_this_and_later_versions() {
+        let now = Record { more: More { failed: 3 }, ..record() };
+        assert_eq!(Record::from_bytes(&now.to_bytes()), Some(now));
+        let first = logic::transfer::message::encode(&Stored::V1(record()));
+        assert_eq!(Record::from_bytes(&first), Some(record()));
+        assert_eq!(Record::from_bytes(&first[..first.len() - 1]), None);
+        assert_eq!(Record::from_bytes(&[9]), None);
     }
 }

@@ -37,6 +37,14 @@ impl Transfers {
         }
     }
 
+    /// Says of all open transfers why there is no link, until their next run.
+    pub fn explain_wait(&self, why: &str) {
+        let items: Vec<_> = self.table().items.values().cloned().collect();
+        for item in items {
+            item.absent(why);
+        }
+    }
+
     /// Begins a run of an outgoing transfer, after the one that may still be under way over an older link.
     pub(super) fn start(&self, item: Arc<Item>, connection: Arc<dyn Connection>) {
         let this = self.clone();
@@ -75,13 +83,13 @@ impl Transfers {
             if inner.record.paused || inner.record.ended.is_some() {
                 return;
             }
-            inner.run = Some(commands);
+            inner.begin_run(commands);
         }
         let end = Box::pin(outgoing::run(item.clone(), connection.clone(), orders)).await;
         tracing::debug!(id = %item.id, ?end, "a run ends");
         let again = self.ended(&item, end);
         drop(turn);
-        self.settle_sources(&item);
+        self.settle_input(&item);
         self.tell_end(&item);
         if let Some(wait) = again {
             self.retry_after(wait, &item);

@@ -44,7 +44,7 @@ impl Transfers {
         item.tell(Command::Yield);
         let _turn = item.turn.lock().await;
         let (commands, mut orders) = mpsc::unbounded_channel();
-        item.lock().run = Some(commands);
+        item.lock().begin_run(commands);
         let end = match item.record().ended {
             None => Box::pin(incoming::run(item.clone(), control, offer, &mut orders)).await,
             Some(Ended::Done) => incoming::farewell(&item, control).await,

@@ -13,7 +13,7 @@ use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::publish::{self, Landed, Plan};
-use super::{LandingError, LandingFile, LandingId, id_name, make_dir, remove_tree};
+use super::{LandingError, LandingFile, LandingId, id_name, make_dir, remove_if_empty, remove_tree};
 use crate::disk;
 use crate::meta::{FileMeta, FileTime};
 use crate::relpath::RelPath;
@@ -217,13 +217,8 @@ impl Building {
     /// Removes everything of this transfer; what has landed already stays.
     pub fn abandon(self) -> Result<(), LandingError> {
         remove_tree(&self.partial, &self.id).map_err(LandingError::at(Path::new(&self.id)))?;
-        self.remove_empty_partial_dir();
+        remove_if_empty(&self.received);
         Ok(())
-    }
-
-    /// Tidies up; fails silently when other transfers are under way.
-    pub(super) fn remove_empty_partial_dir(&self) {
-        let _ = fs::unlinkat(&self.received, super::PARTIAL_DIR, AtFlags::REMOVEDIR);
     }
 
     fn create(&self, path: &RelPath, executable: bool) -> io::Result<File> {

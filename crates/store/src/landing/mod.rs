@@ -5,6 +5,7 @@
 //! received/.warren-partial/       mode 0700
 //!     <transfer id, hex>/tree/    the tree while it is built
 //!     <transfer id, hex>/plan     exists once everything in the tree is complete and durable
+//!     key-<name of the code>      see `return_key`
 //! ```
 //!
 //! Invariants: nothing is ever written outside `tree/` before the end, whatever names a peer sends (see `tree`);
@@ -18,6 +19,7 @@ mod building;
 mod file;
 mod names;
 mod publish;
+mod return_key;
 #[cfg(test)]
 mod tests;
 
@@ -27,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Dir, Mode};
+use rustix::fs::{AtFlags, Dir, Mode};
 use rustix::io::Errno;
 
 use crate::disk;
@@ -37,9 +39,13 @@ pub use file::LandingFile;
 pub(crate) use file::read_full_at;
 pub(crate) use names::numbered;
 pub use publish::Landed;
+pub use return_key::ReturnKey;
 
 /// Name of the folder inside the received folder where trees are built.
 pub const PARTIAL_DIR: &str = ".warren-partial";
+
+/// Times that a partial folder which vanishes between two looks at it is made again.
+const TRIES: usize = 32;
 
 /// Identifies a transfer; the caller's business where it comes from.
 pub type LandingId = [u8; 16];
@@ -72,7 +78,7 @@ pub enum LandingError {
         path: PathBuf,
     },
     /// Another process builds this very transfer.
-    #[error("another process is receiving this transfer")]
+    #[error("another process is receiving this transfer here")]
     InUse,
     /// The plan of a landing is damaged; abandoning the transfer clears it.
     #[error("the plan of an interrupted landing is damaged")]
@@ -118,9 +124,21 @@ impl Landing {
 
     /// Begins to build the tree of transfer `id`, or goes on where it was left. One process at a time may do so.
     pub fn begin(&self, id: &LandingId) -> Result<Building, LandingError> {
-        let partial = self.partial_dir()?;
-        let received = self.dir.try_clone().map_err(LandingError::at(&self.path))?;
-        Building::begin(received, &self.path, partial, id)
+        self.in_partial_dir(|received, partial| Building::begin(received, &self.path, partial, id))
+    }
+
+    /// The key with which to receive by a one-time code: the one that an earlier process kept here under `name`, else
+    /// one that grows from `fresh`. `name` is seen by whoever sees the folder; it must be a plain word.
+    ///
+    /// # Errors
+    /// [`LandingError::InUse`] while another process has it.
+    pub fn return_key(&self, name: &str, fresh: &[u8; 32]) -> Result<ReturnKey, LandingError> {
+        self.in_partial_dir(|received, partial| ReturnKey::take(received, partial, name, fresh))
+    }
+
+    /// Is something of transfer `id` here?
+    pub fn has(&self, id: &LandingId) -> Result<bool, LandingError> {
+        Ok(self.unfinished()?.contains(id))
     }
 
     /// Transfers of which something is left in the partial folder.
@@ -146,12 +164,33 @@ impl Landing {
         disk::free_space_at(&self.dir).map_err(LandingError::at(&self.path))
     }
 
+    /// Does something in the partial folder. Whoever ends there removes the folder if it is empty, perhaps just after it
+    /// was opened here: then once more.
+    fn in_partial_dir<T>(&self, work: impl Fn(OwnedFd, OwnedFd) -> Result<T, LandingError>) -> Result<T, LandingError> {
+        let once = || {
+            let partial = self.partial_dir()?;
+            work(self.dir.try_clone().map_err(LandingError::at(&self.path))?, partial)
+        };
+        for _ in 0..TRIES {
+            match once() {
+                Err(LandingError::Io { source, .. }) if source.kind() == io::ErrorKind::NotFound => {}
+                done => return done,
+            }
+        }
+        once()
+    }
+
     fn partial_dir(&self) -> Result<OwnedFd, LandingError> {
         let name = OsStr::new(PARTIAL_DIR);
         make_dir(&self.dir, name, Mode::RWXU)
             .and_then(|_| disk::open_dir_at(&self.dir, name))
             .map_err(LandingError::at(&self.path.join(name)))
     }
+}
+
+/// Removes the partial folder in `received`; fails silently when something else is under way there.
+fn remove_if_empty(received: &OwnedFd) {
+    let _ = rustix::fs::unlinkat(received, PARTIAL_DIR, AtFlags::REMOVEDIR);
 }
 
 /// Creates a directory; `false` when something is there already.

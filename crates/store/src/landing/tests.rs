@@ -342,3 +342,79 @@ fn a_received_folder_that_cannot_be_written_is_told_by_name() {
     std::fs::set_permissions(&received, PermissionsExt::from_mode(0o500)).unwrap();
     assert!(matches!(landing.begin(&ID), Err(LandingError::Denied { .. })));
 }
+
+#[test]
+fn a_key_to_come_back_with_stays_until_it_is_forgotten() {
+    let received = received();
+    let take = |fresh: u8| received.landing.return_key("acid", &[fresh; 32]);
+    let path = received.path(PARTIAL_DIR).join("key-acid");
+    let key = take(1).unwrap();
+    assert!(!key.was_kept());
+    assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    assert!(matches!(take(2), Err(LandingError::InUse)), "two with one key");
+    assert_eq!(*received.landing.return_key("brave", &[3; 32]).unwrap().seed(), [3; 32], "another code, another key");
+
+    // Killed: the lock goes with the process, the key stays.
+    drop(key);
+    let key = take(4).unwrap();
+    assert!(key.was_kept());
+    assert_eq!(*key.seed(), [1; 32]);
+    key.forget().unwrap();
+    received.landing.return_key("brave", &[5; 32]).unwrap().forget().unwrap();
+    assert!(!received.path(PARTIAL_DIR).exists());
+    assert_eq!(*take(6).unwrap().seed(), [6; 32]);
+}
+
+#[test]
+fn a_key_does_not_hide_a_transfer_and_the_last_one_tidies_up() {
+    let received = received();
+    let key = received.landing.return_key("acid", &[1; 32]).unwrap();
+    received.begin().abandon().unwrap();
+    let building = received.begin();
+    building.put_file(&rel("f"), b"x", &meta(false)).unwrap();
+    assert_eq!(received.landing.unfinished().unwrap(), [ID]);
+    assert!(received.landing.has(&ID).unwrap() && !received.landing.has(&[8; 16]).unwrap());
+    building.finish().unwrap().settle().unwrap();
+    assert!(received.path(PARTIAL_DIR).exists());
+    key.forget().unwrap();
+    assert!(!received.path(PARTIAL_DIR).exists());
+}
+
+#[test]
+fn a_planted_or_damaged_key_is_refused() {
+    let received = received();
+    let path = received.path(PARTIAL_DIR).join("key-acid");
+    drop(received.landing.return_key("acid", &[1; 32]).unwrap());
+    for bytes in [&b""[..], b"\x01short", &[2; 33]] {
+        std::fs::write(&path, bytes).unwrap();
+        assert!(matches!(received.landing.return_key("acid", &[1; 32]), Err(LandingError::InTheWay { .. })));
+    }
+    std::fs::remove_file(&path).unwrap();
+    let outside = received.dir.path().join("outside");
+    std::fs::write(&outside, [1; 33]).unwrap();
+    symlink(&outside, &path).unwrap();
+    assert!(matches!(received.landing.return_key("acid", &[1; 32]), Err(LandingError::InTheWay { .. })));
+    std::fs::remove_file(&path).unwrap();
+    std::fs::create_dir(&path).unwrap();
+    assert!(matches!(received.landing.return_key("acid", &[1; 32]), Err(LandingError::InTheWay { .. })));
+}
+
+/// Each ends as another one begins, so that the folder comes and goes all the time.
+#[test]
+fn many_that_come_and_go_at_once_do_not_disturb_each_other() {
+    let received = received();
+    std::thread::scope(|scope| {
+        for thread in 0..8u8 {
+            let landing = &received.landing;
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    let key = landing.return_key(&thread.to_string(), &[thread; 32]).unwrap();
+                    assert!(!key.was_kept());
+                    landing.begin(&[thread; 16]).unwrap().abandon().unwrap();
+                    key.forget().unwrap();
+                }
+            });
+        }
+    });
+    assert!(!received.path(PARTIAL_DIR).exists());
+}

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 
 use rustix::fs::{self, FileType, Mode, OFlags, SeekFrom};
 use rustix::io::Errno;
@@ -12,6 +13,7 @@ use rustix::io::Errno;
 use crate::disk;
 use crate::landing::read_full_at;
 use crate::meta::{FileMeta, FileTime};
+use crate::spool::SpoolFile;
 
 /// Files from this size on are announced to the kernel as read from front to back.
 const LARGE: u64 = 1 << 20;
@@ -19,9 +21,18 @@ const LARGE: u64 = 1 << 20;
 /// A file opened for sending. Reading needs no position, so that several threads may share it.
 #[derive(Debug)]
 pub struct SourceFile {
-    file: File,
+    content: Content,
     stamp: Stamp,
     executable: bool,
+}
+
+/// Where the bytes are.
+#[derive(Debug)]
+enum Content {
+    /// In a file of the user's.
+    Disk(File),
+    /// In the spool, where nobody changes them.
+    Spool(Arc<SpoolFile>),
 }
 
 /// What changes when somebody changes a file. (Not proof against somebody who sets the clock back; the hash of what
@@ -48,7 +59,13 @@ impl SourceFile {
         if stamp.size >= LARGE {
             disk::will_read_forward(&file);
         }
-        Ok(Self { file, stamp, executable: stat.st_mode & 0o100 != 0 })
+        Ok(Self { content: Content::Disk(file), stamp, executable: stat.st_mode & 0o100 != 0 })
+    }
+
+    pub(super) fn spooled(file: Arc<SpoolFile>) -> Self {
+        let (size, modified) = (file.len(), file.modified());
+        let stamp = Stamp { size, modified, changed: modified, inode: 0 };
+        Self { content: Content::Spool(file), stamp, executable: false }
     }
 
     /// Length in bytes when it was opened.
@@ -68,7 +85,10 @@ impl SourceFile {
 
     /// Reads into `buffer` from `offset` until it is full or the file ends; returns how many bytes were read.
     pub fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        read_full_at(&self.file, offset, buffer)
+        match &self.content {
+            Content::Disk(file) => read_full_at(file, offset, buffer),
+            Content::Spool(file) => file.read_at(offset, buffer),
+        }
     }
 
     /// The first range from `offset` on that holds data; everything before it and after the last one is holes.
@@ -77,19 +97,23 @@ impl SourceFile {
         if offset >= self.stamp.size {
             return Ok(None);
         }
-        let start = match fs::seek(&self.file, SeekFrom::Data(offset)) {
+        let Content::Disk(file) = &self.content else { return Ok(Some(offset..self.stamp.size)) };
+        let start = match fs::seek(file, SeekFrom::Data(offset)) {
             Ok(start) => start,
             Err(Errno::NXIO) => return Ok(None),
             Err(Errno::INVAL) => return Ok(Some(offset..self.stamp.size)),
             Err(e) => return Err(e.into()),
         };
-        let end = fs::seek(&self.file, SeekFrom::Hole(start))?;
+        let end = fs::seek(file, SeekFrom::Hole(start))?;
         Ok((start < self.stamp.size).then(|| start..end.min(self.stamp.size)))
     }
 
     /// Was the file changed or replaced since it was opened?
     pub fn changed(&self) -> io::Result<bool> {
-        Ok(Stamp::of(&fs::fstat(&self.file)?) != self.stamp)
+        match &self.content {
+            Content::Disk(file) => Ok(Stamp::of(&fs::fstat(file)?) != self.stamp),
+            Content::Spool(_) => Ok(false),
+        }
     }
 }
 

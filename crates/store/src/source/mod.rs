@@ -1,4 +1,4 @@
-//! What is to be sent: the paths that a user names, walked lazily and read safely.
+//! What is to be sent: the paths that a user names, walked lazily and read safely; or one item of the spool.
 //!
 //! A [`Source`] gives every named path a top-level name of its own (`x`, and `x (2)` for a second `x`). [`Source::walk`]
 //! lists everything below in a fixed order (names by bytes, depth first, a directory before what it holds);
@@ -25,6 +25,7 @@ use crate::disk;
 use crate::landing::numbered;
 use crate::meta::FileTime;
 use crate::relpath::RelPath;
+use crate::spool::SpoolFile;
 use crate::tree::Tree;
 
 pub use file::SourceFile;
@@ -139,6 +140,8 @@ enum RootAt {
     Dir(Tree),
     /// A file: the directory that holds it and its name there.
     File(Arc<OwnedFd>, OsString),
+    /// An item of the spool.
+    Spool(Arc<SpoolFile>),
 }
 
 impl Source {
@@ -157,6 +160,12 @@ impl Source {
         source.roots.sort_by(|a, b| a.name.cmp(&b.name));
         source.by_name = source.roots.iter().enumerate().map(|(at, root)| (root.name.clone(), at)).collect();
         if source.roots.is_empty() { Err(SourceError::Nothing) } else { Ok(source) }
+    }
+
+    /// One item of the spool, which is to arrive under `name`.
+    pub fn spooled(name: OsString, file: Arc<SpoolFile>) -> Self {
+        let root = Root { path: PathBuf::from(&name), name: name.clone(), at: RootAt::Spool(file) };
+        Self { roots: vec![root], by_name: HashMap::from([(name, 0)]) }
     }
 
     /// Lists everything, anew from the beginning.
@@ -184,6 +193,7 @@ impl Source {
         match (&root.at, below(path)) {
             (RootAt::Dir(tree), Some(inner)) => SourceFile::open(&*tree.parent(&inner)?, inner.name()),
             (RootAt::File(dir, name), None) => SourceFile::open(dir, name),
+            (RootAt::Spool(file), None) => Ok(SourceFile::spooled(file.clone())),
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

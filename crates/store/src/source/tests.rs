@@ -213,3 +213,24 @@ fn what_lies_too_deep_is_left_out_and_told() {
     assert_eq!(entries.len(), crate::relpath::MAX_DEPTH);
     assert!(matches!(&skipped[..], [Err(Skipped { why: SkipReason::TooDeep, .. })]));
 }
+
+#[test]
+fn an_item_of_the_spool_is_one_file_that_does_not_change() {
+    let dir = tempfile::tempdir().unwrap();
+    let content = b"from a pipe".repeat(20_000);
+    let file = Arc::new(crate::spool::nameless(dir.path(), &mut &content[..]).unwrap());
+    let source = Source::spooled("piped.bin".into(), file);
+    let entries: Vec<_> = source.walk().map(Result::unwrap).collect();
+    assert_eq!(entries.len(), 1);
+    assert_eq!(entries[0].path, rel("piped.bin"));
+    let size = content.len() as u64;
+    assert_eq!(entries[0].kind, EntryKind::File { size, executable: false, sparse: false });
+    for _ in 0..2 {
+        let opened = source.open(&rel("piped.bin")).unwrap();
+        assert_eq!((opened.len(), opened.meta().modified), (size, entries[0].modified));
+        let mut bytes = vec![0; content.len()];
+        assert_eq!(opened.read_at(0, &mut bytes).unwrap(), content.len());
+        assert!(bytes == content && !opened.changed().unwrap());
+    }
+    assert!(source.open(&rel("other")).is_err() && source.open(&rel("piped.bin/below")).is_err());
+}

@@ -53,6 +53,10 @@ impl<'a> Walk<'a> {
         let path = RelPath::new([&root.name]).map_err(|e| SkipReason::Io(io::Error::other(e)))?;
         match &root.at {
             RootAt::File(dir, name) => self.visit(dir, name, path),
+            RootAt::Spool(file) => {
+                let kind = EntryKind::File { size: file.len(), executable: false, sparse: false };
+                Ok(Entry { path, kind, modified: file.modified() })
+            }
             RootAt::Dir(tree) => {
                 let stat = fs::fstat(tree.root()).map_err(|e| SkipReason::Io(e.into()))?;
                 self.descend(tree.root().clone(), path.clone()).map_err(SkipReason::Io)?;

@@ -1,7 +1,8 @@
 //! The inviter's side: invitations that this device made.
 //!
 //! Invariant: a wrong guess at a code ends its invitation before the guesser learns that it was wrong, so a code is
-//! guessed once however many strangers try at the same time. `node` keeps one book behind a lock and stores a changed
+//! guessed once however many strangers try at the same time. A code for a transfer serves the first device that proved it,
+//! for as long as the transfer takes, and no other. `node` keeps one book behind a lock and stores a changed
 //! invitation before it sends the answer.
 
 use std::collections::BTreeMap;
@@ -130,7 +131,7 @@ impl Invitation {
         match self.ended {
             Some(end) => end,
             None if self.uses_left == 0 => State::Used,
-            None if self.expires_at <= now => State::Expired,
+            None if self.expires_at <= now && self.bound.is_none() => State::Expired,
             None => State::Open,
         }
     }

@@ -52,6 +52,18 @@ fn each_way_of_being_over_has_its_name() {
 }
 
 #[test]
+fn a_code_that_was_proven_in_time_serves_its_device_and_no_other_for_good() {
+    let mut book = book();
+    book.bind(ID, guest(1));
+    for now in [NOW, END, Timestamp(END.0 * 10)] {
+        assert!(book.open(&BY_CODE, guest(1), now).is_ok());
+        assert_eq!(book.open(&BY_CODE, guest(2), now).unwrap_err(), Misbehaved::InvitationUsed);
+    }
+    book.burn(ID, END);
+    assert_eq!(book.open(&BY_CODE, guest(1), END).unwrap_err(), Misbehaved::InvitationBurned);
+}
+
+#[test]
 fn uses_are_counted() {
     let mut book = book();
     assert_eq!(book.consume(ID, guest(1), "ada", NOW), Ok(()));

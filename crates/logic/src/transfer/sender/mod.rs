@@ -72,6 +72,11 @@ pub enum SenderAction {
         /// Why.
         reason: Reason,
     },
+    /// Tell the user that this file changed while it was being sent, and is sent again.
+    Changed {
+        /// Number in the listing.
+        entry: u32,
+    },
     /// The receiver makes everything durable.
     Landing,
     /// Everything is there, proven by this receipt.
@@ -83,7 +88,10 @@ pub enum SenderAction {
     /// The receiver gave up.
     Cancelled(Reason),
     /// What was offered as small has grown: the run is over, and the next one scans and offers anew.
-    Outgrown,
+    Outgrown {
+        /// Number in the listing of the file that grew.
+        entry: u32,
+    },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -93,7 +93,7 @@ impl Sender {
         }
         if self.is_inline() && size > INLINE_MAX {
             self.phase = Phase::Ended;
-            self.actions.push_back(SenderAction::Outgrown);
+            self.actions.push_back(SenderAction::Outgrown { entry });
             return false;
         }
         let anew = Outgoing { generation: next, held: Some(TheirHeld::default()), ..Outgoing::new(size) };
@@ -103,6 +103,7 @@ impl Sender {
         }
         self.again.push_back(entry);
         self.send(FromSender::Changed { entry, generation: next, size, mtime });
+        self.actions.push_back(SenderAction::Changed { entry });
         true
     }
 

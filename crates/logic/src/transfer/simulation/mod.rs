@@ -210,7 +210,7 @@ impl Run {
                 SenderAction::Send(message) => self.to_receiver.push_back(encode(&message)),
                 SenderAction::Done(receipt) => self.done = Some(*receipt),
                 SenderAction::Warn { .. } => self.warnings += 1,
-                SenderAction::Outgrown => self.outgrown = true,
+                SenderAction::Outgrown { .. } => self.outgrown = true,
                 _ => {}
             }
         }

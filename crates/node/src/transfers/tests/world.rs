@@ -10,6 +10,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::task::{Context, Poll, ready};
+use store::spool::SpoolFile;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf, duplex};
 use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
@@ -88,6 +89,12 @@ impl Shelf for Device {
     fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
         Ok(self.shelf.lock().unwrap().iter().map(|(id, record)| (*id, record.clone())).collect())
     }
+
+    fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_input(&self, _: &SpoolId) {}
 }
 
 /// A link that carries so many bytes from its first to its second device and then is dead.

@@ -45,7 +45,7 @@ impl Running {
         let time = clock::now();
         let ours = self.circle.read(logic::roster::Roster::crls)?;
         let crls: Vec<Crl> = ours.into_iter().chain(bundle.crls.iter().cloned()).collect();
-        let chain = in_order(bundle.certificates);
+        let chain = self.completed(in_order(bundle.certificates))?;
         let below: Vec<Certificate> =
             chain.iter().filter(|certificate| certificate.facts().kind != Kind::Root).cloned().collect();
         let verdict = match below.first().or(chain.first()).map(|first| first.facts().kind) {
@@ -61,6 +61,21 @@ impl Running {
             crls: bundle.crls.iter().map(shown_crl).collect(),
             verdict,
         })
+    }
+
+    /// Adds the issuers that are missing at the end of a chain and known to this circle.
+    fn completed(&self, mut chain: Vec<Certificate>) -> ApiResult<Vec<Certificate>> {
+        let now = self.circle_now()?;
+        let known: Vec<&Certificate> = now.view.devices.values().flat_map(|device| &device.chain).collect();
+        while let Some(last) = chain.last()
+            && last.facts().kind != Kind::Root
+        {
+            let wanted = last.facts().issuer_key_id;
+            let issuer = known.iter().copied().chain([&now.root]).find(|one| Some(one.facts().key_id) == wanted);
+            let Some(issuer) = issuer.filter(|issuer| !chain.contains(issuer)) else { break };
+            chain.push(issuer.clone());
+        }
+        Ok(chain)
     }
 }
 

@@ -305,7 +305,7 @@ events! {
         /// Which.
         transfer: TransferId,
     }
-    /// The link was lost while a transfer ran; it goes on when the other side is back.
+    /// A transfer stopped before its end; it goes on by itself when it can.
     "transfer.interrupted" Failed TransferInterrupted {
         /// The other side.
         who: Who,

@@ -59,13 +59,7 @@ impl Links {
             stream.send.flush().await?;
             stream
         } else {
-            let mut stream = link.accept().await?;
-            match expect_frame(&mut stream.recv, HEADER_FRAME).await? {
-                StreamHeader::Control => stream,
-                StreamHeader::Transfer { .. } | StreamHeader::Lane { .. } => {
-                    return Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn));
-                }
-            }
+            self.control_stream(link).await?
         };
         let (replies, queue) = mpsc::channel(super::OUTBOX);
         if let Ok(digest) = self.parts.circle.digest() {
@@ -77,6 +71,20 @@ impl Links {
             self.receive(link)
         )?;
         Ok(())
+    }
+
+    /// The stream that the dialer opens for control messages. Transfers that waited for the link may come before it.
+    async fn control_stream(self: &Arc<Self>, link: &Link) -> Result<Stream, FrameError> {
+        loop {
+            let mut stream = link.accept().await?;
+            match expect_frame(&mut stream.recv, HEADER_FRAME).await? {
+                StreamHeader::Control => return Ok(stream),
+                header => {
+                    let (links, peer) = (self.clone(), link.remote());
+                    self.tasks.spawn(async move { links.serve(peer, header, stream).await });
+                }
+            }
+        }
     }
 
     /// Reads control messages; everything heard is a sign of life.
@@ -129,18 +137,21 @@ impl Links {
     }
 
     async fn dispatch(&self, peer: DeviceId, mut incoming: Stream) -> Result<(), FrameError> {
-        let header: StreamHeader = expect_frame(&mut incoming.recv, HEADER_FRAME).await?;
+        match expect_frame(&mut incoming.recv, HEADER_FRAME).await? {
+            StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
+            header => {
+                self.serve(peer, header, incoming).await;
+                Ok(())
+            }
+        }
+    }
+
+    async fn serve(&self, peer: DeviceId, header: StreamHeader, incoming: Stream) {
         let transfers = &self.parts.transfers;
         match header {
-            StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
-            StreamHeader::Transfer { id } => {
-                transfers.serve_transfer(peer, id, stream(incoming)).await;
-                Ok(())
-            }
-            StreamHeader::Lane { id, .. } => {
-                transfers.serve_lane(peer, id, stream(incoming));
-                Ok(())
-            }
+            StreamHeader::Control => {}
+            StreamHeader::Transfer { id } => transfers.serve_transfer(peer, id, stream(incoming)).await,
+            StreamHeader::Lane { id, .. } => transfers.serve_lane(peer, id, stream(incoming)),
         }
     }
 }

@@ -52,12 +52,12 @@ pub(super) async fn run(
     };
     let building = match begin(&item, &accepted).await {
         Ok(building) => building,
-        Err(broken) => return stuck(control, broken).await,
+        Err(broken) => return stuck(&item, control, broken).await,
     };
     if building.is_complete() && accepted.landing.is_some() {
         return match land(&item, building).await {
             Ok(()) => farewell(&item, control).await,
-            Err(broken) => stuck(control, broken).await,
+            Err(broken) => stuck(&item, control, broken).await,
         };
     }
     let resume = building.is_resumed();
@@ -66,6 +66,7 @@ pub(super) async fn run(
     engine.accept(resume, token, accepted.ceiling);
     item.live(|live| {
         live.state = TransferState::Running;
+        live.resumed = resume;
         live.started = Some(Instant::now());
     });
     let run = Run::begin(item, engine, building, control, token);
@@ -76,12 +77,26 @@ fn token() -> Token {
     seal::random()
 }
 
-/// Tells the sender why this run cannot go on, if that is not its own fault.
-async fn stuck(control: Control<FromSender>, broken: Broken) -> Result<End, Broken> {
+/// Tells the sender why this run cannot go on, if that is not its own fault. The sender may be here only to say that
+/// the transfer is cancelled, so what it still says is heard.
+async fn stuck(item: &Arc<Item>, mut control: Control<FromSender>, broken: Broken) -> Result<End, Broken> {
     match broken {
         Broken::Stuck(reason, problem) => {
             control.send(&FromReceiver::Stuck(reason.clone()));
+            let hear_cancel = async {
+                while let Ok(message) = control.next().await {
+                    if let FromSender::Cancel(_) = message {
+                        return true;
+                    }
+                }
+                false
+            };
+            let cancel = tokio::time::timeout(GOODBYE, hear_cancel).await.unwrap_or(false);
             control.finish().await;
+            if cancel {
+                discard(item);
+                return cancelled(item);
+            }
             Ok(End::Stuck(reason, problem))
         }
         broken => Err(broken),
@@ -248,8 +263,8 @@ impl Run {
                 Ok(end)
             }
             Err(broken) => {
-                let (_, _, control) = self.wind_up().await;
-                stuck(control, broken).await
+                let (item, _, control) = self.wind_up().await;
+                stuck(&item, control, broken).await
             }
         }
     }
@@ -416,7 +431,7 @@ impl Run {
         };
         match landed.await {
             Ok(()) => farewell(&item, control).await,
-            Err(broken) => stuck(control, broken).await,
+            Err(broken) => stuck(&item, control, broken).await,
         }
     }
 }

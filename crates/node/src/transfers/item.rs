@@ -44,6 +44,8 @@ pub(super) struct Live {
     pub started: Option<Instant>,
     /// Bytes over the wire in this run.
     pub wire: u64,
+    /// True if this run goes on where another ended: what was there already is no speed.
+    pub resumed: bool,
     /// Why there is no link, where whoever brings links up knows.
     pub absence: Option<String>,
 }
@@ -97,7 +99,17 @@ impl Item {
             None => TransferState::Offered,
         };
         let (found, scanned) = (record.offer.found, record.offer.complete);
-        let live = Live { state, found, scanned, done: record.done, lane: None, started: None, wire: 0, absence: None };
+        let live = Live {
+            state,
+            found,
+            scanned,
+            done: record.done,
+            lane: None,
+            started: None,
+            wire: 0,
+            resumed: false,
+            absence: None,
+        };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
         let inner = Inner { record, live, speed: Speed::default(), published: None, run: None, failures: 0 };
         Arc::new(Self {
@@ -158,7 +170,8 @@ impl Item {
             inner.live.state = final_state(ended);
         }
         let at = self.deps.clock();
-        let total = inner.live.done.bytes.max(inner.live.wire);
+        let Live { done, wire, resumed, .. } = &inner.live;
+        let total = if *resumed { *wire } else { done.bytes.max(*wire) };
         inner.speed.note(total, at);
         let due = inner.published.is_none_or(|then| then.elapsed() >= PUBLISH_EVERY);
         if due || before != inner.live.state {

@@ -231,7 +231,7 @@ impl Run {
         match action {
             SenderAction::Send(message) => self.control.send(&message),
             SenderAction::Pending => self.item.state(TransferState::Offered),
-            SenderAction::Accepted { token, .. } => self.accepted(token),
+            SenderAction::Accepted { token, resume } => self.accepted(token, resume),
             SenderAction::Warn { entry, reason } => self.item.failed(&self.outgo.describe(entry), &in_words(&reason)),
             SenderAction::Changed { entry } => self.item.changed(&self.outgo.describe(entry)),
             SenderAction::Landing => self.item.state(TransferState::Finishing),
@@ -272,7 +272,7 @@ impl Run {
         Ok(())
     }
 
-    fn accepted(&mut self, token: Token) {
+    fn accepted(&mut self, token: Token, resume: bool) {
         let first = !std::mem::replace(&mut self.item.lock().record.agreed, true);
         self.item.happened(if first { What::Accepted { by: "peer" } } else { What::Resumed });
         if first {
@@ -280,6 +280,7 @@ impl Run {
         }
         self.item.live(|live| {
             live.state = TransferState::Running;
+            live.resumed = resume;
             live.started = Some(Instant::now());
         });
         let (parcels, queue) = mpsc::unbounded_channel();

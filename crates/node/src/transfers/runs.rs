@@ -122,6 +122,10 @@ impl Transfers {
             Ok(End::Over | End::Yielded) => None,
             Ok(End::Stuck(reason, problem)) => {
                 trouble = Some(reason);
+                // Tried again and again: said once.
+                if item.lock().record.problem.as_ref() != Some(&problem) {
+                    item.happened(What::Cut { reason: problem.clone() });
+                }
                 Some(problem)
             }
             Err(Broken::Peer(offence)) => {

@@ -124,7 +124,7 @@ fn run(data: &[u8]) -> Result<()> {
                             | SenderAction::Rejected(_)
                             | SenderAction::Stuck(_)
                             | SenderAction::Cancelled(_)
-                            | SenderAction::Outgrown
+                            | SenderAction::Outgrown { .. }
                     );
                     over |= end;
                 }

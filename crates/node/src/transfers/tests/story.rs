@@ -154,7 +154,7 @@ async fn the_user_decides_where_no_rule_does() {
     let mut ids = Vec::new();
     for _ in 0..2 {
         let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
-        until(&from, &id, |view| view.state == TransferState::Offered).await;
+        until(&to, &id, |view| view.state == TransferState::Offered).await;
         ids.push(id);
     }
     to.reject(&ids[0]).unwrap();

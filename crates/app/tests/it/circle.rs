@@ -122,7 +122,9 @@ fn whoever_is_blocked_or_removed_stays_outside() {
 
     // Removed: nobody believes him any more, whoever he asks.
     let words = alice.peer("carol")["safety_words"].clone();
+    let open = alice.queue(&alice.file("late", "too late"), "bob", &[]);
     alice.run(["peers", "remove", "bob", "--reason", "left", "--yes"]).ok();
+    assert!(alice.wait_transfer(&open, "failed")["problem"].as_str().unwrap().contains("removed"));
     for device in [&alice, &carol] {
         wait("bob to be gone", || device.peers().iter().all(|p| p["name"] != "bob" || p["state"] == "removed"));
         wait("the members to be two", || device.status()["circle"]["members"] == 2);

@@ -3,8 +3,8 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use api::ErrorCode;
 use api::types::{CertChain, CertQuery, CertVerify};
+use api::{ApiError, ErrorCode};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -83,8 +83,13 @@ impl Cert {
             }
             Action::Export { dir, name } => {
                 let chain = service.certificates(CertQuery { name }).await?;
-                let exported = export(&chain, &dir)
-                    .map_err(|error| Failure::io(format_args!("cannot write to {}", dir.display()), &error))?;
+                let exported = export(&chain, &dir).map_err(|error| match error.kind() {
+                    std::io::ErrorKind::AlreadyExists => {
+                        ApiError::new(ErrorCode::Exists, format!("{} has such files already", dir.display()))
+                            .hint("nothing is overwritten: name another folder")
+                    }
+                    _ => Failure::io(format_args!("cannot write to {}", dir.display()), &error),
+                })?;
                 cx.show(&exported);
             }
             Action::Verify { file } => {

@@ -15,7 +15,7 @@ use std::time::Duration;
 use api::EventHub;
 use logic::audit::{Event, Who};
 use logic::presence::{Action, CloseReason, LinkId, Presence, Up};
-use logic::roster::Change;
+use logic::roster::{Change, Standing};
 use logic::wire::{Address, Control};
 use net::lan::Sighting;
 use net::{Goodbye, Link, Network};
@@ -150,6 +150,8 @@ impl Links {
             presence.want(device, now);
         }
         drop(presence);
+        let removed = snapshot.view.devices.values().filter(|device| device.standing == Standing::Removed);
+        removed.for_each(|device| self.parts.transfers.part_from(device.device));
         self.wake.notify_one();
     }
 

@@ -281,6 +281,21 @@ impl Transfers {
         Ok(item.view())
     }
 
+    /// Ends everything open with a peer that will not come back: it was removed from the circle.
+    pub fn part_from(&self, peer: DeviceId) {
+        let items: Vec<_> = self.table().items.values().filter(|item| item.peer == peer).cloned().collect();
+        for item in items.into_iter().filter(|item| !item.view().state.is_final()) {
+            let why = "the other side was removed from the circle".to_owned();
+            item.happened(What::Failed { reason: why.clone() });
+            item.end(Ended::Failed, Some(why));
+            item.persist_soon();
+            if !item.tell(Command::Cancel) {
+                incoming::discard(&item);
+            }
+            self.settle_input(&item);
+        }
+    }
+
     /// Limits one transfer, or all of them and those to come, to so many bytes per second.
     ///
     /// # Errors

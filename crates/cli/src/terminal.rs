@@ -45,6 +45,8 @@ pub struct Terminal {
     pub color: bool,
     /// `WARREN_PASSPHRASE`.
     pub passphrase: Option<String>,
+    /// `WARREN_FILE_PASSPHRASE`.
+    pub file_passphrase: Option<String>,
     /// Name of this machine.
     pub hostname: String,
     /// Time now in Unix milliseconds.
@@ -86,11 +88,20 @@ impl Terminal {
             input: Arc::new(Keyboard),
             columns,
             color: false,
-            passphrase: std::env::var("WARREN_PASSPHRASE").ok().filter(|passphrase| !passphrase.is_empty()),
+            passphrase: secret("WARREN_PASSPHRASE"),
+            file_passphrase: secret("WARREN_FILE_PASSPHRASE"),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             clock: || jiff::Timestamp::now().as_millisecond(),
             zone: jiff::tz::TimeZone::system(),
             interrupt: None,
+        }
+    }
+
+    /// Writes to standard output. A reader who went away (`| head`) is no error.
+    pub(crate) fn write_out(&mut self, text: &str) -> io::Result<()> {
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -121,6 +132,11 @@ impl Terminal {
             }
         }
     }
+}
+
+/// A variable of the environment that is set and not empty.
+fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|secret| !secret.is_empty())
 }
 
 /// The process's standard input and its controlling terminal.

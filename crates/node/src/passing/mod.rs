@@ -211,7 +211,7 @@ impl Service for Handle {
             Request::Encrypt(request) => {
                 let Some(passphrase) = &request.passphrase else {
                     return Err(ApiError::new(ErrorCode::NotRunning, "no device is running, so members are not known")
-                        .hint("`warren up`, or seal under a passphrase: --passphrase"));
+                        .hint("`warren up`, or leave --to away to seal under a passphrase"));
                 };
                 let readers = files::Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone()));
                 Reply::Encrypt(blocking(move || files::seal_file(&request, readers)).await?)

@@ -240,6 +240,7 @@ mod tests {
             ("relays", "https://relay.example:443/"),
             ("portmap", "false"),
             ("tcp_lane", "no"),
+            ("rate_limit", "off"),
             ("rate_limit", "2.5M"),
             ("auto_accept", "1G"),
             ("log_keep", "10"),

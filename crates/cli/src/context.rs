@@ -300,6 +300,9 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T>
         let _ = done.send(work());
     });
     match wait.await {
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {
+            Err(ApiError::new(ErrorCode::Cancelled, "interrupted"))
+        }
         Ok(result) => result.map_err(|error| Failure::io("cannot read the answer", &error)),
         Err(_) => Err(ApiError::new(ErrorCode::Internal, "the question was dropped")),
     }

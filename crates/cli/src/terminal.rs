@@ -1,10 +1,11 @@
 //! Where a command line runs: its streams, whether people look at them, and what they are asked. Tests put buffers and
 //! scripted answers here.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use tokio::sync::Notify;
 
 /// Answers of a person, or of a script of answers. Calls may block; they run on a thread of their own.
@@ -139,6 +140,37 @@ fn secret(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|secret| !secret.is_empty())
 }
 
+/// A terminal that does not show what is typed, until this is dropped. Ctrl-C ends the line instead of the process, which
+/// would leave the terminal so for the shell.
+struct Unseen {
+    terminal: std::fs::File,
+    before: Termios,
+}
+
+impl Unseen {
+    fn begin(terminal: std::fs::File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
+        unseen.local_modes.insert(LocalModes::ICANON);
+        unseen.special_codes[SpecialCodeIndex::VEOL] = before.special_codes[SpecialCodeIndex::VINTR];
+        tcsetattr(&terminal, OptionalActions::Now, &unseen)?;
+        Ok(Self { terminal, before })
+    }
+
+    /// What Ctrl-C sends.
+    fn interrupt(&self) -> u8 {
+        self.before.special_codes[SpecialCodeIndex::VINTR]
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // Nothing can be done about a terminal that is gone.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
 /// The process's standard input and its controlling terminal.
 struct Keyboard;
 
@@ -150,7 +182,31 @@ impl Input for Keyboard {
     }
 
     fn passphrase(&self, prompt: &str) -> io::Result<String> {
-        rpassword::prompt_password(prompt)
+        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        terminal.write_all(prompt.as_bytes())?;
+        let unseen = Unseen::begin(terminal.try_clone()?)?;
+        let mut line = Vec::new();
+        let typed = loop {
+            let mut byte = [0];
+            match terminal.read(&mut byte) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+                Ok(0) => break Ok(line),
+                Ok(_) if byte[0] == b'\n' => break Ok(line),
+                Ok(_) if byte[0] == unseen.interrupt() => break Err(io::ErrorKind::Interrupted.into()),
+                Ok(_) => line.push(byte[0]),
+            }
+        };
+        drop(unseen);
+        terminal.write_all(b"\n")?;
+        if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            // What Ctrl-C does at any other time, now that the terminal is as it was.
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)?;
+        }
+        let mut typed = String::from_utf8(typed?)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the passphrase is no UTF-8"))?;
+        typed.truncate(typed.trim_end_matches('\r').len());
+        Ok(typed)
     }
 
     fn bytes(&self) -> Box<dyn io::Read + Send> {

@@ -23,7 +23,7 @@ pub trait Input: Send + Sync {
     fn passphrase(&self, prompt: &str) -> io::Result<String>;
 
     /// Standard input as bytes.
-    fn bytes(&self) -> Box<dyn io::Read + Send>;
+    fn bytes(&self) -> Box<dyn Read + Send>;
 }
 
 /// Where output goes and answers come from.
@@ -209,7 +209,7 @@ impl Input for Keyboard {
         Ok(typed)
     }
 
-    fn bytes(&self) -> Box<dyn io::Read + Send> {
+    fn bytes(&self) -> Box<dyn Read + Send> {
         Box::new(io::stdin())
     }
 }

@@ -78,6 +78,7 @@ impl Terminal {
             .ok()
             .and_then(|columns| columns.parse().ok())
             .or_else(|| rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col))
+            .or_else(|| rustix::termios::tcgetwinsize(&err).ok().map(|size| size.ws_col))
             .filter(|columns| *columns > 0)
             .unwrap_or(100);
         Self {

@@ -200,6 +200,23 @@ impl Watch {
     }
 }
 
+/// How a transfer stands once what was asked of it shows: `before` says that it does not yet. After [`ASK_AFTER`] it is
+/// given as it is.
+pub(crate) async fn settled(
+    service: &Arc<dyn Service>,
+    mut transfer: Transfer,
+    before: impl Fn(TransferState) -> bool,
+) -> ApiResult<Transfer> {
+    let deadline = Instant::now() + ASK_AFTER;
+    while before(transfer.state) && Instant::now() < deadline {
+        sleep(ASK_AFTER / 20).await;
+        let query = TransferQuery { id: Some(transfer.id.clone()), ended: true };
+        let Some(now) = service.transfers(query).await?.into_iter().next() else { break };
+        transfer = now;
+    }
+    Ok(transfer)
+}
+
 /// True while the other side is not there.
 pub(crate) fn is_away(state: TransferState) -> bool {
     matches!(state, TransferState::Queued | TransferState::Waiting)

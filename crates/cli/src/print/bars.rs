@@ -64,7 +64,10 @@ impl Progress {
             Self::Plain(known) => {
                 let now = (transfer.state, transfer.problem.clone());
                 let before = known.insert(transfer.id.clone(), now.clone());
-                if before != Some(now) && !transfer.state.is_final() {
+                // Attempts at what is in the way are not told one by one.
+                let same_problem = before.as_ref().is_some_and(|(_, problem)| problem.is_some() && *problem == now.1)
+                    && !matches!(transfer.state, TransferState::Running | TransferState::Finishing);
+                if before != Some(now) && !same_problem && !transfer.state.is_final() {
                     cx.write_err(&format!("{}{}\n", headline(transfer), problem(transfer)));
                 }
             }

@@ -1,7 +1,7 @@
 //! What every command has at hand: the host, the running device, the printer, questions and passphrases.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::types::{Nothing, Passphrase};
@@ -16,6 +16,13 @@ use crate::terminal::Terminal;
 /// Longest passphrase file that is read.
 const PASSPHRASE_FILE_MAX: u64 = 64 << 10;
 
+/// How to give the device's passphrase without being asked.
+const DEVICE_PASSPHRASE: &str = "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE";
+
+/// How to give a sealed file's passphrase without being asked.
+pub(crate) const FILE_PASSPHRASE: &str =
+    "give it in the environment variable WARREN_FILE_PASSPHRASE or with --file-passphrase-file FILE";
+
 /// State of one run of the command line.
 pub(crate) struct Context {
     pub(crate) terminal: Terminal,
@@ -24,6 +31,8 @@ pub(crate) struct Context {
     pub(crate) yes: bool,
     passphrase_file: Option<PathBuf>,
     host: Option<Arc<dyn Host>>,
+    /// The first write to standard output that failed.
+    lost_output: Option<std::io::Error>,
 }
 
 impl Context {
@@ -35,6 +44,7 @@ impl Context {
             yes: global.yes,
             passphrase_file: global.passphrase_file,
             host: None,
+            lost_output: None,
         }
     }
 
@@ -116,10 +126,16 @@ impl Context {
         }
     }
 
-    /// Writes to standard output. A reader who went away (`| head`) is no error.
+    /// Writes to standard output. What fails is told at the end ([`Self::lost_output`]): the work goes on.
     pub(crate) fn write_out(&mut self, text: &str) {
-        let _ = self.terminal.out.write_all(text.as_bytes());
-        let _ = self.terminal.out.flush();
+        if let Err(error) = self.terminal.write_out(text) {
+            self.lost_output.get_or_insert(error);
+        }
+    }
+
+    /// The error of a result that could not be written.
+    pub(crate) fn lost_output(&mut self) -> Option<ApiError> {
+        self.lost_output.take().map(|error| Failure::io("cannot write to standard output", &error))
     }
 
     /// Writes to standard error.
@@ -133,7 +149,7 @@ impl Context {
     /// # Errors
     /// `BadRequest` with `otherwise` as the hint where nobody can answer.
     pub(crate) async fn ask(&mut self, question: &str, otherwise: &str) -> ApiResult<Option<String>> {
-        self.must_have_somebody(question, otherwise)?;
+        self.must_have_somebody(question, ErrorCode::BadRequest, otherwise)?;
         self.write_err(question);
         let input = self.terminal.input.clone();
         off_thread(move || input.line()).await
@@ -148,11 +164,25 @@ impl Context {
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
     }
 
-    /// The passphrase from file or environment; absent where neither is given.
+    /// The passphrase of the device from file or environment; absent where neither is given.
     pub(crate) fn given_passphrase(&self) -> ApiResult<Option<Passphrase>> {
-        let Some(path) = &self.passphrase_file else {
-            return Ok(self.terminal.passphrase.clone().map(Passphrase));
-        };
+        match &self.passphrase_file {
+            Some(path) => self.passphrase_in(path).map(Some),
+            None => Ok(self.terminal.passphrase.clone().map(Passphrase)),
+        }
+    }
+
+    /// The passphrase of a sealed file, from `file` or its own variable of the environment. That of the device is
+    /// never taken for it: whoever gets the sealed file would have to be told it.
+    pub(crate) fn given_file_passphrase(&self, file: Option<&Path>) -> ApiResult<Option<Passphrase>> {
+        match file {
+            Some(path) => self.passphrase_in(path).map(Some),
+            None => Ok(self.terminal.file_passphrase.clone().map(Passphrase)),
+        }
+    }
+
+    /// The first line of a file, or of standard input for `-`.
+    pub(crate) fn passphrase_in(&self, path: &Path) -> ApiResult<Passphrase> {
         let what = format!("cannot read the passphrase file {}", path.display());
         let reader: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
             self.terminal.input.bytes()
@@ -166,14 +196,14 @@ impl Context {
         if first.is_empty() {
             return Err(ApiError::new(ErrorCode::BadRequest, "the passphrase file has an empty first line"));
         }
-        Ok(Some(Passphrase(first.to_owned())))
+        Ok(Passphrase(first.to_owned()))
     }
 
     /// The passphrase: from file or environment, else asked for.
     pub(crate) async fn passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
         match self.given_passphrase()? {
             Some(passphrase) => Ok(passphrase),
-            None => self.ask_passphrase(prompt).await,
+            None => self.ask_passphrase(prompt, DEVICE_PASSPHRASE).await,
         }
     }
 
@@ -181,46 +211,41 @@ impl Context {
     pub(crate) async fn new_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
         match self.given_passphrase()? {
             Some(passphrase) => Ok(passphrase),
-            None => self.ask_new_passphrase(prompt).await,
+            None => self.ask_new_passphrase(prompt, DEVICE_PASSPHRASE).await,
         }
     }
 
-    /// Asks for a new passphrase twice.
-    pub(crate) async fn ask_new_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
-        let first = self.ask_passphrase(prompt).await?;
+    /// Asks for a new passphrase twice. `otherwise`: how to give it where nobody can answer.
+    pub(crate) async fn ask_new_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
+        let first = self.ask_passphrase(prompt, otherwise).await?;
         if first.0.is_empty() {
             return Err(Failure::usage("the passphrase is empty").hint("four or five random words make a good one"));
         }
-        let second = self.ask_passphrase("The same again: ").await?;
+        let second = self.ask_passphrase("The same again: ", otherwise).await?;
         if first != second {
             return Err(Failure::usage("the two passphrases differ").hint("nothing was changed; try again"));
         }
         Ok(first)
     }
 
-    /// Asks for a passphrase.
-    pub(crate) async fn ask_passphrase(&mut self, prompt: &str) -> ApiResult<Passphrase> {
-        self.must_have_somebody(
-            prompt,
-            "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE",
-        )?;
+    /// Asks for a passphrase. `otherwise`: how to give it where nobody can answer.
+    pub(crate) async fn ask_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
+        self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
         let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
         off_thread(move || input.passphrase(&prompt)).await.map(Passphrase)
     }
 
     /// The file that was named for the passphrase.
-    pub(crate) fn passphrase_file(&self) -> Option<&std::path::Path> {
+    pub(crate) fn passphrase_file(&self) -> Option<&Path> {
         self.passphrase_file.as_deref()
     }
 
-    fn must_have_somebody(&self, question: &str, otherwise: &str) -> ApiResult<()> {
+    fn must_have_somebody(&self, question: &str, code: ErrorCode, otherwise: &str) -> ApiResult<()> {
         if self.terminal.in_is_terminal {
             return Ok(());
         }
         let asked = question.trim().trim_end_matches([':', '?', ' ']);
         let message = format!("nobody can answer \"{asked}\": standard input is no terminal");
-        let code =
-            if otherwise.contains("WARREN_PASSPHRASE") { ErrorCode::PassphraseNeeded } else { ErrorCode::BadRequest };
         Err(ApiError::new(code, message).hint(otherwise))
     }
 
@@ -254,7 +279,7 @@ impl Context {
 }
 
 /// This home has no device.
-pub(crate) fn not_initialised(home: &std::path::Path) -> ApiError {
+pub(crate) fn not_initialised(home: &Path) -> ApiError {
     ApiError::new(
         ErrorCode::NotInitialised,
         format!("there is no device in {} yet", home.display()),
@@ -275,6 +300,9 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T>
         let _ = done.send(work());
     });
     match wait.await {
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {
+            Err(ApiError::new(ErrorCode::Cancelled, "interrupted"))
+        }
         Ok(result) => result.map_err(|error| Failure::io("cannot read the answer", &error)),
         Err(_) => Err(ApiError::new(ErrorCode::Internal, "the question was dropped")),
     }

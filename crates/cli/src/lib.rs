@@ -70,9 +70,16 @@ where
         }
         Err(error) => Err(Failure::from(error)),
     };
-    match outcome {
+    let code = match outcome {
         Ok(()) => 0,
         Err(failure) => context.fail(failure),
+    };
+    match context.lost_output() {
+        Some(error) => {
+            let lost = context.fail(Failure::from(error));
+            if code == 0 { lost } else { code }
+        }
+        None => code,
     }
 }
 

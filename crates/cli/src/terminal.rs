@@ -1,10 +1,11 @@
 //! Where a command line runs: its streams, whether people look at them, and what they are asked. Tests put buffers and
 //! scripted answers here.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use tokio::sync::Notify;
 
 /// Answers of a person, or of a script of answers. Calls may block; they run on a thread of their own.
@@ -22,7 +23,7 @@ pub trait Input: Send + Sync {
     fn passphrase(&self, prompt: &str) -> io::Result<String>;
 
     /// Standard input as bytes.
-    fn bytes(&self) -> Box<dyn io::Read + Send>;
+    fn bytes(&self) -> Box<dyn Read + Send>;
 }
 
 /// Where output goes and answers come from.
@@ -45,6 +46,8 @@ pub struct Terminal {
     pub color: bool,
     /// `WARREN_PASSPHRASE`.
     pub passphrase: Option<String>,
+    /// `WARREN_FILE_PASSPHRASE`.
+    pub file_passphrase: Option<String>,
     /// Name of this machine.
     pub hostname: String,
     /// Time now in Unix milliseconds.
@@ -75,6 +78,7 @@ impl Terminal {
             .ok()
             .and_then(|columns| columns.parse().ok())
             .or_else(|| rustix::termios::tcgetwinsize(&out).ok().map(|size| size.ws_col))
+            .or_else(|| rustix::termios::tcgetwinsize(&err).ok().map(|size| size.ws_col))
             .filter(|columns| *columns > 0)
             .unwrap_or(100);
         Self {
@@ -86,11 +90,20 @@ impl Terminal {
             input: Arc::new(Keyboard),
             columns,
             color: false,
-            passphrase: std::env::var("WARREN_PASSPHRASE").ok().filter(|passphrase| !passphrase.is_empty()),
+            passphrase: secret("WARREN_PASSPHRASE"),
+            file_passphrase: secret("WARREN_FILE_PASSPHRASE"),
             hostname: rustix::system::uname().nodename().to_string_lossy().into_owned(),
             clock: || jiff::Timestamp::now().as_millisecond(),
             zone: jiff::tz::TimeZone::system(),
             interrupt: None,
+        }
+    }
+
+    /// Writes to standard output. A reader who went away (`| head`) is no error.
+    pub(crate) fn write_out(&mut self, text: &str) -> io::Result<()> {
+        match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+            _ => Ok(()),
         }
     }
 
@@ -123,6 +136,42 @@ impl Terminal {
     }
 }
 
+/// A variable of the environment that is set and not empty.
+fn secret(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|secret| !secret.is_empty())
+}
+
+/// A terminal that does not show what is typed, until this is dropped. Ctrl-C ends the line instead of the process, which
+/// would leave the terminal so for the shell.
+struct Unseen {
+    terminal: std::fs::File,
+    before: Termios,
+}
+
+impl Unseen {
+    fn begin(terminal: std::fs::File) -> io::Result<Self> {
+        let before = tcgetattr(&terminal)?;
+        let mut unseen = before.clone();
+        unseen.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
+        unseen.local_modes.insert(LocalModes::ICANON);
+        unseen.special_codes[SpecialCodeIndex::VEOL] = before.special_codes[SpecialCodeIndex::VINTR];
+        tcsetattr(&terminal, OptionalActions::Now, &unseen)?;
+        Ok(Self { terminal, before })
+    }
+
+    /// What Ctrl-C sends.
+    fn interrupt(&self) -> u8 {
+        self.before.special_codes[SpecialCodeIndex::VINTR]
+    }
+}
+
+impl Drop for Unseen {
+    fn drop(&mut self) {
+        // Nothing can be done about a terminal that is gone.
+        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
+    }
+}
+
 /// The process's standard input and its controlling terminal.
 struct Keyboard;
 
@@ -134,10 +183,34 @@ impl Input for Keyboard {
     }
 
     fn passphrase(&self, prompt: &str) -> io::Result<String> {
-        rpassword::prompt_password(prompt)
+        let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
+        terminal.write_all(prompt.as_bytes())?;
+        let unseen = Unseen::begin(terminal.try_clone()?)?;
+        let mut line = Vec::new();
+        let typed = loop {
+            let mut byte = [0];
+            match terminal.read(&mut byte) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => break Err(error),
+                Ok(0) => break Ok(line),
+                Ok(_) if byte[0] == b'\n' => break Ok(line),
+                Ok(_) if byte[0] == unseen.interrupt() => break Err(io::ErrorKind::Interrupted.into()),
+                Ok(_) => line.push(byte[0]),
+            }
+        };
+        drop(unseen);
+        terminal.write_all(b"\n")?;
+        if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
+            // What Ctrl-C does at any other time, now that the terminal is as it was.
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)?;
+        }
+        let mut typed = String::from_utf8(typed?)
+            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the passphrase is no UTF-8"))?;
+        typed.truncate(typed.trim_end_matches('\r').len());
+        Ok(typed)
     }
 
-    fn bytes(&self) -> Box<dyn io::Read + Send> {
+    fn bytes(&self) -> Box<dyn Read + Send> {
         Box::new(io::stdin())
     }
 }

@@ -2,14 +2,17 @@
 //!
 //! Events drive it; because an event may be lost (slow reader, a device that restarts), the list is asked for as well
 //! whenever nothing was heard for a while.
+//!
+//! Patience counts for what a person must mend: a peer that is away (never one that is connected), or the same problem
+//! over and over (its disk is full) without anything new getting through.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{Event, Transfer, TransferQuery, TransferState};
-use api::{ApiResult, EventStream, Service};
+use api::types::{Event, Nothing, Transfer, TransferQuery, TransferState};
+use api::{ApiResult, ErrorCode, EventStream, Service};
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
 
@@ -24,14 +27,14 @@ const ASK_AFTER: Duration = Duration::from_secs(2);
 pub(crate) enum End {
     /// All transfers have ended.
     Final,
-    /// Those that have not ended wait for somebody who is away.
+    /// Those that have not ended wait for somebody who is away, or for a problem to be mended.
     Away,
     /// Ctrl-C.
     Interrupted,
 }
 
 /// Follows `transfers`; gives them as they stood last, in the same order. `patience`: how long to wait for peers that
-/// are away (`None`: for ever).
+/// are away, or stuck in one problem (`None`: for ever).
 pub(crate) async fn follow(
     cx: &mut Context,
     service: &Arc<dyn Service>,
@@ -46,6 +49,9 @@ pub(crate) async fn follow(
     }
     let mut interrupted = pin!(cx.terminal.interrupted());
     let end = loop {
+        if watch.end(Instant::now()) == Some(End::Away) {
+            watch.look_who_is_there(service).await;
+        }
         if let Some(end) = watch.end(Instant::now()) {
             break Ok(end);
         }
@@ -78,19 +84,29 @@ pub(crate) async fn follow(
         }
     };
     progress.clear();
-    end.map(|end| (watch.transfers, end))
+    end.map(|end| (watch.ended(), end))
+}
+
+/// A problem that comes again and again.
+struct Trouble {
+    since: Instant,
+    words: Option<String>,
+    code: ErrorCode,
+    /// Bytes that had arrived at most: more of them are progress.
+    reached: u64,
 }
 
 /// Transfers that are followed.
 struct Watch {
     transfers: Vec<Transfer>,
     away_since: BTreeMap<String, Instant>,
+    troubles: BTreeMap<String, Trouble>,
     patience: Option<Duration>,
 }
 
 impl Watch {
     fn new(transfers: Vec<Transfer>, patience: Option<Duration>) -> Self {
-        let mut watch = Self { transfers, away_since: BTreeMap::new(), patience };
+        let mut watch = Self { transfers, away_since: BTreeMap::new(), troubles: BTreeMap::new(), patience };
         watch.note_absences();
         watch
     }
@@ -110,6 +126,9 @@ impl Watch {
 
     /// Asks how all of them stand.
     async fn ask(&mut self, service: &Arc<dyn Service>) -> ApiResult<Vec<Transfer>> {
+        if self.patience.is_some() && self.transfers.iter().any(|transfer| is_away(transfer.state)) {
+            self.look_who_is_there(service).await;
+        }
         let query = TransferQuery { id: None, ended: true };
         let mut changed = Vec::new();
         for transfer in service.transfers(query).await? {
@@ -118,15 +137,50 @@ impl Watch {
         Ok(changed)
     }
 
-    /// Remembers since when each transfer waits for a peer that is away.
+    /// Remembers since when each transfer waits for a peer that is away, or has the same problem.
     fn note_absences(&mut self) {
+        let now = Instant::now();
         for transfer in &self.transfers {
             if is_away(transfer.state) {
-                self.away_since.entry(transfer.id.clone()).or_insert_with(Instant::now);
+                self.away_since.entry(transfer.id.clone()).or_insert(now);
             } else {
                 self.away_since.remove(&transfer.id);
             }
+            self.troubles.retain(|id, trouble| *id != transfer.id || transfer.bytes_done <= trouble.reached);
+            let Some(code) = transfer.problem_code.filter(|code| *code != ErrorCode::Unreachable) else { continue };
+            let known = self.troubles.get(&transfer.id).filter(|trouble| trouble.code == code);
+            let since = known.map_or(now, |trouble| trouble.since);
+            let reached = transfer.bytes_done.max(known.map_or(0, |trouble| trouble.reached));
+            let trouble = Trouble { since, words: transfer.problem.clone(), code, reached };
+            self.troubles.insert(transfer.id.clone(), trouble);
         }
+    }
+
+    /// Whoever is connected is not waited for: its time begins anew.
+    async fn look_who_is_there(&mut self, service: &Arc<dyn Service>) {
+        // A passing device knows no peers; it says by itself who is away.
+        let Ok(peers) = service.peers(Nothing {}).await else { return };
+        let online = |transfer: &Transfer| {
+            peers.iter().any(|peer| peer.device_id == transfer.device_id && peer.state == "online")
+        };
+        for transfer in self.transfers.iter().filter(|transfer| is_away(transfer.state)) {
+            if online(transfer) {
+                self.away_since.remove(&transfer.id);
+            } else {
+                self.away_since.entry(transfer.id.clone()).or_insert_with(Instant::now);
+            }
+        }
+    }
+
+    /// The transfers as they stood last, with the problem in which they are stuck, also between two attempts.
+    fn ended(mut self) -> Vec<Transfer> {
+        for transfer in &mut self.transfers {
+            let trouble = self.troubles.remove(&transfer.id).filter(|_| !transfer.state.is_final());
+            if let Some(trouble) = trouble.filter(|_| transfer.problem_code.is_none()) {
+                (transfer.problem, transfer.problem_code) = (trouble.words, Some(trouble.code));
+            }
+        }
+        self.transfers
     }
 
     /// Whether there is nothing more to wait for.
@@ -136,11 +190,31 @@ impl Watch {
             return Some(End::Final);
         }
         let patience = self.patience?;
-        let all_away = open.all(|transfer| {
-            self.away_since.get(&transfer.id).is_some_and(|since| now.duration_since(*since) >= patience)
+        let long = |since: Instant| now.duration_since(since) >= patience;
+        let hopeless = open.all(|transfer| {
+            self.away_since.get(&transfer.id).is_some_and(|since| long(*since))
+                || !matches!(transfer.state, TransferState::Running | TransferState::Finishing)
+                    && self.troubles.get(&transfer.id).is_some_and(|trouble| long(trouble.since))
         });
-        all_away.then_some(End::Away)
+        hopeless.then_some(End::Away)
     }
+}
+
+/// How a transfer stands once what was asked of it shows: `before` says that it does not yet. After [`ASK_AFTER`] it is
+/// given as it is.
+pub(crate) async fn settled(
+    service: &Arc<dyn Service>,
+    mut transfer: Transfer,
+    before: impl Fn(TransferState) -> bool,
+) -> ApiResult<Transfer> {
+    let deadline = Instant::now() + ASK_AFTER;
+    while before(transfer.state) && Instant::now() < deadline {
+        sleep(ASK_AFTER / 20).await;
+        let query = TransferQuery { id: Some(transfer.id.clone()), ended: true };
+        let Some(now) = service.transfers(query).await?.into_iter().next() else { break };
+        transfer = now;
+    }
+    Ok(transfer)
 }
 
 /// True while the other side is not there.

@@ -145,6 +145,12 @@ impl Desk {
         self.book().iter().any(|invitation| invitation.state(now) == State::Open)
     }
 
+    /// True if a wrong guess ended an invitation.
+    pub(crate) fn is_burned(&self) -> bool {
+        let now = clock::now();
+        self.book().iter().any(|invitation| invitation.state(now) == State::Burned)
+    }
+
     /// Has a stranger prove its code. The stream goes on afterwards.
     pub(crate) async fn prove(
         &self,

@@ -81,7 +81,7 @@ fn convert(output: &str, work: impl FnOnce(&mut BufWriter<&File>) -> Result<u64,
     let path = PathBuf::from(output);
     if path.symlink_metadata().is_ok() {
         return Err(ApiError::new(ErrorCode::Exists, format!("{output} is there already"))
-            .hint("choose another name with --output"));
+            .hint("choose another name with --out FILE"));
     }
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let failed = |e: &std::io::Error| io_error(&format!("write {output}"), e);

@@ -33,22 +33,38 @@ pub(crate) fn ticket(text: &str) -> ApiResult<Ticket> {
 /// Finds whoever made the ticket and shakes hands with it as a stranger.
 pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan_port: u16) -> ApiResult<GuestLink> {
     let mut candidates: Vec<(DeviceId, Vec<Address>)> = Vec::new();
+    let mut named: Vec<SocketAddr> = Vec::new();
     for text in at {
-        let address: SocketAddr = text.parse().map_err(|_| {
+        named.push(text.parse().map_err(|_| {
             ApiError::new(ErrorCode::BadRequest, format!("{text} is no address"))
                 .hint("write IP:PORT; `warren status` on the other device shows it")
-        })?;
-        let device = network.identify(address).await.map_err(|e| unreachable_at(&address.to_string(), &e))?;
-        candidates.push((device, vec![Address::Direct(address)]));
+        })?);
     }
     match ticket {
+        // The link says whom to expect: addresses that were named are tried with its own, unless somebody else answers.
         Ticket::Link(link) => {
-            candidates.retain(|(device, _)| *device == link.device);
-            let mut addresses: Vec<_> = candidates.drain(..).flat_map(|(_, addresses)| addresses).collect();
+            let mut addresses = Vec::new();
+            for address in named {
+                if network.identify(address).await.map_or(true, |device| device == link.device) {
+                    addresses.push(Address::Direct(address));
+                }
+            }
             addresses.extend(link.addresses.iter().cloned());
             candidates.push((link.device, addresses));
         }
-        Ticket::Code(code) if candidates.is_empty() => {
+        Ticket::Code(_) if !named.is_empty() => {
+            let mut silent = None;
+            for address in named {
+                match network.identify(address).await {
+                    Ok(device) => candidates.push((device, vec![Address::Direct(address)])),
+                    Err(error) => silent = Some(unreachable_at(&address.to_string(), &error)),
+                }
+            }
+            if let Some(error) = silent.filter(|_| candidates.is_empty()) {
+                return Err(error);
+            }
+        }
+        Ticket::Code(code) => {
             let hints = lan::ask(lan_port, code.nameplate()).await;
             candidates.extend(hints);
             if candidates.is_empty() {
@@ -56,7 +72,6 @@ pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan
                     .hint("is the other device up and on the same network? Else use the link, or name its address: --at IP:PORT"));
             }
         }
-        Ticket::Code(_) => {}
     }
     let mut last = None;
     for (device, addresses) in candidates {

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::device::{Device, PASSPHRASE, Ran};
+use crate::device::{Device, Ran};
 use crate::tree::noise;
 
 /// The `age` tool, where this machine has it.
@@ -54,22 +54,29 @@ fn members_open_what_is_sealed_to_them_and_nobody_else_does() {
     }
 }
 
+/// Never that of a device.
+const FILE_PASSPHRASE: &str = "four other random words";
+
 #[test]
 fn a_passphrase_opens_without_any_device() {
     let nobody = Device::new(1);
     let plain = noise(6, 70_000);
     let file = nobody.file("notes", &plain);
+    let under = |passphrase, args: Vec<&str>| {
+        Ran::of(nobody.command(args).env("WARREN_FILE_PASSPHRASE", passphrase).output().unwrap())
+    };
     for armor in [false, true] {
         let sealed = nobody.files().join(format!("sealed-{armor}.age"));
         let mut args = vec!["encrypt", &file, "--out", sealed.to_str().unwrap()];
         if armor {
             args.push("--armor");
         }
-        nobody.run(args).ok();
+        nobody.run(args.clone()).fails(5, "WARREN_FILE_PASSPHRASE");
+        under(FILE_PASSPHRASE, args).ok();
         assert_eq!(std::fs::read(&sealed).unwrap().starts_with(b"-----BEGIN AGE"), armor);
-        let decrypt = ["decrypt", sealed.to_str().unwrap()];
-        nobody.run_as("not the passphrase", decrypt).fails(6, "");
-        nobody.run(decrypt).ok();
+        let decrypt = vec!["decrypt", sealed.to_str().unwrap()];
+        under("not the passphrase", decrypt.clone()).fails(6, "");
+        under(FILE_PASSPHRASE, decrypt).ok();
         let opened = nobody.files().join(format!("sealed-{armor}"));
         assert!(std::fs::read(&opened).unwrap() == plain);
 
@@ -84,11 +91,12 @@ fn a_passphrase_opens_without_any_device() {
                 .stderr(Stdio::piped())
                 .spawn()
                 .unwrap();
-            std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{PASSPHRASE}\n").as_bytes()).unwrap();
+            std::io::Write::write_all(child.stdin.as_mut().unwrap(), format!("{FILE_PASSPHRASE}\n").as_bytes())
+                .unwrap();
             Ran::of(child.wait_with_output().unwrap()).ok();
             assert!(std::fs::read(&theirs).unwrap() == plain);
         }
     }
     let out = nobody.files().join("x");
-    nobody.run(["decrypt", &file, "--out", out.to_str().unwrap()]).fails(16, "");
+    under(FILE_PASSPHRASE, vec!["decrypt", &file, "--out", out.to_str().unwrap()]).fails(16, "");
 }

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::encrypt::{absolute, text_path};
 use super::send::existing;
-use crate::context::Context;
+use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 
 /// Open a sealed file (the age format)
@@ -26,6 +26,9 @@ pub(crate) struct Decrypt {
     /// Where to put the result [default: the name without `.age`]
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
+    /// First line is the passphrase of the file; `-` is standard input (or set WARREN_FILE_PASSPHRASE)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    file_passphrase_file: Option<PathBuf>,
 }
 
 impl Decrypt {
@@ -48,7 +51,11 @@ impl Decrypt {
         };
         let opened = match service.decrypt(request.clone()).await {
             Err(error) if error.code == ErrorCode::PassphraseNeeded => {
-                request.passphrase = Some(cx.passphrase("Passphrase of the file: ").await?);
+                let given = cx.given_file_passphrase(self.file_passphrase_file.as_deref())?;
+                request.passphrase = Some(match given {
+                    Some(passphrase) => passphrase,
+                    None => cx.ask_passphrase("Passphrase of the file: ", FILE_PASSPHRASE).await?,
+                });
                 service.decrypt(request).await
             }
             other => other,

@@ -6,7 +6,7 @@ use api::types::{Encrypt as Request, Sealed};
 use clap::Args;
 
 use super::send::existing;
-use crate::context::Context;
+use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 use crate::print::{Page, Show, clean};
 use crate::units::size;
@@ -19,6 +19,7 @@ Examples:
   warren encrypt taxes.pdf --to bo,cy          for bo and cy (and yourself); needs the running device
   warren encrypt key.txt --armor -o key.age
 
+The passphrase of a file is its own, never that of the device: WARREN_PASSPHRASE is not used here.
 Anybody can open the result with `warren decrypt` or with the age tool (https://age-encryption.org).")]
 pub(crate) struct Encrypt {
     /// The file
@@ -33,6 +34,9 @@ pub(crate) struct Encrypt {
     /// As text, for mail and forms
     #[arg(long)]
     armor: bool,
+    /// First line is the passphrase of the file; `-` is standard input (or set WARREN_FILE_PASSPHRASE)
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with = "to")]
+    file_passphrase_file: Option<PathBuf>,
 }
 
 impl Show for Sealed {
@@ -54,7 +58,10 @@ impl Encrypt {
         });
         let output = absolute(&output)?;
         let (service, passphrase) = if self.to.is_empty() {
-            let passphrase = cx.new_passphrase("Passphrase for the file: ").await?;
+            let passphrase = match cx.given_file_passphrase(self.file_passphrase_file.as_deref())? {
+                Some(passphrase) => passphrase,
+                None => cx.ask_new_passphrase("Passphrase for the file: ", FILE_PASSPHRASE).await?,
+            };
             (cx.host().passing().await?, Some(passphrase))
         } else {
             (cx.running().await?, None)

@@ -1,6 +1,6 @@
 //! `warren inbox`: offers that wait for a decision.
 
-use api::types::{Accept, ById, Transfer};
+use api::types::{Accept, ById, Transfer, TransferState};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use super::receive::{describe, waiting};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::print::{Page, Show, ending};
+use crate::watch::settled;
 
 /// Offers that wait for your decision
 #[derive(Debug, Args)]
@@ -118,11 +119,12 @@ impl Inbox {
         };
         let mut decided = Vec::new();
         for id in ids {
-            decided.push(if accept {
+            let transfer = if accept {
                 service.accept_offer(Accept { id, to: to.clone() }).await?
             } else {
                 service.reject_offer(ById { id }).await?
-            });
+            };
+            decided.push(settled(&service, transfer, |state| state == TransferState::Offered).await?);
         }
         cx.show(&Decided(decided));
         Ok(())

@@ -40,7 +40,9 @@ impl Passphrase {
         let old = cx.passphrase("Passphrase until now: ").await?;
         let new = match &self.new_passphrase_file {
             Some(path) => from_file(path)?,
-            None => cx.ask_new_passphrase("New passphrase: ").await?,
+            None => {
+                cx.ask_new_passphrase("New passphrase: ", "give the new one with --new-passphrase-file FILE").await?
+            }
         };
         service.change_passphrase(ChangePassphrase { old, new }).await?;
         cx.show(&Changed { changed: true });

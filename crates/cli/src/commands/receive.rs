@@ -11,7 +11,7 @@ use api::{ApiResult, Service};
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::send::{show_endings, summarise, watch_on};
+use super::send::{outcome_code, show_endings, summarise, watch_on};
 use crate::context::{Context, is_yes};
 use crate::exit::{Failure, INTERRUPTED, Outcome, exit_code};
 use crate::print::{clean, clean_text, names};
@@ -120,7 +120,7 @@ async fn receive_by_code(
     let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
     let code = match end {
         End::Final => return summarise(cx, &transfers, end, false),
-        End::Away => exit_code(api::ErrorCode::Unreachable),
+        End::Away => outcome_code(&transfers),
         End::Interrupted => INTERRUPTED,
     };
     show_endings(cx, &transfers);

@@ -56,7 +56,7 @@ pub(crate) struct Send {
     /// Queue it and return at once
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for receivers that are away; `0s` does not wait for them
+    /// How long to wait for receivers that are away, or that cannot take it; `0s` does not wait for them
     #[arg(long, value_parser = parse_duration, default_value = "30s", value_name = "DURATION")]
     patience: Duration,
 }
@@ -259,6 +259,8 @@ pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queu
         let id: String = first.id.chars().take(8).collect();
         cx.note(&if end == End::Interrupted {
             format!("\nNo longer watching. The device goes on in the background: `warren transfers watch {id}` shows it again,\n`warren transfers pause {id}` and `warren transfers resume {id}` stop it and let it go on, `warren transfers cancel {id}` ends it.")
+        } else if first.problem_code.is_some_and(|code| code != ErrorCode::Unreachable) {
+            format!("\nThe device keeps trying, so it goes on by itself once that is mended: `warren transfers` shows it, `warren transfers cancel {id}` ends it.")
         } else {
             format!("\nIt goes on by itself as soon as the other side is back: `warren transfers` shows it, `warren transfers cancel {id}` ends it.")
         });
@@ -284,7 +286,7 @@ pub(crate) fn show_endings(cx: &mut Context, transfers: &[Transfer]) {
 }
 
 /// Exit code for a set of transfers: that of their common fate, or "partly".
-fn outcome_code(transfers: &[Transfer]) -> u8 {
+pub(crate) fn outcome_code(transfers: &[Transfer]) -> u8 {
     let mut codes = transfers.iter().map(code_of);
     let first = codes.next().unwrap_or(0);
     if codes.all(|code| code == first) { first } else { PARTLY }
@@ -297,8 +299,13 @@ fn code_of(transfer: &Transfer) -> u8 {
         TransferState::Done => 0,
         TransferState::Rejected => exit_code(ErrorCode::Refused),
         TransferState::Cancelled => exit_code(ErrorCode::Cancelled),
-        state if is_away(state) => exit_code(ErrorCode::Unreachable),
-        _ => exit_code(transfer.problem_code.unwrap_or(ErrorCode::Internal)),
+        state => match transfer.problem_code {
+            // What the other side's folder does not allow is a folder that cannot be written.
+            Some(ErrorCode::NotAllowed) => exit_code(ErrorCode::Io),
+            Some(code) => exit_code(code),
+            None if is_away(state) => exit_code(ErrorCode::Unreachable),
+            None => exit_code(ErrorCode::Internal),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! `warren transfers`.
 
-use api::types::{ById, Limit, Transfer, TransferQuery};
+use api::types::{ById, Limit, Transfer, TransferQuery, TransferState};
 use api::{ApiError, ApiResult, ErrorCode, Service};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -11,6 +11,7 @@ use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::print::{Page, Show, TransferList, clean};
 use crate::units::{Rate, parse_rate, rate};
+use crate::watch::settled;
 
 /// List, watch, pause, resume, cancel and limit transfers
 #[derive(Debug, Args)]
@@ -149,11 +150,17 @@ async fn act(cx: &mut Context, service: &Arc<dyn Service>, which: Which, deed: D
     let mut changed = Vec::new();
     for id in ids {
         let id = ById { id };
-        changed.push(match deed {
+        let transfer = match deed {
             Deed::Pause => service.pause_transfer(id).await?,
             Deed::Resume => service.resume_transfer(id).await?,
             Deed::Cancel => service.cancel_transfer(id).await?,
-        });
+        };
+        let before = |state: TransferState| match deed {
+            Deed::Pause => state != TransferState::Paused && !state.is_final(),
+            Deed::Resume => state == TransferState::Paused,
+            Deed::Cancel => !state.is_final(),
+        };
+        changed.push(settled(service, transfer, before).await?);
     }
     cx.show(&TransferList(changed));
     Ok(())

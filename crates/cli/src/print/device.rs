@@ -9,7 +9,7 @@ impl Show for Status {
     fn human(&self, page: &mut Page) {
         let state = if self.locked { page.paint(Tone::Warn, "locked") } else { page.paint(Tone::Good, "running") };
         let since = self.started_at.abs_diff(page.now) / 1000;
-        page.field("device", format!("{state} for {}, process {}", span(since), self.pid));
+        page.field("device", format!("{state}, up for {}, process {}", span(since), self.pid));
         if let Some(identity) = &self.identity {
             page.field("name", format!("{} on {}", clean(&identity.member), clean(&identity.device)));
             page.field("role", clean(&identity.role));

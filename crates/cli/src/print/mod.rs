@@ -17,7 +17,7 @@ use std::fmt::Write as _;
 use api::ApiError;
 use owo_colors::{OwoColorize, Style};
 
-use crate::exit::USAGE;
+use crate::exit::{Failure, USAGE, exit_code};
 use crate::terminal::Terminal;
 
 pub(crate) use clean::{clean, clean_text};
@@ -163,7 +163,12 @@ pub(crate) fn usage(terminal: &mut Terminal, error: &clap::Error, json: bool) ->
     } else {
         rendered.to_string()
     };
-    let to = if wanted { &mut terminal.out } else { &mut terminal.err };
-    let _ = to.write_all(text.as_bytes()).and_then(|()| to.flush());
-    if wanted { 0 } else { USAGE }
+    if !wanted {
+        let _ = terminal.err.write_all(text.as_bytes()).and_then(|()| terminal.err.flush());
+        return USAGE;
+    }
+    let Err(lost) = terminal.write_out(&text) else { return 0 };
+    let lost = Failure::io("cannot write to standard output", &lost);
+    let _ = terminal.err.write_all(self::error(terminal, &lost).as_bytes());
+    exit_code(lost.code)
 }

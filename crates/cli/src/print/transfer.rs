@@ -131,7 +131,7 @@ pub(crate) fn names(transfer: &Transfer) -> String {
 }
 
 /// Percent that is done; 100 only when all is.
-fn percent(transfer: &Transfer) -> u64 {
+pub(super) fn percent(transfer: &Transfer) -> u64 {
     if transfer.state == TransferState::Done {
         return 100;
     }

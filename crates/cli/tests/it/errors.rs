@@ -120,3 +120,14 @@ async fn passphrases_are_never_taken_from_arguments() {
         assert_eq!(stage.run(line).await.code, 2, "{line}");
     }
 }
+
+#[tokio::test]
+async fn a_result_that_could_not_be_written_is_an_error() {
+    let mut stage = Stage::new();
+    stage.full = true;
+    for line in ["peers --json", "status", "--help", "transfers --json"] {
+        let ran = stage.run(line).await;
+        assert_eq!(ran.code, exit_code(ErrorCode::DiskFull), "{line}");
+        assert!(ran.err.contains("cannot write to standard output"), "{line}: {}", ran.err);
+    }
+}

@@ -196,13 +196,34 @@ impl FakeDevice {
         })
     }
 
-    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, all others get it after one event.
+    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, `full` and `denied` cannot take it, all others get it after one event.
     fn send(&self, send: &Send) -> ApiResult<Reply> {
         let mut transfers = Vec::new();
         for (index, name) in send.to.iter().enumerate() {
             let id = format!("eeee{index}");
             transfers.push(match name.as_str() {
-                "away" => transfer(&id, name, TransferState::Queued),
+                "away" => Transfer { device_id: "zzzzyyyyxxxx".into(), ..transfer(&id, name, TransferState::Queued) },
+                "full" => Transfer {
+                    problem: Some("the receiver's disk is full".into()),
+                    problem_code: Some(ErrorCode::DiskFull),
+                    ..transfer(&id, name, TransferState::Waiting)
+                },
+                "denied" => Transfer {
+                    problem: Some("the receiver may not write to its landing folder".into()),
+                    problem_code: Some(ErrorCode::NotAllowed),
+                    ..transfer(&id, name, TransferState::Waiting)
+                },
+                "slow" => {
+                    // It is connected, and takes its time before it answers.
+                    let (hub, done) = (self.hub.clone(), transfer(&id, name, TransferState::Done));
+                    tokio::spawn(async move {
+                        for _ in 0..100 {
+                            tokio::task::yield_now().await;
+                        }
+                        hub.send(Event::Transfer(Box::new(done)));
+                    });
+                    transfer(&id, name, TransferState::Queued)
+                }
                 "no" => transfer(&id, name, TransferState::Rejected),
                 "most" => Transfer {
                     files_done: 38,

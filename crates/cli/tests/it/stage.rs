@@ -25,6 +25,8 @@ pub struct Stage {
     pub host: Arc<FakeHost>,
     pub answers: Vec<&'static str>,
     pub passphrase: Option<&'static str>,
+    pub file_passphrase: Option<&'static str>,
+    pub full: bool,
     pub somebody_there: bool,
     pub stdin: &'static [u8],
     transcript: String,
@@ -36,6 +38,8 @@ impl Stage {
             host: Arc::new(FakeHost::running()),
             answers: Vec::new(),
             passphrase: None,
+            file_passphrase: None,
+            full: false,
             somebody_there: false,
             stdin: b"",
             transcript: String::new(),
@@ -57,7 +61,7 @@ impl Stage {
         let (out, err) = (Buffer::default(), Buffer::default());
         let answers = self.answers.drain(..).map(str::to_owned).collect();
         let terminal = Terminal {
-            out: Box::new(out.clone()),
+            out: if self.full { Box::new(FullDisk) } else { Box::new(out.clone()) },
             err: Box::new(err.clone()),
             out_is_terminal: false,
             err_is_terminal: false,
@@ -66,6 +70,7 @@ impl Stage {
             columns: 100,
             color: false,
             passphrase: self.passphrase.map(str::to_owned),
+            file_passphrase: self.file_passphrase.map(str::to_owned),
             hostname: "desk.example.org".to_owned(),
             clock: || NOW,
             zone: jiff::tz::TimeZone::UTC,
@@ -115,6 +120,19 @@ impl Write for Buffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.0.lock().unwrap().extend_from_slice(bytes);
         Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Standard output on a full disk.
+struct FullDisk;
+
+impl Write for FullDisk {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -118,6 +118,9 @@ async fn sending() {
         "send|--text|hi|--to|no".to_owned(),
         "send|--text|hi|--to|most".to_owned(),
         "send|--text|hi|--to|away|--patience|0s".to_owned(),
+        "send|--text|hi|--to|slow|--patience|0s".to_owned(),
+        "send|--text|hi|--to|full|--patience|0s".to_owned(),
+        "send|--text|hi|--to|denied|--patience|0s".to_owned(),
         "send|--text|hi|--to|away|--no-wait".to_owned(),
         "send|--text|hi|--to|boo".to_owned(),
         "send --to bo".to_owned(),
@@ -193,15 +196,27 @@ async fn sealing_files() {
     std::fs::write(&file, "hello").unwrap();
     let file = file.to_str().unwrap();
     let mut stage = Stage::with(FakeHost::stopped());
-    stage.passphrase = Some("secret");
+    stage.passphrase = Some("of the device");
+    assert_eq!(stage.run(&format!("encrypt {file}")).await.code, 5, "sealed under the device's passphrase");
+    stage.file_passphrase = Some("of the file");
     assert_eq!(stage.run(&format!("encrypt {file}")).await.code, 0);
     assert_eq!(stage.run(&format!("encrypt {file} --to bo")).await.code, 7);
     assert_eq!(stage.run(&format!("decrypt {file}")).await.code, 2);
     assert_eq!(stage.run(&format!("decrypt {file} -o {file}.out")).await.code, 0);
+    stage.file_passphrase = None;
+    assert_eq!(stage.run(&format!("decrypt {file} -o {file}.out")).await.code, 5);
+    stage.stdin = b"from a pipe\nmore";
+    assert_eq!(stage.run(&format!("encrypt {file} --file-passphrase-file -")).await.code, 0);
     let asked = stage.host.passing.asked.lock().unwrap();
-    assert!(matches!(&asked[0], Request::Encrypt(e) if e.output == format!("{file}.age") && e.passphrase.is_some()));
-    assert!(matches!(&asked[1], Request::Decrypt(d) if d.passphrase.is_none()));
-    assert!(matches!(&asked[2], Request::Decrypt(d) if d.passphrase.is_some()));
+    let under = |request: &Request| match request {
+        Request::Encrypt(encrypt) => encrypt.passphrase.as_ref().map(|passphrase| passphrase.0.clone()),
+        Request::Decrypt(decrypt) => decrypt.passphrase.as_ref().map(|passphrase| passphrase.0.clone()),
+        _ => None,
+    };
+    let passphrases: Vec<_> = asked.iter().map(under).collect();
+    let file_passphrase = Some("of the file".to_owned());
+    assert_eq!(passphrases, [file_passphrase.clone(), None, file_passphrase, None, Some("from a pipe".to_owned())]);
+    assert!(matches!(&asked[0], Request::Encrypt(e) if e.output == format!("{file}.age")));
 }
 
 #[tokio::test]

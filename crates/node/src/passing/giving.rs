@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::ApiResult;
-use api::types::{CodeOffer, CodeSend};
+use api::types::{CodeOffer, CodeSend, Event, Transfer, TransferState};
+use api::{ApiResult, ErrorCode};
 use logic::pair::invitation::Aim;
 use logic::transfer::TransferId;
 use net::{GuestLink, Incoming};
@@ -25,6 +25,9 @@ const CODE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// What the sender is told while the receiver's link is gone.
 const AWAY: &str = "the receiver is away; the same command in the same folder lets it go on";
+
+/// What the sender is told when a wrong guess has ended the code.
+const BURNED: &str = "somebody tried a wrong code; the code is void, the same command makes a new one";
 
 impl Passing {
     /// Makes a code for a transfer that waits for whoever proves it.
@@ -64,8 +67,32 @@ impl Visit {
                     if let Err(error) = visit.receive_guest(guest).await {
                         tracing::info!(%error, "a guest's visit ended early");
                     }
+                    visit.tell_if_burned();
                 });
             }
+        }
+    }
+
+    /// Nobody can come any more once the only code is void: whoever waits is told.
+    fn tell_if_burned(&self) {
+        if self.desk.is_burned() {
+            for transfer in self.transfers.list() {
+                self.hub.send(Event::Transfer(Box::new(self.judge(transfer))));
+            }
+        }
+    }
+
+    /// How a transfer stands, seen that its code may be void.
+    pub(super) fn judge(&self, transfer: Transfer) -> Transfer {
+        if transfer.state.is_final() || !self.desk.is_burned() {
+            return transfer;
+        }
+        Transfer {
+            state: TransferState::Failed,
+            problem: Some(BURNED.to_owned()),
+            problem_code: Some(ErrorCode::BadInvitation),
+            ended_at: Some(clock::now().0),
+            ..transfer
         }
     }
 

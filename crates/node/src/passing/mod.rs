@@ -87,6 +87,7 @@ pub(crate) struct Passing {
 
 /// What runs for the sake of a code.
 struct Visit {
+    hub: EventHub,
     network: Network,
     desk: Arc<Desk>,
     ground: Arc<Ground>,
@@ -111,6 +112,7 @@ impl Passing {
         let transfers =
             Transfers::new(ground.clone(), self.pocket.clone()).map_err(|e| io_error("prepare transfers", &e))?;
         let visit = Arc::new(Visit {
+            hub: self.hub.clone(),
             network,
             desk,
             ground,
@@ -189,8 +191,11 @@ impl Service for Handle {
         Ok(match request {
             Request::CodeSend(request) => Reply::CodeSend(this.code_send(&request).await?),
             Request::CodeReceive(request) => Reply::CodeReceive(this.code_receive(request).await?),
-            Request::Transfers(query) => match (this.transfers(), &query.id) {
-                (Some(transfers), _) => Reply::Transfers(sending::list(transfers, &query)?),
+            Request::Transfers(query) => match (this.visit.get(), &query.id) {
+                (Some(visit), _) => {
+                    let all = sending::list(&visit.transfers, &query)?;
+                    Reply::Transfers(all.into_iter().map(|transfer| visit.judge(transfer)).collect())
+                }
                 (None, Some(id)) => return Err(TransferError::Unknown(id.clone()).into()),
                 (None, None) => Reply::Transfers(Vec::new()),
             },
@@ -211,7 +216,7 @@ impl Service for Handle {
             Request::Encrypt(request) => {
                 let Some(passphrase) = &request.passphrase else {
                     return Err(ApiError::new(ErrorCode::NotRunning, "no device is running, so members are not known")
-                        .hint("`warren up`, or seal under a passphrase: --passphrase"));
+                        .hint("`warren up`, or leave --to away to seal under a passphrase"));
                 };
                 let readers = files::Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone()));
                 Reply::Encrypt(blocking(move || files::seal_file(&request, readers)).await?)

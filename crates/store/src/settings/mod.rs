@@ -254,6 +254,8 @@ mod tests {
         assert_eq!(loaded.rate_limit, Rate(Some(2_500_000)));
         assert_eq!(loaded.auto_accept, Size(1_000_000_000));
         assert!(!loaded.lan);
+        settings.set("rate_limit", "off").unwrap();
+        assert_eq!(settings.rate_limit, Rate(None));
     }
 
     #[test]

@@ -133,11 +133,11 @@ impl Value for Size {
 }
 
 impl Value for Rate {
-    const TAKES: &'static str = "none, or a size per second such as 500K or 10M";
+    const TAKES: &'static str = "none, off, or a size per second such as 500K or 10M";
 
     fn parse(text: &str) -> Option<Self> {
         match text.to_lowercase().as_str() {
-            "none" => Some(Self(None)),
+            "none" | "off" => Some(Self(None)),
             text => Size::parse(text.strip_suffix("/s").unwrap_or(text)).filter(|s| s.0 > 0).map(|s| Self(Some(s.0))),
         }
     }

@@ -127,7 +127,7 @@ async fn begin(item: &Item, accepted: &Accepted) -> Result<Building, Broken> {
         let _ = blocking(move || building.abandon()).await;
         return Err(Broken::Stuck(
             Reason::DiskFull(missing),
-            format!("the disk is full: {missing} more bytes are needed"),
+            format!("the disk is full: {} MiB more are needed", missing.div_ceil(1 << 20)),
         ));
     }
     Ok(building)

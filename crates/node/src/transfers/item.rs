@@ -329,7 +329,9 @@ pub(super) fn in_words(reason: &Reason) -> String {
     match reason {
         Reason::Asked => "a person decided so".into(),
         Reason::DiskFull(0) => "the receiver's disk is full".into(),
-        Reason::DiskFull(missing) => format!("the receiver's disk is full: {missing} more bytes are needed"),
+        Reason::DiskFull(missing) => {
+            format!("the receiver's disk is full: {} MiB more are needed", missing.div_ceil(1 << 20))
+        }
         Reason::Denied => "the receiver may not write to its landing folder".into(),
         Reason::Other(text) => text.chars().filter(|c| !c.is_control()).take(200).collect(),
     }

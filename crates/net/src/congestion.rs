@@ -123,3 +123,29 @@ impl Controller for Listening {
         self
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use noq_proto::congestion::{Bbr3, Cubic};
+
+    /// The controller that stays on a path with these round trips.
+    fn stays(rtts: impl Iterator<Item = u64>) -> Box<dyn Any> {
+        let built = Arc::new(ByDistance).build(Instant::now(), 1200);
+        let mut listening = built.into_any().downcast::<Listening>().unwrap();
+        for (seen, rtt) in (1..).zip(rtts) {
+            listening.decide(Duration::from_millis(rtt));
+            assert_eq!(listening.heard.len(), if seen < SAMPLES { 2 } else { 1 });
+        }
+        listening.heard.pop().unwrap().into_any()
+    }
+
+    #[test]
+    fn near_paths_keep_one_controller_and_far_paths_the_other() {
+        assert!(stays([1; 20].into_iter()).is::<Cubic>());
+        assert!(stays([50; 20].into_iter()).is::<Bbr3>());
+        // The first round trips carry the key agreement; the shortest counts at the end.
+        assert!(stays([vec![50; 10], vec![1; 10]].concat().into_iter()).is::<Cubic>());
+    }
+}

@@ -230,4 +230,7 @@ fn kills_at_any_moment_lose_nothing_and_break_nothing() {
     }
     assert!(names_in(&bob.received()).is_empty());
     assert!(names_in(&bob.received().join(".warren-partial")).is_empty());
+    for device in [&alice, &bob] {
+        assert!(!device.events().contains(&"peer.misbehaved".to_owned()), "a crash is taken for an offence");
+    }
 }

@@ -19,11 +19,35 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use store::spool::{SpoolFile, SpoolId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use warren_node::transfers::{
-    Connection, Decision, Happened, Host, Lanes, NoShelf, SendRequest, Stream, Transfers, What,
+    Connection, Decision, Happened, Host, Lanes, SendRequest, Shelf, Stream, Transfers, What,
 };
+
+/// Remembers nothing.
+struct NoShelf;
+
+impl Shelf for NoShelf {
+    fn put(&self, _: &TransferId, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn remove(&self, _: &TransferId) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
+        Ok(Vec::new())
+    }
+
+    fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn remove_input(&self, _: &SpoolId) {}
+}
 
 fn key(seed: u8) -> DeviceKey {
     DeviceKey::from_seed(&[seed; 32])

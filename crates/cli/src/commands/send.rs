@@ -300,8 +300,6 @@ fn code_of(transfer: &Transfer) -> u8 {
         TransferState::Rejected => exit_code(ErrorCode::Refused),
         TransferState::Cancelled => exit_code(ErrorCode::Cancelled),
         state => match transfer.problem_code {
-            // What the other side's folder does not allow is a folder that cannot be written.
-            Some(ErrorCode::NotAllowed) => exit_code(ErrorCode::Io),
             Some(code) => exit_code(code),
             None if is_away(state) => exit_code(ErrorCode::Unreachable),
             None => exit_code(ErrorCode::Internal),

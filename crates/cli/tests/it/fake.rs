@@ -210,7 +210,7 @@ impl FakeDevice {
                 },
                 "denied" => Transfer {
                     problem: Some("the receiver may not write to its landing folder".into()),
-                    problem_code: Some(ErrorCode::NotAllowed),
+                    problem_code: Some(ErrorCode::Io),
                     ..transfer(&id, name, TransferState::Waiting)
                 },
                 "slow" => {

@@ -62,7 +62,7 @@ pub(super) async fn run(
     }
     let resume = building.is_resumed();
     let token = token();
-    item.lock().record.more.failed = 0;
+    item.lock().record.failed = 0;
     engine.accept(resume, token, accepted.ceiling);
     item.live(|live| {
         live.state = TransferState::Running;

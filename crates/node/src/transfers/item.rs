@@ -213,7 +213,7 @@ impl Item {
 
     /// Notes a file that will be missing.
     pub fn failed(&self, path: &str, reason: &str) {
-        self.lock().record.more.failed += 1;
+        self.lock().record.failed += 1;
         self.left_out(path, reason);
     }
 
@@ -283,7 +283,7 @@ impl Item {
             text: record.offer.text.clone(),
             files_total: live.found.files,
             files_done: live.done.files,
-            files_failed: record.more.failed,
+            files_failed: record.failed,
             bytes_total: live.found.bytes,
             bytes_done: live.done.bytes,
             // The end has counted this run; whoever still runs may have shown its count once more.
@@ -310,7 +310,6 @@ fn problem_code(record: &Record) -> ErrorCode {
         (Some(Ended::Rejected), _) => ErrorCode::Refused,
         (Some(Ended::Cancelled), _) => ErrorCode::Cancelled,
         (_, Some(Reason::DiskFull(_))) => ErrorCode::DiskFull,
-        (_, Some(Reason::Denied)) => ErrorCode::NotAllowed,
         _ => ErrorCode::Io,
     }
 }

@@ -30,7 +30,7 @@ mod serving;
 mod tests;
 mod writing;
 
-pub use ports::{Connection, Decision, Happened, Host, Lanes, NoShelf, Shelf, Stream, What};
+pub use ports::{Connection, Decision, Happened, Host, Lanes, Shelf, Stream, What};
 
 use api::types::{Transfer, TransferState};
 use item::{Command, Item};

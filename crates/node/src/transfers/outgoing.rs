@@ -81,7 +81,7 @@ pub(super) async fn run(
         Err(_) => return Ok(End::Stuck(Reason::Asked, "the scan could not begin".into())),
     };
     // Everything is looked at again.
-    item.lock().record.more.failed = 0;
+    item.lock().record.failed = 0;
     let mut engine = Sender::new(record.offer, *item.deps.host.me().as_bytes());
     engine.limit(record.limit);
     let outgo = Arc::new(Outgo::new(engine, source, Pool::new(BUFFERS)));

@@ -179,27 +179,3 @@ pub trait Shelf: Send + Sync + 'static {
     /// Removes content that no transfer needs any more.
     fn remove_input(&self, id: &SpoolId);
 }
-
-/// Remembers nothing.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct NoShelf;
-
-impl Shelf for NoShelf {
-    fn put(&self, _: &TransferId, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn remove(&self, _: &TransferId) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
-        Ok(Vec::new())
-    }
-
-    fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {
-        Err(io::ErrorKind::NotFound.into())
-    }
-
-    fn remove_input(&self, _: &SpoolId) {}
-}

@@ -87,13 +87,6 @@ pub(super) struct Record {
     pub warnings: Vec<String>,
     pub landed: Vec<String>,
     pub receipt: Option<SignedReceipt>,
-    #[serde(skip)]
-    pub more: More,
-}
-
-/// What later versions remember besides.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct More {
     /// Files that could not be sent or stored, in this run or the last one.
     pub failed: u64,
 }
@@ -102,7 +95,6 @@ pub(super) struct More {
 #[derive(Serialize, Deserialize)]
 enum Stored {
     V1(Record),
-    V2(Record, More),
 }
 
 impl Record {
@@ -129,7 +121,7 @@ impl Record {
             warnings: Vec::new(),
             landed: Vec::new(),
             receipt: None,
-            more: More::default(),
+            failed: 0,
         }
     }
 
@@ -138,15 +130,13 @@ impl Record {
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {
-        logic::transfer::message::encode(&Stored::V2(self.clone(), self.more.clone()))
+        logic::transfer::message::encode(&Stored::V1(self.clone()))
     }
 
     /// `None` for bytes of a later version, or damaged ones.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        Some(match postcard::from_bytes(bytes).ok()? {
-            Stored::V1(record) => record,
-            Stored::V2(record, more) => Record { more, ..record },
-        })
+        let Stored::V1(record) = postcard::from_bytes(bytes).ok()?;
+        Some(record)
     }
 }
 
@@ -172,12 +162,11 @@ mod tests {
     }
 
     #[test]
-    fn what_was_stored_is_read_again_by_this_and_later_versions() {
-        let now = Record { more: More { failed: 3 }, ..record() };
-        assert_eq!(Record::from_bytes(&now.to_bytes()), Some(now));
-        let first = logic::transfer::message::encode(&Stored::V1(record()));
-        assert_eq!(Record::from_bytes(&first), Some(record()));
-        assert_eq!(Record::from_bytes(&first[..first.len() - 1]), None);
+    fn what_was_stored_is_read_again_and_what_is_damaged_or_newer_is_not() {
+        let record = Record { failed: 3, ..record() };
+        let bytes = record.to_bytes();
+        assert_eq!(Record::from_bytes(&bytes), Some(record));
+        assert_eq!(Record::from_bytes(&bytes[..bytes.len() - 1]), None);
         assert_eq!(Record::from_bytes(&[9]), None);
     }
 }

@@ -107,3 +107,81 @@ async fn read_exact<R: AsyncRead + Unpin + ?Sized>(stream: &mut R, buf: &mut [u8
         Err(e) => Err(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::{DuplexStream, duplex},
+        time::{Instant, advance, sleep},
+    };
+
+    use super::*;
+
+    const LIMIT: FrameLimit = FrameLimit::new(1 << 20);
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    /// Reads a frame from a peer that sends its bytes one by one with `pause` between them and goes on for ever. Gives
+    /// what came of it, and when.
+    async fn dripped(bytes: Vec<u8>, pause: Duration) -> (Result<Option<Vec<u8>>, FrameError>, Duration) {
+        let (mut near, far) = duplex(64);
+        let drip = async move |mut far: DuplexStream| {
+            for byte in bytes {
+                far.write_all(&[byte]).await.unwrap();
+                sleep(pause).await;
+            }
+            sleep(HOUR * 24).await;
+        };
+        let began = Instant::now();
+        let read = tokio::select! {
+            read = read_body(&mut near, LIMIT) => read,
+            () = drip(far) => panic!("the reader outlasts everything"),
+        };
+        (read, began.elapsed())
+    }
+
+    fn frame(len: u32) -> Vec<u8> {
+        [&len.to_be_bytes()[..], &vec![7; len as usize]].concat()
+    }
+
+    fn is_slow(read: &Result<Option<Vec<u8>>, FrameError>) -> bool {
+        matches!(read, Err(FrameError::Misbehaved(Misbehaved::FrameTooSlow)))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_frame_that_is_begun_and_not_ended_is_cut() {
+        for begun in [frame(100)[..1].to_vec(), frame(100)[..4].to_vec(), frame(100)[..103].to_vec()] {
+            let (read, after) = dripped(begun, Duration::ZERO).await;
+            assert!(is_slow(&read), "{read:?}");
+            assert!(after <= 2 * FRAME_DEADLINE, "{after:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn every_byte_that_drips_in_does_not_begin_the_time_anew() {
+        let (read, after) = dripped(frame(1000), FRAME_DEADLINE / 8).await;
+        assert!(is_slow(&read), "{read:?}");
+        assert!(after <= 2 * FRAME_DEADLINE, "{after:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_long_frame_has_time_by_its_length_and_not_more() {
+        let len = 64 * SLOWEST_RATE as u32;
+        let a_byte = |rate: usize| Duration::from_secs(1) / u32::try_from(rate).unwrap();
+        let (read, after) = dripped(frame(len), a_byte(SLOWEST_RATE)).await;
+        assert_eq!(read.unwrap().unwrap().len(), len as usize);
+        assert!(after > FRAME_DEADLINE, "{after:?} shows nothing");
+        let (read, _) = dripped(frame(len), a_byte(SLOWEST_RATE / 4)).await;
+        assert!(is_slow(&read), "{read:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_between_frames_is_nobodys_fault() {
+        let (mut near, mut far) = duplex(64);
+        let late = async {
+            advance(HOUR).await;
+            far.write_all(&frame(3)).await.unwrap();
+        };
+        let (read, ()) = tokio::join!(read_body(&mut near, LIMIT), late);
+        assert_eq!(read.unwrap().unwrap(), [7; 3]);
+    }
+}

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{Halves, dial, tickets::Ticket};
 use crate::{
-    core::Core,
+    core::{Core, PathInfo},
     frame::{FrameError, read_frame, write_frame},
     stream::{Lane, RecvHalf, SendHalf, Stream},
 };
@@ -114,10 +114,8 @@ impl Desk {
 /// A lane for `core`, if TCP gets through one way or the other.
 pub(crate) async fn open(core: &Core) -> Option<Halves> {
     let shared = &core.shared;
-    let path = core.paths();
-    let addr = path.direct?;
-    let far = path.rtt.is_some_and(|rtt| rtt > FAR);
-    if far || !shared.config.tcp_lane || !core.desk.worth_trying() {
+    let addr = near(&core.paths())?;
+    if !shared.config.tcp_lane || !core.desk.worth_trying() {
         return None;
     }
     let lane = match by_dialling(core, addr).await {
@@ -130,13 +128,22 @@ pub(crate) async fn open(core: &Core) -> Option<Halves> {
     lane
 }
 
+/// The peer's address, if packets go there straight and it is not [`FAR`].
+fn near(path: &PathInfo) -> Option<SocketAddr> {
+    path.direct.filter(|_| path.rtt.is_none_or(|rtt| rtt <= FAR))
+}
+
 async fn by_dialling(core: &Core, addr: SocketAddr) -> Option<Halves> {
     let limits = &core.shared.config.limits;
     let (id, answered) = core.desk.number();
-    core.desk.say(Message::Ask { id }).await.ok()?;
-    let answer = timeout(ANSWER, answered).await;
+    // A peer that does not read its desk must not hold the transfer up, so asking counts as well.
+    let asked = async {
+        core.desk.say(Message::Ask { id }).await.ok()?;
+        answered.await.ok()?
+    };
+    let answer = timeout(ANSWER, asked).await;
     core.desk.asked().remove(&id);
-    let (token, port) = answer.ok()?.ok()??;
+    let (token, port) = answer.ok()??;
     let addr = SocketAddr::new(addr.ip(), port);
     dial::dial(&core.shared.tls, addr, *core.remote.as_bytes(), token, limits.lane_dial)
         .await
@@ -150,14 +157,16 @@ async fn by_being_dialled(core: &Core, addr: SocketAddr) -> Option<Halves> {
     let ticket = issue(core, addr);
     let (id, answered) = core.desk.number();
     let token = ticket.token;
-    core.desk.say(Message::DialMe { id, token, port }).await.ok()?;
-    let lane = tokio::select! {
-        lane = ticket.arrived() => lane,
-        _ = answered => None,
-        () = tokio::time::sleep(ANSWER + shared.config.limits.lane_dial) => None,
+    let called = async {
+        core.desk.say(Message::DialMe { id, token, port }).await.ok()?;
+        tokio::select! {
+            lane = ticket.arrived() => lane,
+            _ = answered => None,
+        }
     };
+    let lane = timeout(ANSWER + shared.config.limits.lane_dial, called).await;
     core.desk.asked().remove(&id);
-    lane
+    lane.ok().flatten()
 }
 
 fn issue(core: &Core, addr: SocketAddr) -> Ticket {
@@ -230,5 +239,29 @@ async fn deliver(core: &Weak<Core>, lane: Option<Halves>) {
         core.note_lane(Lane::Tcp);
         // A full or closed inbox: nobody accepts; dropping the stream tells the peer.
         let _ = core.arrivals.try_send(stream);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where a lane would lead on a path with this round trip.
+    fn lane_at(rtt: Option<Duration>, relay: bool) -> Option<SocketAddr> {
+        let addr = SocketAddr::from(([192, 0, 2, 1], 4000));
+        near(&PathInfo { direct: (!relay).then_some(addr), relay: relay.then(|| "https://relay.example".into()), rtt })
+    }
+
+    #[test]
+    fn a_lane_is_wanted_up_to_25_ms_and_never_over_a_relay() {
+        let at = |micros| Some(Duration::from_micros(micros));
+        for near in [at(0), at(100), at(24_999), at(25_000)] {
+            assert!(lane_at(near, false).is_some(), "{near:?}");
+        }
+        for far in [at(25_001), at(26_000), at(200_000)] {
+            assert!(lane_at(far, false).is_none(), "{far:?}");
+        }
+        assert!(lane_at(None, false).is_some(), "what was not measured yet may be near");
+        assert!(lane_at(at(100), true).is_none(), "TCP does not go over relays");
     }
 }

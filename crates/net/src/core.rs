@@ -232,6 +232,85 @@ impl Core {
     }
 }
 
+/// What links to members and links to strangers can do alike; both are handles to a [`Core`].
+macro_rules! handle {
+    ($link:ident) => {
+        impl $link {
+            /// The other device's key, which it has proven.
+            pub fn remote(&self) -> DeviceId {
+                self.core.remote
+            }
+
+            /// True if this side dialled.
+            pub fn dialled(&self) -> bool {
+                self.core.dialled()
+            }
+
+            /// A new stream; the peer sees it with its first byte.
+            ///
+            /// # Errors
+            /// The link is closed.
+            pub async fn open(&self) -> io::Result<Stream> {
+                self.core.open().await
+            }
+
+            /// The next stream that the peer opened, on whichever lane.
+            ///
+            /// # Errors
+            /// The link is closed.
+            pub async fn accept(&self) -> io::Result<Stream> {
+                self.core.accept().await
+            }
+
+            /// Streams for bulk data: one on TCP where that gets through, else `want` on QUIC.
+            ///
+            /// # Errors
+            /// The link is closed.
+            pub async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
+                self.core.open_bulk(want).await
+            }
+
+            /// How the link gets through right now.
+            pub fn paths(&self) -> PathInfo {
+                self.core.paths()
+            }
+
+            /// The key agreement of the handshake.
+            pub fn key_agreement(&self) -> Option<KeyAgreement> {
+                self.core.key_agreement()
+            }
+
+            /// Tells the owner of an offence.
+            pub fn report(&self, offence: Misbehaved) {
+                self.core.report(offence);
+            }
+
+            /// Tells the owner of an offence and ends the link.
+            pub fn offended(&self, offence: Misbehaved) {
+                self.core.report(offence);
+                self.core.close(Goodbye::Misbehaved);
+            }
+
+            /// Ends the link and every stream of it.
+            pub fn close(&self, why: Goodbye) {
+                self.core.close(why);
+            }
+
+            /// Waits for the end of the link.
+            pub async fn closed(&self) -> Goodbye {
+                self.core.closed().await
+            }
+        }
+
+        impl fmt::Debug for $link {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($link), "({:?})"), self.core.remote)
+            }
+        }
+    };
+}
+pub(crate) use handle;
+
 impl Drop for Core {
     fn drop(&mut self) {
         self.close(Goodbye::Leaving);

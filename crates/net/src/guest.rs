@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     close::Goodbye,
-    core::{Bulk, Core, KeyAgreement, PathInfo},
+    core::{Bulk, Core, KeyAgreement, PathInfo, handle},
     network::Shared,
     stream::Stream,
 };
@@ -98,68 +98,10 @@ impl GuestLink {
         self.vouched.cancel();
     }
 
-    /// The other device's key, which it has proven.
-    pub fn remote(&self) -> DeviceId {
-        self.core.remote
-    }
-
-    /// True if this side dialled.
-    pub fn dialled(&self) -> bool {
-        self.core.dialled()
-    }
-
     /// 32 bytes that only the two ends of this connection know (RFC 5705).
     pub fn exporter(&self) -> [u8; 32] {
         self.core.exporter()
     }
-
-    /// A new stream; the peer sees it with its first byte.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn open(&self) -> io::Result<Stream> {
-        self.core.open().await
-    }
-
-    /// The next stream that the peer opened, on whichever lane.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn accept(&self) -> io::Result<Stream> {
-        self.core.accept().await
-    }
-
-    /// Streams for bulk data: one on TCP where that gets through, else `want` on QUIC.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
-        self.core.open_bulk(want).await
-    }
-
-    /// How the link gets through right now.
-    pub fn paths(&self) -> PathInfo {
-        self.core.paths()
-    }
-
-    /// The key agreement of the handshake.
-    pub fn key_agreement(&self) -> Option<KeyAgreement> {
-        self.core.key_agreement()
-    }
-
-    /// Ends the link and every stream of it.
-    pub fn close(&self, why: Goodbye) {
-        self.core.close(why);
-    }
-
-    /// Waits for the end of the link.
-    pub async fn closed(&self) -> Goodbye {
-        self.core.closed().await
-    }
 }
 
-impl fmt::Debug for GuestLink {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "GuestLink({:?})", self.core.remote)
-    }
-}
+handle!(GuestLink);

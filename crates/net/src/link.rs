@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     close::Goodbye,
-    core::{Bulk, Core, KeyAgreement, PathInfo},
+    core::{Bulk, Core, KeyAgreement, PathInfo, handle},
     frame::{FrameError, read_body},
     network::{ConnectError, Shared, why},
     stream::{Lane, SendHalf, Stream},
@@ -112,77 +112,13 @@ impl Link {
         &self.peer
     }
 
-    /// The other device's key.
-    pub fn remote(&self) -> DeviceId {
-        self.core.remote
-    }
-
-    /// True if this side dialled.
-    pub fn dialled(&self) -> bool {
-        self.core.dialled()
-    }
-
-    /// A new stream; the peer sees it with its first byte.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn open(&self) -> io::Result<Stream> {
-        self.core.open().await
-    }
-
-    /// The next stream that the peer opened, on whichever lane.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn accept(&self) -> io::Result<Stream> {
-        self.core.accept().await
-    }
-
-    /// Streams for bulk data: one on TCP where that gets through, else `want` on QUIC.
-    ///
-    /// # Errors
-    /// The link is closed.
-    pub async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
-        self.core.open_bulk(want).await
-    }
-
-    /// How the link gets through right now.
-    pub fn paths(&self) -> PathInfo {
-        self.core.paths()
-    }
-
     /// What bulk data travelled on last over this link; `None` before there was any.
     pub fn lane(&self) -> Option<Lane> {
         self.core.lane()
     }
-
-    /// The key agreement of the handshake.
-    pub fn key_agreement(&self) -> Option<KeyAgreement> {
-        self.core.key_agreement()
-    }
-
-    /// Tells the owner of an offence and ends the link.
-    pub fn offended(&self, offence: Misbehaved) {
-        self.core.report(offence);
-        self.core.close(Goodbye::Misbehaved);
-    }
-
-    /// Ends the link and every stream of it.
-    pub fn close(&self, why: Goodbye) {
-        self.core.close(why);
-    }
-
-    /// Waits for the end of the link.
-    pub async fn closed(&self) -> Goodbye {
-        self.core.closed().await
-    }
 }
 
-impl fmt::Debug for Link {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Link({:?})", self.core.remote)
-    }
-}
+handle!(Link);
 
 /// Why a caller got no link.
 pub(crate) enum Denial {

@@ -54,14 +54,13 @@ impl NetConfig {
 pub struct Limits {
     /// From the first packet to a proven peer.
     pub handshake: Duration,
-    /// Handshakes going on at once; above it QUIC callers must first prove their address, TCP
-    /// callers wait in the system's queue.
+    /// QUIC handshakes going on at once; above it callers must first prove their address.
     pub handshakes: usize,
     /// Handshakes per second and network (IPv4 /24, IPv6 /64) before callers must prove their
     /// address.
     pub calm_rate: u32,
-    /// Handshakes per second and network before they are ignored. A caller that was asked for a
-    /// proof counts twice, and a household of twenty devices may start at once.
+    /// Handshakes per second and network, by callers that have proven their address, before they
+    /// are ignored. A household of twenty devices may start at once.
     pub flood_rate: u32,
     /// Strangers connected at once who have not proven a code.
     pub guests: usize,

@@ -1,8 +1,9 @@
 //! Who may start a handshake now: a rate per network and a bound on what is remembered.
 //!
-//! No sockets and no clock: time comes in. Used for QUIC and for TCP. A caller whose address is not
-//! proven (its source may be forged) is first sent away for a proof, later ignored; so somebody who
-//! forges the address of an honest peer can at most cost it one round trip.
+//! No sockets and no clock: time comes in. Used for QUIC, TCP and datagrams of the LAN. A caller whose address is not
+//! proven (its source may be forged) is at worst sent away for a proof, which is shorter than what it sent; only those
+//! who have proven theirs are counted towards being ignored. So somebody who forges the address of an honest peer can
+//! at most cost it one round trip.
 
 use std::{
     collections::HashMap,
@@ -28,7 +29,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Gate {
     calm: f64,
     flood: f64,
-    seen: HashMap<IpAddr, (f64, Instant)>,
+    /// By network, those who have proven their address apart from those who have not.
+    seen: HashMap<(IpAddr, bool), (f64, Instant)>,
 }
 
 impl Gate {
@@ -40,23 +42,21 @@ impl Gate {
     /// Counts a handshake from `from`; `proven`: the address was proven; `busy`: too many
     /// handshakes are going on.
     pub(crate) fn knock(&mut self, from: IpAddr, proven: bool, busy: bool, now: Instant) -> Verdict {
-        let count = self.count(network(from), now);
-        if count > self.flood {
-            Verdict::Ignore
-        } else if !proven && (busy || count > self.calm) {
-            Verdict::Prove
-        } else {
-            Verdict::Admit
+        let count = self.count((network(from), proven), now);
+        match proven {
+            true if count > self.flood => Verdict::Ignore,
+            false if busy || count > self.calm => Verdict::Prove,
+            _ => Verdict::Admit,
         }
     }
 
     /// A leaky count: every handshake adds one, and it decays to nothing in one second at the
     /// flood rate.
-    fn count(&mut self, network: IpAddr, now: Instant) -> f64 {
-        if self.seen.len() >= REMEMBERED && !self.seen.contains_key(&network) {
+    fn count(&mut self, who: (IpAddr, bool), now: Instant) -> f64 {
+        if self.seen.len() >= REMEMBERED && !self.seen.contains_key(&who) {
             self.forget(now);
         }
-        let entry = self.seen.entry(network).or_insert((0.0, now));
+        let entry = self.seen.entry(who).or_insert((0.0, now));
         let past = now.saturating_duration_since(entry.1).as_secs_f64();
         *entry = ((entry.0 - past * self.flood).max(0.0) + 1.0, now);
         entry.0 = entry.0.min(2.0 * self.flood);
@@ -105,17 +105,27 @@ mod tests {
     }
 
     #[test]
-    fn a_forger_is_asked_for_a_proof_then_ignored_and_only_in_its_network() {
+    fn a_flood_is_ignored_and_only_in_its_network() {
         let mut gate = Gate::new(5, 20);
         let now = Instant::now();
-        let verdicts: Vec<_> = (0..60).map(|i| gate.knock(v4(i), false, false, now)).collect();
-        assert_eq!(verdicts[4], Verdict::Admit);
-        assert_eq!(verdicts[5], Verdict::Prove);
+        let verdicts: Vec<_> = (0..60).map(|i| gate.knock(v4(i), true, false, now)).collect();
+        assert_eq!(verdicts[19], Verdict::Admit);
+        assert_eq!(verdicts[20], Verdict::Ignore);
         assert_eq!(verdicts[59], Verdict::Ignore);
         let other = IpAddr::from([198, 51, 100, 1]);
-        assert_eq!(gate.knock(other, false, false, now), Verdict::Admit);
+        assert_eq!(gate.knock(other, true, false, now), Verdict::Admit);
         let later = now + Duration::from_secs(3);
-        assert_eq!(gate.knock(v4(1), false, false, later), Verdict::Admit);
+        assert_eq!(gate.knock(v4(1), true, false, later), Verdict::Admit);
+    }
+
+    #[test]
+    fn whoever_forges_an_honest_callers_address_costs_it_one_round_trip() {
+        let mut gate = Gate::new(5, 20);
+        let now = Instant::now();
+        let forged: Vec<_> = (0..1000).map(|_| gate.knock(v4(1), false, false, now)).collect();
+        assert_eq!(forged[4], Verdict::Admit);
+        assert!(forged[5..].iter().all(|verdict| *verdict == Verdict::Prove));
+        assert_eq!(gate.knock(v4(1), true, false, now), Verdict::Admit, "it has proven its address");
     }
 
     #[test]

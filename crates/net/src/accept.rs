@@ -4,6 +4,7 @@
 //! `Limits::handshake` to prove a key and, as a member, its membership.
 
 use std::{
+    io,
     net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -135,14 +136,22 @@ async fn welcome(shared: Arc<Shared>, call: Call, addr: Option<SocketAddr>, perm
 }
 
 async fn guest(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>) -> Result<Incoming, Goodbye> {
+    let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
+    let report = |offence| shared.admission.report(Some(device), addr, offence);
     if !shared.admission.guests_welcome() {
-        let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());
-        shared.admission.report(Some(device), addr, Misbehaved::GuestUnexpected);
+        report(Misbehaved::GuestUnexpected);
         return Err(Goodbye::Refused);
     }
     let place = shared.guests.clone().try_acquire_owned();
     let place = place.map_err(|_| Goodbye::Busy)?;
-    GuestLink::admit(shared.clone(), conn.clone(), place).await.map(Incoming::Guest).map_err(|_| Goodbye::Misbehaved)
+    match GuestLink::admit(shared.clone(), conn.clone(), place).await {
+        Ok(guest) => Ok(Incoming::Guest(guest)),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            report(Misbehaved::HandshakeInvalid);
+            Err(Goodbye::Misbehaved)
+        }
+        Err(_) => Err(Goodbye::Failed),
+    }
 }
 
 async fn member(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>) -> Result<Incoming, Goodbye> {

@@ -6,8 +6,8 @@ use logic::Misbehaved;
 use seal::DeviceKey;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Device, PATIENCE, strangers};
-use crate::{ConnectError, Goodbye, KeyAgreement, Lane, NetConfig};
+use super::{Device, PATIENCE, evil, strangers};
+use crate::{ConnectError, Goodbye, KeyAgreement, Lane, NetConfig, network::ALPN_GUEST};
 
 #[tokio::test]
 async fn two_strangers_talk_and_see_each_others_end() {
@@ -67,11 +67,22 @@ async fn strangers_are_refused_when_unexpected_or_blocked() {
     b.owner.unwelcoming.store(true, Ordering::Relaxed);
     let refused = a.knock(&b).await;
     assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
+    b.owner.heard(Misbehaved::GuestUnexpected).await;
     b.owner.unwelcoming.store(false, Ordering::Relaxed);
     b.owner.blocked.lock().unwrap().push(a.id());
     let refused = a.knock(&b).await;
     assert!(matches!(refused, Err(ConnectError::Closed(Goodbye::Refused))), "{refused:?}");
     b.owner.heard(Misbehaved::BlockedConnected).await;
+}
+
+#[tokio::test]
+async fn a_stranger_that_begins_with_another_version_is_named() {
+    let b = Device::new().await;
+    let (_endpoint, conn) = evil(&b, ALPN_GUEST).await;
+    let (mut send, _recv) = conn.open_bi().await.unwrap();
+    send.write_all(&[77]).await.unwrap();
+    b.owner.heard(Misbehaved::HandshakeInvalid).await;
+    assert_eq!(Goodbye::heard(&conn.closed().await), Goodbye::Misbehaved);
 }
 
 #[tokio::test]

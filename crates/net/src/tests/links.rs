@@ -5,17 +5,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use iroh::{
-    Endpoint, EndpointAddr, EndpointId, SecretKey, TransportAddr,
-    endpoint::{Connection, PortmapperConfig, presets},
-};
 use logic::{Misbehaved, hello::Credentials};
-use seal::{DeviceKey, pki::Role};
+use seal::pki::Role;
 use testkit::circle::{LIFETIME, TestCircle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{Device, PATIENCE};
-use crate::{ConnectError, Goodbye, Lane, Limits, Link, NetConfig, network::ALPN_MEMBER, tls};
+use super::{Device, PATIENCE, evil};
+use crate::{ConnectError, Goodbye, Lane, Limits, Link, NetConfig, network::ALPN_MEMBER};
 
 /// A circle of two, and their devices.
 async fn two(change: impl Fn(&mut Limits)) -> (TestCircle, Device, Device) {
@@ -126,25 +122,10 @@ async fn a_locked_device_dials_nobody_and_answers_nobody() {
     assert_eq!(b.owner.offences(), []);
 }
 
-/// A member's ALPN, and then whatever the attacker likes.
-async fn evil(victim: &Device) -> (Endpoint, Connection) {
-    let endpoint = Endpoint::builder(presets::Empty)
-        .crypto_provider(tls::provider())
-        .secret_key(SecretKey::from_bytes(&DeviceKey::generate().seed()))
-        .portmapper_config(PortmapperConfig::Disabled)
-        .bind()
-        .await
-        .unwrap();
-    let id = EndpointId::from_bytes(victim.id().as_bytes()).unwrap();
-    let addr = EndpointAddr::from_parts(id, [TransportAddr::Ip(victim.addr())]);
-    let conn = endpoint.connect(addr, ALPN_MEMBER).await.unwrap();
-    (endpoint, conn)
-}
-
 #[tokio::test]
 async fn an_oversize_hello_is_cut_before_memory_is_taken() {
     let (_, _, b) = two(|_| {}).await;
-    let (_endpoint, conn) = evil(&b).await;
+    let (_endpoint, conn) = evil(&b, ALPN_MEMBER).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&u32::MAX.to_be_bytes()).await.unwrap();
     b.owner.heard(Misbehaved::FrameTooLong).await;
@@ -155,12 +136,12 @@ async fn an_oversize_hello_is_cut_before_memory_is_taken() {
 #[tokio::test]
 async fn a_truncated_and_a_garbled_hello_are_named() {
     let (_, _, b) = two(|_| {}).await;
-    let (_endpoint, conn) = evil(&b).await;
+    let (_endpoint, conn) = evil(&b, ALPN_MEMBER).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 4, 0, 1, 2, 3]).await.unwrap();
     send.finish().unwrap();
     b.owner.heard(Misbehaved::FrameTruncated).await;
-    let (_endpoint, conn) = evil(&b).await;
+    let (_endpoint, conn) = evil(&b, ALPN_MEMBER).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 0, 2, 250, 250]).await.unwrap();
     b.owner.heard(Misbehaved::FrameGarbled).await;
@@ -169,7 +150,7 @@ async fn a_truncated_and_a_garbled_hello_are_named() {
 #[tokio::test]
 async fn a_slow_hello_is_cut_at_the_deadline() {
     let (_, _, b) = two(|l| l.handshake = Duration::from_millis(300)).await;
-    let (_endpoint, conn) = evil(&b).await;
+    let (_endpoint, conn) = evil(&b, ALPN_MEMBER).await;
     let (mut send, _recv) = conn.open_bi().await.unwrap();
     send.write_all(&[0, 0, 4]).await.unwrap();
     b.owner.heard(Misbehaved::HandshakeTooSlow).await;

@@ -14,12 +14,16 @@ use std::{
     time::Duration,
 };
 
+use iroh::{
+    Endpoint, EndpointAddr, EndpointId, SecretKey, TransportAddr,
+    endpoint::{Connection, PortmapperConfig, presets},
+};
 use logic::{Misbehaved, hello::Credentials, wire::Address};
 use seal::{DeviceId, DeviceKey, Timestamp};
 use testkit::circle::FOUNDED;
 use tokio::sync::mpsc;
 
-use crate::{Admission, ConnectError, GuestLink, Incoming, Limits, Link, NetConfig, Network};
+use crate::{Admission, ConnectError, GuestLink, Incoming, Limits, Link, NetConfig, Network, tls};
 
 /// Long enough for a loaded machine; nothing waits for it unless it fails.
 pub(super) const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,4 +144,19 @@ pub(super) async fn strangers(a: &Device, b: &mut Device) -> (GuestLink, GuestLi
     let accepted = b.guest().await;
     accepted.vouch();
     (dialled, accepted)
+}
+
+/// A connection of somebody who knows a protocol's name, and then does what it likes.
+pub(super) async fn evil(victim: &Device, alpn: &[u8]) -> (Endpoint, Connection) {
+    let endpoint = Endpoint::builder(presets::Empty)
+        .crypto_provider(tls::provider())
+        .secret_key(SecretKey::from_bytes(&DeviceKey::generate().seed()))
+        .portmapper_config(PortmapperConfig::Disabled)
+        .bind()
+        .await
+        .unwrap();
+    let id = EndpointId::from_bytes(victim.id().as_bytes()).unwrap();
+    let addr = EndpointAddr::from_parts(id, [TransportAddr::Ip(victim.addr())]);
+    let conn = endpoint.connect(addr, alpn).await.unwrap();
+    (endpoint, conn)
 }

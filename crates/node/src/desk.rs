@@ -12,14 +12,14 @@ use logic::pair::invitation::{Aim, Invitation, InvitationId, Invitations, Link a
 use logic::pair::{Decision, Inviter, InviterFault};
 use logic::wire::{Address, Frame, GuestHeader};
 use net::frame::{FrameError, expect_frame, read_body, write_frame};
-use net::{GuestLink, Stream};
+use net::{Goodbye, GuestLink, Stream};
 use seal::words::{Code, NAMEPLATES};
 use seal::{CircleId, DeviceId, Timestamp};
 use std::io;
 use store::database::{Database, DatabaseError, Table};
 use tokio::io::AsyncWriteExt;
 
-use crate::circle::Circle;
+use crate::circle::{Circle, CircleError};
 use crate::clock;
 use crate::journal::Journal;
 
@@ -47,6 +47,9 @@ pub(crate) enum VisitError {
     /// It broke a rule; `0` says which.
     #[error(transparent)]
     Misbehaved(#[from] Misbehaved),
+    /// It did not prove its code, and everybody has been told.
+    #[error("turned away: {0}")]
+    TurnedAway(Misbehaved),
     /// The connection.
     #[error(transparent)]
     Frame(#[from] FrameError),
@@ -61,7 +64,28 @@ pub(crate) enum VisitError {
     Database(#[from] DatabaseError),
     /// The circle.
     #[error(transparent)]
-    Circle(#[from] crate::circle::CircleError),
+    Circle(#[from] CircleError),
+}
+
+impl VisitError {
+    /// The rule that was broken, where nobody has been told yet.
+    fn untold(&self) -> Option<Misbehaved> {
+        match self {
+            Self::Misbehaved(offence)
+            | Self::Frame(FrameError::Misbehaved(offence))
+            | Self::Circle(CircleError::Admission(InviterFault::Misbehaved(offence))) => Some(*offence),
+            _ => None,
+        }
+    }
+
+    /// Ends a visit that went wrong; what the guest did is reported.
+    pub(crate) fn conclude(&self, guest: &GuestLink) {
+        tracing::debug!(error = %self, "a stranger's visit ended early");
+        match self.untold() {
+            Some(offence) => guest.offended(offence),
+            None => guest.close(Goodbye::Refused),
+        }
+    }
 }
 
 impl Desk {
@@ -145,10 +169,11 @@ impl Desk {
         self.book().iter().any(|invitation| invitation.state(now) == State::Open)
     }
 
-    /// True if a wrong guess ended an invitation.
-    pub(crate) fn is_burned(&self) -> bool {
+    /// What those invitations were for that a wrong guess ended.
+    pub(crate) fn burned(&self) -> Vec<Aim> {
         let now = clock::now();
-        self.book().iter().any(|invitation| invitation.state(now) == State::Burned)
+        let book = self.book();
+        book.iter().filter(|invitation| invitation.state(now) == State::Burned).map(|burned| burned.aim).collect()
     }
 
     /// Has a stranger prove its code. The stream goes on afterwards.
@@ -191,7 +216,7 @@ impl Desk {
         Err(self.turn_away(guest, stream, journal, turned).await)
     }
 
-    /// Says no, and says in the log why.
+    /// Says no, and says here why.
     async fn turn_away(
         &self,
         guest: &GuestLink,
@@ -199,18 +224,11 @@ impl Desk {
         journal: Option<&Journal>,
         turned: Turned,
     ) -> VisitError {
-        let who = Who { member: None, device: Some(guest.remote()), address: guest.paths().direct };
-        match journal {
-            Some(journal) => {
-                if let Some(id) = turned.burned {
-                    journal.note(Event::InvitationBurned { invitation: id.to_string(), who: who.clone() });
-                }
-                journal.note(Event::PeerMisbehaved { who, offence: turned.offence });
-            }
-            None => {
-                tracing::warn!(burned = turned.burned.is_some(), offence = %turned.offence, "a stranger was turned away")
-            }
+        if let (Some(journal), Some(id)) = (journal, turned.burned) {
+            let who = Who { member: None, device: Some(guest.remote()), address: guest.paths().direct };
+            journal.note(Event::InvitationBurned { invitation: id.to_string(), who });
         }
+        guest.report(turned.offence);
         let said = async {
             send(stream, &turned.reply).await?;
             stream.send.finish().await?;
@@ -220,7 +238,7 @@ impl Desk {
         };
         // Whoever hangs up before the answer does not get it.
         let _ = tokio::time::timeout(LAST_WORD, said).await;
-        turned.offence.into()
+        VisitError::TurnedAway(turned.offence)
     }
 
     /// Admits somebody who proved an invitation to join.

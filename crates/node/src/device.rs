@@ -81,7 +81,7 @@ impl Device {
         Ok(())
     }
 
-    /// Starts again from the same keys after the circle has come into being.
+    /// Stops everything and forgets the keys.
     pub(crate) async fn lock(&self) -> ApiResult<()> {
         let _turning = self.turning.lock().await;
         if let Some(running) = self.running.write().await.take() {

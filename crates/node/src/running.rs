@@ -70,13 +70,7 @@ impl Running {
         };
         let Rooms { database: db, journal, circle, book, desk, ports } = opened;
         let last_port = ports.get(LAST_PORT).map_err(database)?.unwrap_or(0);
-        let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let config = configuration::network(&settings, port, last_port);
-        let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
-            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}"))
-                .hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
-        })?;
-        ports.put(LAST_PORT, &network.port()).map_err(database)?;
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(
             circle.clone(),
@@ -90,6 +84,15 @@ impl Running {
         let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
             .map_err(|e| io_error("read the stored transfers", &e))?;
         inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
+        let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
+        let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
+            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}"))
+                .hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
+        })?;
+        // Nothing may fail from here on: the network serves whoever calls until it is closed.
+        if let Err(error) = ports.put(LAST_PORT, &network.port()) {
+            tracing::warn!(%error, "the port could not be noted; the next start may take another one");
+        }
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -158,7 +161,7 @@ impl Running {
                     let running = self.clone();
                     self.spawn(async move {
                         if let Err(error) = running.receive_stranger(&guest).await {
-                            tracing::debug!(%error, "a stranger's visit ended early");
+                            error.conclude(&guest);
                         }
                     });
                 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{CodeOffer, CodeSend, Event, Transfer, TransferState};
-use api::{ApiResult, ErrorCode};
+use api::ApiResult;
+use api::types::{CodeOffer, CodeSend};
 use logic::pair::invitation::Aim;
 use logic::transfer::TransferId;
 use net::{GuestLink, Incoming};
@@ -64,47 +64,33 @@ impl Visit {
             if let Incoming::Guest(guest) = link {
                 let visit = self.clone();
                 tokio::spawn(async move {
-                    if let Err(error) = visit.receive_guest(guest).await {
-                        tracing::info!(%error, "a guest's visit ended early");
+                    if let Err(error) = visit.receive_guest(&guest).await {
+                        error.conclude(&guest);
                     }
-                    visit.tell_if_burned();
+                    visit.end_if_burned();
                 });
             }
         }
     }
 
-    /// Nobody can come any more once the only code is void: whoever waits is told.
-    fn tell_if_burned(&self) {
-        if self.desk.is_burned() {
-            for transfer in self.transfers.list() {
-                self.hub.send(Event::Transfer(Box::new(self.judge(transfer))));
+    /// Nobody can come any more once the code is void.
+    fn end_if_burned(&self) {
+        for aim in self.desk.burned() {
+            if let Aim::Get { transfer } = aim {
+                self.transfers.void(transfer, BURNED);
             }
         }
     }
 
-    /// How a transfer stands, seen that its code may be void.
-    pub(super) fn judge(&self, transfer: Transfer) -> Transfer {
-        if transfer.state.is_final() || !self.desk.is_burned() {
-            return transfer;
-        }
-        Transfer {
-            state: TransferState::Failed,
-            problem: Some(BURNED.to_owned()),
-            problem_code: Some(ErrorCode::BadInvitation),
-            ended_at: Some(clock::now().0),
-            ..transfer
-        }
-    }
-
     /// A guest proves the code; then its transfer begins or goes on.
-    async fn receive_guest(&self, guest: GuestLink) -> Result<(), VisitError> {
+    async fn receive_guest(&self, guest: &GuestLink) -> Result<(), VisitError> {
         let mut incoming = guest.accept().await?;
         desk::expect_knock(&mut incoming).await?;
-        let proven = self.desk.prove(self.network.id(), &guest, &mut incoming, None).await?;
+        let proven = self.desk.prove(self.network.id(), guest, &mut incoming, None).await?;
         let Some(Aim::Get { transfer }) = proven.invitation().and_then(|id| self.desk.aim(id)) else { return Ok(()) };
         incoming.send.finish().await?;
         self.transfers.readdress(transfer, guest.remote());
-        let ended = self.attend(guest).await;
+        let ended = self.attend(guest.clone()).await;
         self.transfers.explain_wait(AWAY);
         ended
     }

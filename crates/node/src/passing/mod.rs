@@ -20,7 +20,7 @@ use logic::Misbehaved;
 use logic::hello::Credentials;
 use logic::limits::HEADER_FRAME;
 use logic::wire::GuestHeader;
-use net::frame::expect_frame;
+use net::frame::{FrameError, expect_frame};
 use net::{Admission, GuestLink, Incoming, NetConfig, Network};
 use seal::{DeviceId, DeviceKey, Timestamp};
 use tokio::sync::mpsc;
@@ -87,7 +87,6 @@ pub(crate) struct Passing {
 
 /// What runs for the sake of a code.
 struct Visit {
-    hub: EventHub,
     network: Network,
     desk: Arc<Desk>,
     ground: Arc<Ground>,
@@ -112,7 +111,6 @@ impl Passing {
         let transfers =
             Transfers::new(ground.clone(), self.pocket.clone()).map_err(|e| io_error("prepare transfers", &e))?;
         let visit = Arc::new(Visit {
-            hub: self.hub.clone(),
             network,
             desk,
             ground,
@@ -150,12 +148,16 @@ impl Visit {
                 Ok(incoming) => incoming,
                 Err(error) => break error,
             };
-            let (transfers, peer) = (self.transfers.clone(), guest.remote());
+            let (transfers, guest) = (self.transfers.clone(), guest.clone());
             tokio::spawn(async move {
+                let peer = guest.remote();
                 match expect_frame(&mut incoming.recv, HEADER_FRAME).await {
                     Ok(GuestHeader::Transfer { id }) => transfers.serve_transfer(peer, id, stream(incoming)).await,
                     Ok(GuestHeader::Lane { id, .. }) => transfers.serve_lane(peer, id, stream(incoming)),
-                    Ok(GuestHeader::Knock) | Err(_) => {}
+                    Ok(GuestHeader::Knock) => guest.offended(Misbehaved::FrameOutOfTurn),
+                    Err(FrameError::Misbehaved(offence)) => guest.offended(offence),
+                    // The link ended, or the stream was given up.
+                    Err(_) => {}
                 }
             });
         };
@@ -192,10 +194,7 @@ impl Service for Handle {
             Request::CodeSend(request) => Reply::CodeSend(this.code_send(&request).await?),
             Request::CodeReceive(request) => Reply::CodeReceive(this.code_receive(request).await?),
             Request::Transfers(query) => match (this.visit.get(), &query.id) {
-                (Some(visit), _) => {
-                    let all = sending::list(&visit.transfers, &query)?;
-                    Reply::Transfers(all.into_iter().map(|transfer| visit.judge(transfer)).collect())
-                }
+                (Some(visit), _) => Reply::Transfers(sending::list(&visit.transfers, &query)?),
                 (None, Some(id)) => return Err(TransferError::Unknown(id.clone()).into()),
                 (None, None) => Reply::Transfers(Vec::new()),
             },

@@ -309,6 +309,7 @@ fn problem_code(record: &Record) -> ErrorCode {
     match (record.ended, &record.trouble) {
         (Some(Ended::Rejected), _) => ErrorCode::Refused,
         (Some(Ended::Cancelled), _) => ErrorCode::Cancelled,
+        (Some(Ended::Void), _) => ErrorCode::BadInvitation,
         (_, Some(Reason::DiskFull(_))) => ErrorCode::DiskFull,
         _ => ErrorCode::Io,
     }
@@ -319,7 +320,7 @@ fn final_state(ended: Ended) -> TransferState {
         Ended::Done => TransferState::Done,
         Ended::Rejected => TransferState::Rejected,
         Ended::Cancelled => TransferState::Cancelled,
-        Ended::Failed => TransferState::Failed,
+        Ended::Failed | Ended::Void => TransferState::Failed,
     }
 }
 

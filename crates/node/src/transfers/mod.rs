@@ -296,6 +296,17 @@ impl Transfers {
         }
     }
 
+    /// Ends an outgoing transfer because the code under which it waited is void.
+    pub fn void(&self, id: TransferId, why: &str) {
+        let item = self.table().items.get(&id).filter(|item| !item.view().state.is_final()).cloned();
+        if let Some(item) = item {
+            item.happened(What::Failed { reason: why.to_owned() });
+            item.end(Ended::Void, Some(why.to_owned()));
+            item.persist_soon();
+            self.settle_input(&item);
+        }
+    }
+
     /// Limits one transfer, or all of them and those to come, to so many bytes per second.
     ///
     /// # Errors

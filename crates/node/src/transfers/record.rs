@@ -19,6 +19,8 @@ pub(super) enum Ended {
     Rejected,
     Cancelled,
     Failed,
+    /// The code under which it waited for somebody is no longer good.
+    Void,
 }
 
 /// What the sender was asked to send.

@@ -49,7 +49,7 @@ impl Transfers {
             None => Box::pin(incoming::run(item.clone(), control, offer, &mut orders)).await,
             Some(Ended::Done) => incoming::farewell(&item, control).await,
             Some(Ended::Cancelled) => answer(control, FromReceiver::Cancel(Reason::Asked)).await,
-            Some(Ended::Rejected | Ended::Failed) => answer(control, FromReceiver::Reject(Reason::Asked)).await,
+            Some(Ended::Rejected | Ended::Failed | Ended::Void) => answer(control, FromReceiver::Reject(Reason::Asked)).await,
         };
         self.ended(&item, end);
     }

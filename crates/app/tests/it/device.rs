@@ -325,13 +325,29 @@ impl Running {
         Self { child, lines }
     }
 
+    #[track_caller]
+    fn next_line(&mut self) -> String {
+        let mut line = String::new();
+        let len = self.lines.read_line(&mut line).unwrap();
+        assert_ne!(len, 0, "the command ended: {}", self.stderr());
+        line
+    }
+
+    /// What follows in the next line that begins with `label`.
+    #[track_caller]
+    pub fn text(&mut self, label: &str) -> String {
+        loop {
+            if let Some(text) = self.next_line().strip_prefix(label) {
+                return text.trim_end().to_owned();
+            }
+        }
+    }
+
     /// The next line of its JSON stream that satisfies `wanted`.
     #[track_caller]
     pub fn line(&mut self, mut wanted: impl FnMut(&Value) -> bool) -> Value {
         loop {
-            let mut line = String::new();
-            let len = self.lines.read_line(&mut line).unwrap();
-            assert_ne!(len, 0, "the command ended: {}", self.stderr());
+            let line = self.next_line();
             let value: Value = serde_json::from_str(&line).unwrap_or_else(|e| panic!("{e}: {line}"));
             if wanted(&value) {
                 return value;

@@ -55,15 +55,38 @@ fn a_code_a_link_or_an_address_brings_a_tree_to_anybody() {
 fn a_wrong_guess_ends_a_code_and_nobody_else_gets_it() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     std::fs::write(here.path().join("note"), "for one").unwrap();
-    let (mut sending, code, link, at) = sender(here.path(), &["send", "note", "--json"]);
-    let (nameplate, rest) = code.split_once('-').unwrap();
-    let guess = if rest == "abandon-abandon-abandon" { "zoo-zoo-zoo" } else { "abandon-abandon-abandon" };
-    receive(there.path(), &[&format!("{nameplate}-{guess}"), "--at", &at]).fails(13, "");
+    let (sending, code, link, at) = sender(here.path(), &["send", "note", "--json"]);
+    receive(there.path(), &[&wrong_guess(&code), "--at", &at]).fails(13, "");
     assert_ne!(receive(there.path(), &[&code, "--at", &at]).code, 0);
     assert_ne!(receive(there.path(), &[&link]).code, 0);
     assert_eq!(std::fs::read_dir(there.path()).unwrap().count(), 0, "a wrong guess left something behind");
-    sending.kill();
+    let ended = sending.finish().fails(13, "");
+    let transfer = ended.last()["transfers"][0].clone();
+    assert_eq!(
+        (transfer["state"].as_str(), transfer["problem_code"].as_str()),
+        (Some("failed"), Some("bad_invitation"))
+    );
+    assert!(transfer["problem"].as_str().unwrap().starts_with("somebody tried a wrong code"), "{transfer}");
     receive(there.path(), &["not a code", "--at", &at]).fails(13, "");
+}
+
+#[test]
+fn whoever_waits_with_a_code_is_told_in_words_that_it_is_void() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    std::fs::write(here.path().join("note"), "for one").unwrap();
+    let mut sending = Running::start(bare(here.path(), &["send", "note"]));
+    let code = sending.text("code  ");
+    receive(there.path(), &[&wrong_guess(&code)]).fails(13, "");
+    let ended = sending.finish();
+    assert_eq!(ended.code, 13, "{}", ended.stderr);
+    assert!(ended.stdout.contains("somebody tried a wrong code"), "{}", ended.stdout);
+}
+
+/// Another code with the same first word.
+fn wrong_guess(code: &str) -> String {
+    let (nameplate, rest) = code.split_once('-').unwrap();
+    let guess = if rest == "abandon-abandon-abandon" { "zoo-zoo-zoo" } else { "abandon-abandon-abandon" };
+    format!("{nameplate}-{guess}")
 }
 
 /// Waits until so many bytes are there; gives how many there are.

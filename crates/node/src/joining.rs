@@ -112,9 +112,16 @@ pub(crate) async fn prove(
         send(stream, &frame).await.map_err(lost)?;
         confirming.finish(&next(stream, GUEST_FRAME).await.map_err(visit)?).map_err(fault)
     };
-    tokio::time::timeout(PATIENCE, exchange)
-        .await
-        .map_err(|_| ApiError::new(ErrorCode::Unreachable, "the other side does not answer"))?
+    tokio::time::timeout(PATIENCE, exchange).await.map_err(|_| silent())?
+}
+
+/// The inviter's next message. It decides without asking anybody, so it has no reason to be slow.
+async fn answer(stream: &mut Stream) -> ApiResult<Vec<u8>> {
+    tokio::time::timeout(PATIENCE, next(stream, PAIR_FRAME)).await.map_err(|_| silent())?.map_err(visit)
+}
+
+fn silent() -> ApiError {
+    ApiError::new(ErrorCode::Unreachable, "the other side does not answer")
 }
 
 fn lost(error: std::io::Error) -> ApiError {
@@ -175,23 +182,22 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     let rule = |e: Misbehaved| ApiError::new(ErrorCode::Refused, format!("the inviter broke the rules: {e}"));
     let (asked, frame) = joiner.ask(&application).map_err(internal)?;
     send(&mut stream, &frame).await.map_err(lost)?;
-    let welcomed =
-        match asked.answered(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?, clock::now()).map_err(rule)? {
-            Answer::Welcome(welcomed) => welcomed,
-            Answer::Again(_) => {
-                return Err(ApiError::new(
-                    ErrorCode::Exists,
-                    format!("somebody in the circle is called {} already", request.name),
-                )
-                .hint("join with another --name; the invitation is still good"));
-            }
-            Answer::Refused(refusal) => return Err(refused(refusal)),
-        };
+    let welcomed = match asked.answered(&answer(&mut stream).await?, clock::now()).map_err(rule)? {
+        Answer::Welcome(welcomed) => welcomed,
+        Answer::Again(_) => {
+            return Err(ApiError::new(
+                ErrorCode::Exists,
+                format!("somebody in the circle is called {} already", request.name),
+            )
+            .hint("join with another --name; the invitation is still good"));
+        }
+        Answer::Refused(refusal) => return Err(refused(refusal)),
+    };
     let (settled, frame) = welcomed
         .settle(&application, Vec::new(), clock::now())
         .map_err(|e| ApiError::new(ErrorCode::Refused, e.to_string()))?;
     send(&mut stream, &frame).await.map_err(lost)?;
-    let joined = settled.finish(&next(&mut stream, PAIR_FRAME).await.map_err(visit)?).map_err(rule)?;
+    let joined = settled.finish(&answer(&mut stream).await?).map_err(rule)?;
     guest.close(Goodbye::Leaving);
     Ok(joined)
 }

@@ -5,6 +5,8 @@
 
 mod attend;
 mod gossip;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use attend::path;
 
@@ -37,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(8);
 const IDLE: Duration = Duration::from_secs(30);
 /// Addresses that are remembered from the LAN for a device.
 const SIGHTED: usize = 4;
+/// Devices whose addresses are remembered from the LAN: more than a circle can have.
+const SIGHTED_DEVICES: usize = 4096;
 /// Control messages that may wait for one link.
 const OUTBOX: usize = 64;
 
@@ -54,6 +58,22 @@ struct Table {
     /// Where the LAN says that devices are.
     sighted: HashMap<DeviceId, Vec<Address>>,
     last_id: LinkId,
+}
+
+impl Table {
+    /// Remembers where the LAN says that a device is; the newest address first. Whoever knows the circle's key for
+    /// announcements can name any device, so there are bounds.
+    fn note_sighting(&mut self, device: DeviceId, address: Address) {
+        if self.sighted.len() >= SIGHTED_DEVICES && !self.sighted.contains_key(&device) {
+            self.sighted.clear();
+        }
+        let known = self.sighted.entry(device).or_default();
+        if known.first() != Some(&address) {
+            known.retain(|other| *other != address);
+            known.insert(0, address);
+            known.truncate(SIGHTED);
+        }
+    }
 }
 
 /// What the links need from the rest of the device.
@@ -156,14 +176,7 @@ impl Links {
     }
 
     fn sighted(&self, sighting: Sighting) {
-        let mut table = self.table();
-        let known = table.sighted.entry(sighting.device).or_default();
-        if known.first() != Some(&sighting.addr) {
-            known.retain(|address| *address != sighting.addr);
-            known.insert(0, sighting.addr);
-            known.truncate(SIGHTED);
-        }
-        drop(table);
+        self.table().note_sighting(sighting.device, sighting.addr);
         if self.presence().link(sighting.device).is_none() {
             self.presence().sighted(sighting.device, clock::now());
         }

@@ -16,7 +16,9 @@ use logic::Misbehaved;
 use logic::transfer::path::Naming;
 use logic::transfer::receipt::SignedReceipt;
 use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
+use serde_bytes::ByteBuf;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -24,6 +26,7 @@ use std::time::{Duration, Instant};
 use store::landing::{Building, Landing, LandingError};
 use tokio::sync::mpsc;
 use tokio::task::{JoinHandle, JoinSet, spawn_blocking};
+use tokio::time::{Instant as Moment, timeout_at};
 
 /// Parcels in memory, about 1 MiB each.
 const BUFFERS: usize = 12;
@@ -31,6 +34,8 @@ const BUFFERS: usize = 12;
 const WRITERS: usize = 2;
 /// Most lanes of a run.
 const LANES: usize = 64;
+/// How long a parcel on the control stream may wait for the disk, and for what it belongs to.
+const PLACING: Duration = Duration::from_secs(30);
 /// How long the sender may take to read the receipt and close.
 const GOODBYE: Duration = Duration::from_secs(5);
 
@@ -185,6 +190,8 @@ struct Run {
     lanes: JoinSet<Result<(), Broken>>,
     failing: Failing,
     lanes_seen: usize,
+    /// A parcel from the control stream that waits for a buffer, and until when. Nothing more is read before it.
+    inline: Option<(ByteBuf, Moment)>,
     parcels: mpsc::UnboundedSender<Parcel>,
     chores: std::sync::mpsc::Sender<Chore>,
     /// In a resumed run: what earlier runs left and is not listed any more.
@@ -240,6 +247,7 @@ impl Run {
             lanes,
             failing: Failing::default(),
             lanes_seen: 0,
+            inline: None,
             parcels,
             chores,
             leftovers,
@@ -287,11 +295,12 @@ impl Run {
             }
             let pause = wake_at.map(|at| at.saturating_sub(self.item.deps.clock()));
             tokio::select! {
-                message = self.control.next() => {
+                message = self.control.next(), if self.inline.is_none() => {
                     let message = message.map_err(|broken| self.failing.or(broken))?;
-                    self.hear(message).await?;
+                    self.hear(message)?;
                 }
                 command = commands.recv() => self.obey(command.unwrap_or(Command::Yield))?,
+                buffer = buffer_for(&self.inline, &intake.pool) => self.place(buffer?),
                 () = intake.wake.notified() => {}
                 () = sleep(pause) => {}
                 Some(lane) = self.lanes.join_next() => self.failing.lane(lane),
@@ -300,15 +309,12 @@ impl Run {
         }
     }
 
-    async fn hear(&mut self, message: FromSender) -> Result<(), Broken> {
+    fn hear(&mut self, message: FromSender) -> Result<(), Broken> {
         if let FromSender::Parcel(bytes) = message {
             if !self.intake.engine().is_running() {
                 return Err(Misbehaved::LaneNotGranted.into());
             }
-            if let Some(mut parcel) = self.intake.pool.take().await {
-                parcel.push(&bytes);
-                let _ = self.parcels.send(parcel);
-            }
+            self.inline = Some((bytes, Moment::now() + PLACING));
             return Ok(());
         }
         let leftovers = self.leftovers.as_mut().map(|leftovers| leftovers.note(&message)).unwrap_or_default();
@@ -318,6 +324,14 @@ impl Run {
             let _ = self.chores.send(chore);
         }
         Ok(())
+    }
+
+    /// Hands a parcel from the control stream to the writers.
+    fn place(&mut self, buffer: Option<Parcel>) {
+        if let (Some((bytes, _)), Some(mut parcel)) = (self.inline.take(), buffer) {
+            parcel.push(&bytes);
+            let _ = self.parcels.send(parcel);
+        }
     }
 
     fn obey(&mut self, command: Command) -> Result<(), Broken> {
@@ -433,6 +447,16 @@ impl Run {
             Ok(()) => farewell(&item, control).await,
             Err(broken) => stuck(&item, control, broken).await,
         }
+    }
+}
+
+/// A buffer for what waits, as soon as there is one; never, if nothing waits.
+async fn buffer_for(waiting: &Option<(ByteBuf, Moment)>, pool: &Pool) -> Result<Option<Parcel>, Broken> {
+    match waiting {
+        Some((_, until)) => timeout_at(*until, pool.take())
+            .await
+            .map_err(|_| Broken::Cut(io::Error::new(io::ErrorKind::TimedOut, "content could not be placed"))),
+        None => std::future::pending().await,
     }
 }
 

@@ -375,19 +375,6 @@ impl Transfers {
         }
     }
 
-    /// Forgets a transfer that is over.
-    ///
-    /// # Errors
-    /// No such transfer, or the shelf failed.
-    pub fn forget(&self, id: &str) -> Result<(), TransferError> {
-        let item = self.find(id)?;
-        if item.view().state.is_final() {
-            self.deps.shelf.remove(&item.id)?;
-            self.table().items.remove(&item.id);
-        }
-        Ok(())
-    }
-
     /// Content that was handed over and is still needed.
     pub fn needed_inputs(&self) -> HashSet<SpoolId> {
         let items: Vec<_> = self.table().items.values().cloned().collect();

@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 const OFFER_DEADLINE: Duration = Duration::from_secs(10);
 /// Offers of one peer that may wait for the user.
 const WAITING_OFFERS: usize = 64;
+/// Transfers from one peer that are remembered after their end.
+pub(super) const ENDED_KEPT: usize = 1000;
 
 impl Transfers {
     /// Serves a control stream that a peer opened for transfer `id`; returns when the run is over.
@@ -49,7 +51,9 @@ impl Transfers {
             None => Box::pin(incoming::run(item.clone(), control, offer, &mut orders)).await,
             Some(Ended::Done) => incoming::farewell(&item, control).await,
             Some(Ended::Cancelled) => answer(control, FromReceiver::Cancel(Reason::Asked)).await,
-            Some(Ended::Rejected | Ended::Failed | Ended::Void) => answer(control, FromReceiver::Reject(Reason::Asked)).await,
+            Some(Ended::Rejected | Ended::Failed | Ended::Void) => {
+                answer(control, FromReceiver::Reject(Reason::Asked)).await
+            }
         };
         self.ended(&item, end);
     }
@@ -71,10 +75,26 @@ impl Transfers {
             table.items.insert(offer.id, item.clone());
             item
         };
+        self.forget_old(peer);
         let names = offer.names.iter().map(|name| reading::show(name)).collect::<Vec<_>>().join(", ");
         item.happened(What::OfferReceived { names, bytes: offer.found.bytes });
         item.publish();
         Some(item)
+    }
+
+    /// Forgets the oldest ended transfers from a peer, so that nobody can fill memory and disk with offers.
+    fn forget_old(&self, peer: DeviceId) {
+        let theirs = |item: &&Arc<Item>| item.peer == peer && !item.outgoing;
+        let items: Vec<_> = self.table().items.values().filter(theirs).cloned().collect();
+        let ended = items.iter().filter_map(|item| Some((item.lock().record.ended_at?, item)));
+        let mut ended: Vec<_> = ended.collect();
+        ended.sort_by_key(|(at, item)| (*at, item.id));
+        for (_, item) in ended.iter().rev().skip(ENDED_KEPT) {
+            if let Err(error) = self.deps.shelf.remove(&item.id) {
+                tracing::warn!(id = %item.id, %error, "an old transfer could not be forgotten");
+            }
+            self.table().items.remove(&item.id);
+        }
     }
 
     /// Takes a content lane that a peer opened for transfer `id`.

@@ -1,10 +1,11 @@
 //! Peers that send nonsense where an honest transfer is under way.
 
 use super::super::control::read_frame;
+use super::super::serving::ENDED_KEPT;
 use super::super::*;
 use super::world::{Device, Link, portrait, until};
 use logic::Misbehaved;
-use logic::transfer::lane::PARCEL_MAX;
+use logic::transfer::lane::{PARCEL_MAX, PARCEL_PIECES, Piece, PieceKind};
 use logic::transfer::message::{decode, encode};
 use logic::transfer::{FromReceiver, FromSender};
 use std::fs;
@@ -134,4 +135,58 @@ async fn an_honest_transfer_is_unharmed_by_an_evil_peer_that_knows_its_id() {
     assert_eq!(b.offences(), [Misbehaved::LaneNotGranted, Misbehaved::TransferForeign]);
     assert_eq!(until(&from, &id, |view| view.state.is_final()).await.state, TransferState::Done);
     assert_eq!(portrait(&path), portrait(&b.received_dir().join("honest")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn content_that_belongs_to_nothing_holds_no_transfer_and_can_be_cancelled() {
+    let b = Device::new(2);
+    let to = b.start();
+    let evil = Device::new(66).key.id();
+    let ((recv, mut send), stream) = pipe();
+    let service = to.clone();
+    let serving = tokio::spawn(async move { service.serve_transfer(evil, ID, stream).await });
+    // All for an entry that is never listed, and so many bytes that they are taken only once all buffers are full.
+    let piece = Piece { kind: PieceKind::Zero, generation: 0, entry: 5, block: 0, len: 1, value: [0; 32] };
+    let parcel = framed(&encode(&FromSender::Parcel(ByteBuf::from(piece.encode().repeat(PARCEL_PIECES)))));
+    let offered = Offer { complete: true, found: Totals { files: 9, bytes: 9, entries: 9 }, ..offer() };
+    send.write_all(&framed(&encode(&FromSender::Offer(offered)))).await.unwrap();
+    let mut answers = recv;
+    let mut frame = Vec::new();
+    assert!(read_frame(&mut answers, &mut frame).await.unwrap());
+    for _ in 0..31 {
+        send.write_all(&parcel).await.unwrap();
+    }
+    let answered = tokio::spawn(async move { answers.read_to_end(&mut Vec::new()).await });
+    until(&to, &ID.to_string(), |view| view.state == TransferState::Running).await;
+    to.cancel(&ID.to_string()).unwrap();
+    tokio::time::timeout(Duration::from_secs(20), serving).await.expect("the run goes on").unwrap();
+    assert_eq!(to.get(&ID.to_string()).unwrap().state, TransferState::Cancelled);
+    assert!(answered.await.unwrap().is_ok());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn offers_without_end_do_not_fill_memory_and_shelf() {
+    let b = Device::new(2);
+    *b.decision.lock().unwrap() = Decision::Reject(Reason::Asked);
+    let to = b.start();
+    let (evil, honest) = (Device::new(66).key.id(), Device::new(67).key.id());
+    let offer_from = async |peer: DeviceId, number: u64| {
+        let id = TransferId([number.to_be_bytes(), [0; 8]].concat().try_into().unwrap());
+        let ((mut recv, mut send), stream) = pipe();
+        send.write_all(&framed(&encode(&FromSender::Offer(Offer { id, ..offer() })))).await.unwrap();
+        to.serve_transfer(peer, id, stream).await;
+        recv.read_to_end(&mut Vec::new()).await.unwrap();
+    };
+    offer_from(honest, u64::MAX).await;
+    let many = ENDED_KEPT as u64 + 50;
+    for number in 0..many {
+        offer_from(evil, number).await;
+    }
+    let left = to.list();
+    // The last one was still open when the oldest were forgotten.
+    assert!(left.len() <= ENDED_KEPT + 2, "{}", left.len());
+    let of = |peer: DeviceId| left.iter().filter(|view| view.device_id == peer.to_string()).count();
+    assert_eq!((of(honest), of(evil) >= ENDED_KEPT), (1, true), "others lost what they had");
+    assert!(b.all().unwrap().len() <= ENDED_KEPT + 2);
+    assert_eq!(b.offences(), []);
 }

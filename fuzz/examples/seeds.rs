@@ -13,7 +13,7 @@ use logic::wire::{Address, Bye, Control, GuestHeader, LinkToken, StreamHeader, e
 use seal::{CircleId, Purpose};
 use serde::Serialize;
 use serde_bytes::ByteBuf;
-use warren_fuzz::forge::bytes;
+use testkit::forge::bytes;
 use warren_fuzz::world::{NOW, PEM, SEALED, WORLD, device_key};
 
 fn write(target: &str, seeds: &[Vec<u8>]) {

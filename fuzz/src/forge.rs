@@ -1,52 +1,14 @@
 //! Messages as an insider with real keys makes them: the byte formats of `docs/formats/`, written down a second time.
+//! Those of the hello are in `testkit::forge`.
 
 use logic::code::{Channel, Purpose as Aim};
-use logic::hello::Context;
 use logic::pair::Refusal;
 use logic::pair::invitation::Reference;
 use logic::roster::{RosterUpdate, SignedRecord};
-use seal::{DeviceId, DeviceKey, MemberId, Purpose, SealRecipient, Signature};
+use seal::{DeviceId, MemberId, SealRecipient, Signature};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
-
-/// A frame of the hello (`hello.md`).
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub enum Hello {
-    Hello(Signed),
-    Reply(Signed),
-    Refused,
-    Incompatible(u16, u16),
-}
-
-/// Statement and proof.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Signed {
-    pub statement: ByteBuf,
-    pub proof: Signature,
-}
-
-/// What a side says.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Statement {
-    pub versions: (u16, u16),
-    pub chosen: Option<u16>,
-    pub boot: [u8; 16],
-    pub channel: [u8; 16],
-    pub chain: Vec<ByteBuf>,
-    pub crls: Vec<ByteBuf>,
-}
-
-impl Signed {
-    /// A statement, sensible or not, with a proof by the real key.
-    pub fn make(key: &DeviceKey, side: u8, context: &Context, first: &[u8], statement: Vec<u8>) -> Self {
-        let speaker = key.id();
-        let listener = if speaker == context.local { context.remote } else { context.local };
-        let (first, said) = (blake3::hash(first), blake3::hash(&statement));
-        let parts: [&[u8]; 6] =
-            [&[side], &context.exporter, speaker.as_bytes(), listener.as_bytes(), first.as_bytes(), said.as_bytes()];
-        Self { proof: key.sign(Purpose::HelloProof, &parts.concat()), statement: ByteBuf::from(statement) }
-    }
-}
+use testkit::forge::bytes;
 
 /// A frame of the code exchange (`pairing.md`).
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -107,9 +69,4 @@ pub struct Update {
     pub crls: Vec<ByteBuf>,
     pub records: Vec<SignedRecord>,
     pub more: bool,
-}
-
-/// Any message as the body of a frame.
-pub fn bytes<M: Serialize>(message: &M) -> Vec<u8> {
-    postcard::to_stdvec(message).expect("plain data")
 }

@@ -54,9 +54,9 @@ fn run(data: &[u8]) -> Result<()> {
             let Ok(knocked) = Knock::read(of_host, &knock) else { return Ok(()) };
             let Ok((waiting, answer)) = knocked.answer(&book, NOW) else { return Ok(()) };
             let (_, proof) = guest.confirm(answer.body()).expect("an honest answer");
-            let honest = decode::<forge::Code>(proof.body()).map(|message| forge::bytes(&message));
+            let honest = decode::<forge::Code>(proof.body()).map(|message| testkit::forge::bytes(&message));
             let proof = edit(proof.body(), &mut u)?;
-            let same = decode::<forge::Code>(&proof).map(|message| forge::bytes(&message)) == honest;
+            let same = decode::<forge::Code>(&proof).map(|message| testkit::forge::bytes(&message)) == honest;
             match waiting.confirm(&proof, &mut book, NOW) {
                 Ok(_) => assert!(same, "a changed proof was taken"),
                 Err(turned) => assert_eq!(
@@ -78,9 +78,9 @@ fn run(data: &[u8]) -> Result<()> {
             let answer = edit(answer.body(), &mut u)?;
             let Ok((confirming, proof)) = guest.confirm(&answer) else { return Ok(()) };
             let Ok((_, reply)) = waiting.confirm(proof.body(), &mut book, NOW) else { return Ok(()) };
-            let honest = decode::<forge::Code>(reply.body()).map(|message| forge::bytes(&message));
+            let honest = decode::<forge::Code>(reply.body()).map(|message| testkit::forge::bytes(&message));
             let reply = edit(reply.body(), &mut u)?;
-            let same = decode::<forge::Code>(&reply).map(|message| forge::bytes(&message)) == honest;
+            let same = decode::<forge::Code>(&reply).map(|message| testkit::forge::bytes(&message)) == honest;
             assert!(same || confirming.finish(&reply).is_err(), "a changed proof was taken");
         }
     }

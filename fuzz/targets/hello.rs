@@ -6,8 +6,8 @@ use libfuzzer_sys::fuzz_target;
 use logic::hello::{Dialer, PeerProven, Responder};
 use logic::wire::decode;
 use serde_bytes::ByteBuf;
+use testkit::forge::{Hello, Signed, Statement, bytes};
 use warren_fuzz::edit;
-use warren_fuzz::forge::{Hello, Signed, Statement, bytes};
 use warren_fuzz::world::{NOW, WORLD, device_key, sign_anew};
 
 /// A statement changed as bytes, or in its fields, certificates signed anew.

@@ -13,8 +13,9 @@ use seal::pki::{Issuer, Role, valid_name};
 use seal::words::Code;
 use seal::{Purpose as Signs, SealRecipient};
 use serde_bytes::ByteBuf;
+use testkit::forge::bytes;
 use warren_fuzz::edit;
-use warren_fuzz::forge::{self, FromInviter, FromJoiner, JoinRequest, bytes};
+use warren_fuzz::forge::{self, FromInviter, FromJoiner, JoinRequest};
 use warren_fuzz::world::{EXPORTER, FOUNDED, LIFETIME, NOW, WORLD, device_key, identity, member_key};
 
 const ID: InvitationId = InvitationId([3; 8]);

@@ -22,7 +22,7 @@ fuzz_target!(|bytes: &[u8]| {
         on_disk.parent().as_ref().map(|p| p.as_path().as_os_str().as_bytes())
     );
     assert_eq!(RelPath::child(below.as_ref(), path.name()).as_ref(), Ok(&path));
-    let written = warren_fuzz::forge::bytes(&path);
+    let written = testkit::forge::bytes(&path);
     assert_eq!(logic::wire::decode::<RelPath>(&written), Ok(path.clone()));
     assert_eq!(Naming::Unix.path_objection(&path), None);
     if Naming::Windows.path_objection(&path).is_none() {

@@ -8,8 +8,9 @@ use logic::wire::{Address, decode};
 use seal::Timestamp;
 use seal::beacon::BeaconKey;
 use serde_bytes::ByteBuf;
+use testkit::forge::bytes;
 use warren_fuzz::edit;
-use warren_fuzz::forge::{Update, bytes};
+use warren_fuzz::forge::Update;
 use warren_fuzz::world::{NOW, WORLD, device_key, member_key, sign_anew};
 
 fn record(u: &mut Unstructured<'_>) -> Result<SignedRecord> {

@@ -5,6 +5,7 @@
 
 pub mod circle;
 mod dice;
+pub mod forge;
 pub mod network;
 
 pub use circle::TestCircle;

@@ -12,8 +12,7 @@ use seal::pki::Role;
 use serde_bytes::ByteBuf;
 use testkit::TestCircle;
 use testkit::circle::{FOUNDED, LIFETIME, TestDevice, TestMember};
-
-use crate::forge::{Message, Signed, Statement};
+use testkit::forge::{Hello, Signed, Statement, bytes};
 
 const DAY: Duration = Duration::from_secs(24 * 3600);
 
@@ -75,9 +74,9 @@ impl Scene {
 
     /// Ada's hello with a changed statement, signed by her real key.
     fn forged(&self, change: impl FnOnce(&mut Statement)) -> Vec<u8> {
-        let mut statement = Message::read(self.hello().1.body()).signed().statement();
+        let mut statement = Hello::read(self.hello().1.body()).signed().statement();
         change(&mut statement);
-        Message::Hello(Signed::make(&self.ada.key, b'D', &self.here(1), &[], &statement)).bytes()
+        Hello::Hello(Signed::make(&self.ada.key, b'D', &self.here(1), &[], bytes(&statement))).bytes()
     }
 
     /// Bob's reply with a changed statement, signed by his real key; what Ada makes of it.
@@ -89,10 +88,10 @@ impl Scene {
         let credentials = self.circle.credentials(&self.ada);
         let (dialer, hello) = Dialer::start_with(versions, &self.ada.key, &credentials, self.here(1)).unwrap();
         let (_, reply) = self.answer(hello.body()).unwrap();
-        let mut statement = Message::read(reply.body()).signed().statement();
+        let mut statement = Hello::read(reply.body()).signed().statement();
         change(&mut statement);
-        let first = Message::read(hello.body()).signed().statement;
-        let reply = Message::Reply(Signed::make(&self.bob.key, b'R', &self.there(1), &first, &statement));
+        let first = Hello::read(hello.body()).signed().statement;
+        let reply = Hello::Reply(Signed::make(&self.bob.key, b'R', &self.there(1), &first, bytes(&statement)));
         dialer.finish(&reply.bytes(), &credentials, FOUNDED)
     }
 }
@@ -241,20 +240,20 @@ fn a_replayed_hello_is_recognised() {
     let (_, old) = Dialer::start(&scene.ada.key, &scene.circle.credentials(&scene.ada), scene.here(2)).unwrap();
     scene.refused(old.body(), Misbehaved::HelloReplayed);
     // With the channel's name patched in, the proof fails.
-    let mut signed = Message::read(old.body()).signed();
-    let fresh = Message::read(scene.hello().1.body()).signed().statement();
+    let mut signed = Hello::read(old.body()).signed();
+    let fresh = Hello::read(scene.hello().1.body()).signed().statement();
     let patched = Statement { channel: fresh.channel, ..signed.statement() };
     signed.statement = ByteBuf::from(postcard::to_stdvec(&patched).unwrap());
-    scene.refused(&Message::Hello(signed).bytes(), Misbehaved::HelloProofInvalid);
+    scene.refused(&Hello::Hello(signed).bytes(), Misbehaved::HelloProofInvalid);
 }
 
 #[test]
 fn rewritten_versions_break_the_proof() {
     let scene = Scene::new();
-    let mut signed = Message::read(scene.hello().1.body()).signed();
+    let mut signed = Hello::read(scene.hello().1.body()).signed();
     let rewritten = Statement { versions: (0, 1), ..signed.statement() };
     signed.statement = ByteBuf::from(postcard::to_stdvec(&rewritten).unwrap());
-    scene.refused(&Message::Hello(signed).bytes(), Misbehaved::HelloProofInvalid);
+    scene.refused(&Hello::Hello(signed).bytes(), Misbehaved::HelloProofInvalid);
 }
 
 #[test]
@@ -287,7 +286,7 @@ fn a_reflected_hello_is_recognised() {
     let fault = dialer.finish(hello.body(), &credentials, FOUNDED).unwrap_err();
     assert_eq!(fault, HelloError::Misbehaved(Misbehaved::HelloReflected));
     let (dialer, hello) = scene.hello();
-    let dressed = Message::Reply(Message::read(hello.body()).signed()).bytes();
+    let dressed = Hello::Reply(Hello::read(hello.body()).signed()).bytes();
     let fault = dialer.finish(&dressed, &credentials, FOUNDED).unwrap_err();
     assert_eq!(fault, HelloError::Misbehaved(Misbehaved::HelloReflected));
 }

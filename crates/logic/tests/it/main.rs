@@ -4,7 +4,6 @@
 
 extern crate warren_logic as logic;
 
-mod forge;
 mod hello;
 mod pair;
 mod roster;

@@ -4,7 +4,7 @@
 //! then visible. Readers take snapshots; nobody holds a lock while waiting.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -81,6 +81,11 @@ pub(crate) struct Circle {
     table: Table<Vec<u8>>,
     roster: RwLock<Option<Roster>>,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
+    /// Held from the look at the last number of a list or record of ours until the next one is taken in: of two with the
+    /// same number, one would be lost.
+    numbering: Mutex<()>,
+    /// Held from the look at the roster until its snapshot is in place: an older one must not come after a newer one.
+    refreshing: Mutex<()>,
     changed: watch::Sender<u64>,
 }
 
@@ -95,6 +100,8 @@ impl Circle {
             table,
             roster: RwLock::new(roster),
             snapshot: RwLock::new(None),
+            numbering: Mutex::default(),
+            refreshing: Mutex::default(),
             changed: watch::Sender::new(0),
         };
         circle.refresh();
@@ -158,6 +165,7 @@ impl Circle {
 
     /// Judges everything again: after a change, and now and then because time passes.
     pub(crate) fn refresh(&self) {
+        let _order = self.refreshing.lock().unwrap_or_else(PoisonError::into_inner);
         let now = clock::now();
         let snapshot = self.roster.read().unwrap_or_else(PoisonError::into_inner).as_ref().map(|roster| {
             let view = View::new(roster, now);
@@ -249,6 +257,10 @@ impl Circle {
         work(&Issuer::member(key, &own)?)
     }
 
+    fn numbering(&self) -> MutexGuard<'_, ()> {
+        self.numbering.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// True if this device can admit members.
     pub(crate) fn can_admit(&self) -> bool {
         self.as_issuer(|_| Ok(())).is_ok()
@@ -293,6 +305,7 @@ impl Circle {
 
     /// Revokes a member, re-certifies those who stood on it, and changes the beacon key.
     pub(crate) fn remove_member(&self, member: MemberId) -> Result<Vec<Change>, CircleError> {
+        let _numbering = self.numbering();
         let now = clock::now();
         let snapshot = self.now()?;
         let orphans = self.read(|roster| roster.depends_on(member, now))?;
@@ -336,6 +349,7 @@ impl Circle {
 
     /// Revokes one device of this member.
     pub(crate) fn remove_own_device(&self, device: DeviceId) -> Result<Vec<Change>, CircleError> {
+        let _numbering = self.numbering();
         let now = clock::now();
         let own = self.own_certificate()?;
         let key = self.keyring.member.as_ref().ok_or(CircleError::NotAdmin)?;
@@ -363,6 +377,7 @@ impl Circle {
 
     /// Tells the circle where this device can be reached, if that is new.
     pub(crate) fn announce(&self, addresses: Vec<Address>) -> Result<(), CircleError> {
+        let _numbering = self.numbering();
         let Some(own) =
             self.now()?.view.devices.get(&self.device()).map(|own| (own.addresses.clone(), own.address_counter))
         else {
@@ -380,6 +395,7 @@ impl Circle {
 
     /// Renews what this device can renew; tells what it renewed, and what runs out without it being able to help.
     pub(crate) fn renew(&self) -> Result<Renewed, CircleError> {
+        let _numbering = self.numbering();
         let now = clock::now();
         let me = Me { member: self.member()?, device: self.device(), holds_root: self.keyring.root.is_some() };
         let mut renewed = Renewed::default();
@@ -425,3 +441,40 @@ pub(crate) struct Renewed {
 
 /// How often certificates are looked at.
 pub(crate) const RENEWAL_EVERY: Duration = Duration::from_secs(3600);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::sync::Barrier;
+
+    use logic::roster::Standing;
+    use seal::{MemberKey, RootKey, SealIdentity};
+
+    use super::*;
+
+    #[test]
+    fn members_that_are_removed_at_the_same_time_are_all_removed() {
+        let dir = tempfile::tempdir().unwrap();
+        let keyring = Keyring { root: Some(RootKey::generate()), ..Keyring::generate() };
+        let database = Database::open(&dir.path().join("database"), keyring.records.clone()).unwrap();
+        let circle = Circle::open(&database, Arc::new(keyring)).unwrap();
+        circle.found("home", "ada", "laptop").unwrap();
+        let others: Vec<_> = (0..8).map(|_| MemberKey::generate().id()).collect();
+        for (number, other) in others.iter().enumerate() {
+            let recipient = SealIdentity::generate().recipient();
+            circle.admit(*other, &format!("member {number}"), Role::Editor, &recipient).unwrap();
+        }
+        let together = Barrier::new(others.len());
+        std::thread::scope(|scope| {
+            for other in &others {
+                scope.spawn(|| {
+                    together.wait();
+                    circle.remove_member(*other).unwrap();
+                });
+            }
+        });
+        let now = circle.snapshot().unwrap();
+        let standing: Vec<_> = others.iter().map(|other| now.view.members[other].standing).collect();
+        assert_eq!(standing, [Standing::Removed; 8]);
+    }
+}

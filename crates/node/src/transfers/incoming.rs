@@ -35,7 +35,7 @@ const WRITERS: usize = 2;
 /// Most lanes of a run.
 const LANES: usize = 64;
 /// How long a parcel on the control stream may wait for the disk, and for what it belongs to.
-const PLACING: Duration = Duration::from_secs(30);
+const PLACING: Duration = Duration::from_secs(5);
 /// How long the sender may take to read the receipt and close.
 const GOODBYE: Duration = Duration::from_secs(5);
 

@@ -169,11 +169,10 @@ impl Desk {
         self.book().iter().any(|invitation| invitation.state(now) == State::Open)
     }
 
-    /// What those invitations were for that a wrong guess ended.
-    pub(crate) fn burned(&self) -> Vec<Aim> {
+    /// How every invitation stands, and what it is for.
+    pub(crate) fn states(&self) -> Vec<(State, Aim)> {
         let now = clock::now();
-        let book = self.book();
-        book.iter().filter(|invitation| invitation.state(now) == State::Burned).map(|burned| burned.aim).collect()
+        self.book().iter().map(|invitation| (invitation.state(now), invitation.aim)).collect()
     }
 
     /// Has a stranger prove its code. The stream goes on afterwards.

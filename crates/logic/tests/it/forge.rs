@@ -13,6 +13,7 @@ pub enum Message {
     Reply(Signed),
     Refused,
     Incompatible(u16, u16),
+    Revoked(ByteBuf),
 }
 
 /// Statement and proof.
@@ -45,7 +46,7 @@ impl Message {
     pub fn signed(self) -> Signed {
         match self {
             Self::Hello(signed) | Self::Reply(signed) => signed,
-            Self::Refused | Self::Incompatible(..) => panic!("a refusal has no statement"),
+            Self::Refused | Self::Incompatible(..) | Self::Revoked(_) => panic!("a refusal has no statement"),
         }
     }
 }

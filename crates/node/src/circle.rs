@@ -11,7 +11,9 @@ use logic::Misbehaved;
 use logic::hello::Credentials;
 use logic::pair::invitation::Invitations;
 use logic::pair::{Admitted, Asking, Decision, InviterFault, Welcoming};
-use logic::roster::{AddressRecord, BeaconRecord, Change, Due, Me, Roster, RosterUpdate, SignedRecord, Standing, Summary, View};
+use logic::roster::{
+    AddressRecord, BeaconRecord, Change, Due, Me, Roster, RosterUpdate, SignedRecord, Standing, Summary, View,
+};
 use logic::wire::{Address, Frame};
 use seal::beacon::BeaconKey;
 use seal::pki::{

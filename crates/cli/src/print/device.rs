@@ -19,7 +19,10 @@ impl Show for Status {
             let members = count(circle.members.into(), "member");
             let name = clean(&circle.name);
             if circle.removed {
-                page.field("circle", format!("{name}; {}", page.paint(Tone::Bad, "this device has been removed from it")));
+                page.field(
+                    "circle",
+                    format!("{name}; {}", page.paint(Tone::Bad, "this device has been removed from it")),
+                );
             } else {
                 page.field("circle", format!("{name}, {members}"));
             }

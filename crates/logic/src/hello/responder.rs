@@ -28,9 +28,7 @@ impl Denied {
         let offence = Misbehaved::CertificateRevoked;
         let chain = wire::decode(&signed.statement).and_then(|said: Statement| said.chain()).unwrap_or_default();
         match revoking(&chain, &credentials.root, &credentials.crls) {
-            Some(crl) => {
-                Self { fault: offence.into(), reply: Message::Revoked(ByteBuf::from(crl.der())).frame().ok() }
-            }
+            Some(crl) => Self { fault: offence.into(), reply: Message::Revoked(ByteBuf::from(crl.der())).frame().ok() },
             None => offence.into(),
         }
     }
@@ -40,10 +38,9 @@ impl From<HelloError> for Denied {
     fn from(fault: HelloError) -> Self {
         let message = match fault {
             HelloError::Incompatible { .. } => Message::Incompatible(VERSION_MIN, VERSION_MAX),
-            HelloError::Refused
-            | HelloError::Removed(_)
-            | HelloError::Misbehaved(_)
-            | HelloError::OwnCredentials => Message::Refused,
+            HelloError::Refused | HelloError::Removed(_) | HelloError::Misbehaved(_) | HelloError::OwnCredentials => {
+                Message::Refused
+            }
         };
         Self { fault, reply: message.frame().ok() }
     }

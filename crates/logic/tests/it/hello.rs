@@ -7,8 +7,8 @@ use logic::hello::{Context, Credentials, Denied, Dialer, HelloError, PeerProven,
 use logic::limits::{CRL_BYTES, HELLO_FRAME};
 use logic::wire::Frame;
 use proptest::prelude::*;
-use seal::{Purpose, Timestamp};
 use seal::pki::{Crl, Role};
+use seal::{Purpose, Timestamp};
 use serde_bytes::ByteBuf;
 use testkit::TestCircle;
 use testkit::circle::{FOUNDED, LIFETIME, TestDevice, TestMember};

@@ -8,7 +8,7 @@ use std::{
     fmt, io,
     net::SocketAddr,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::Duration,
@@ -16,7 +16,7 @@ use std::{
 
 use iroh::{
     TransportAddr,
-    endpoint::{Connection, VarInt},
+    endpoint::{Connection, ConnectionError, VarInt},
 };
 use noq_proto::crypto::rustls::HandshakeData;
 use rustls::NamedGroup;
@@ -90,6 +90,8 @@ pub(crate) struct Core {
     exporter: [u8; 32],
     inbox: AsyncMutex<mpsc::Receiver<Stream>>,
     trusted: AtomicBool,
+    /// Why this side closed it.
+    said: OnceLock<Goodbye>,
     /// What bulk data travelled on last, in either direction.
     lane: Mutex<Option<Lane>>,
 }
@@ -116,6 +118,7 @@ impl Core {
             exporter,
             inbox: AsyncMutex::new(inbox),
             trusted: AtomicBool::new(false),
+            said: OnceLock::new(),
             lane: Mutex::new(None),
         });
         let ended = core.conn.weak_handle().closed();
@@ -224,11 +227,16 @@ impl Core {
 
     pub(crate) fn close(&self, why: Goodbye) {
         self.cut.cancel();
+        self.said.get_or_init(|| why);
         why.say(&self.conn);
     }
 
+    /// The reason of whichever side closed first.
     pub(crate) async fn closed(&self) -> Goodbye {
-        Goodbye::heard(&self.conn.closed().await)
+        match (self.conn.closed().await, self.said.get()) {
+            (ConnectionError::LocallyClosed, Some(said)) => *said,
+            (heard, _) => Goodbye::heard(&heard),
+        }
     }
 }
 

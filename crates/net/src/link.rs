@@ -153,6 +153,7 @@ impl From<HelloError> for ConnectError {
     fn from(error: HelloError) -> Self {
         match error {
             HelloError::Misbehaved(offence) => Self::Misbehaved(offence),
+            HelloError::Removed(crl) => Self::Removed(crl),
             HelloError::Refused => Self::Closed(Goodbye::Refused),
             other => Self::Failed(other.to_string()),
         }

@@ -11,6 +11,7 @@ use iroh::{
     endpoint::{ConnectError as DialError, Connection, ConnectionError, TransportErrorCode},
 };
 use logic::{Misbehaved, wire::Address};
+use seal::pki::Crl;
 use seal::{DeviceId, DeviceKey};
 use thiserror::Error;
 use tokio::{
@@ -88,6 +89,9 @@ pub enum ConnectError {
     /// The other side closed the connection and said why.
     #[error("the other side closed the connection: {0}")]
     Closed(Goodbye),
+    /// The other side has shown that this device was removed from the circle: the list belongs into the roster.
+    #[error("this device has been removed from the circle")]
+    Removed(Box<Crl>),
     /// The other side broke a rule.
     #[error(transparent)]
     Misbehaved(#[from] Misbehaved),

@@ -11,7 +11,9 @@ use logic::Misbehaved;
 use logic::hello::Credentials;
 use logic::pair::invitation::Invitations;
 use logic::pair::{Admitted, Asking, Decision, InviterFault, Welcoming};
-use logic::roster::{AddressRecord, BeaconRecord, Change, Due, Me, Roster, RosterUpdate, SignedRecord, Summary, View};
+use logic::roster::{
+    AddressRecord, BeaconRecord, Change, Due, Me, Roster, RosterUpdate, SignedRecord, Standing, Summary, View,
+};
 use logic::wire::{Address, Frame};
 use seal::beacon::BeaconKey;
 use seal::pki::{
@@ -33,6 +35,9 @@ pub(crate) enum CircleError {
     /// This device is in no circle.
     #[error("this device is in no circle yet")]
     NoCircle,
+    /// This device was revoked.
+    #[error("this device has been removed from the circle")]
+    Removed,
     /// A circle is there already.
     #[error("this device is in a circle already")]
     HasCircle,
@@ -189,6 +194,12 @@ impl Circle {
     /// The same, as an error where there is none.
     pub(crate) fn now(&self) -> Result<Arc<Snapshot>, CircleError> {
         self.snapshot().ok_or(CircleError::NoCircle)
+    }
+
+    /// True if this device, its member or an admin above was revoked.
+    pub(crate) fn removed(&self) -> bool {
+        let own = |now: &Snapshot| now.view.devices.get(&self.device()).map(|own| own.standing);
+        self.snapshot().and_then(|now| own(&now)) == Some(Standing::Removed)
     }
 
     /// Wakes whenever the roster has changed.
@@ -447,7 +458,6 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use std::sync::Barrier;
 
-    use logic::roster::Standing;
     use seal::{MemberKey, RootKey, SealIdentity};
 
     use super::*;

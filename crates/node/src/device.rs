@@ -1,6 +1,7 @@
 //! The device: locked or running. Everything that the API can ask comes here first.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
@@ -20,6 +21,8 @@ pub(crate) struct Device {
     pub(crate) home: Arc<Home>,
     hub: EventHub,
     started_at: Timestamp,
+    /// When it was locked last, Unix milliseconds.
+    locked_at: AtomicI64,
     /// Port that the command line named.
     port: Option<u16>,
     running: RwLock<Option<Arc<Running>>>,
@@ -34,6 +37,7 @@ impl Device {
             home: Arc::new(home),
             hub: EventHub::default(),
             started_at: clock::now(),
+            locked_at: AtomicI64::new(clock::now().0),
             port,
             running: RwLock::new(None),
             turning: Mutex::new(()),
@@ -81,11 +85,12 @@ impl Device {
         Ok(())
     }
 
-    /// Stops everything and forgets the keys.
+    /// Stops everything and drops every key; only the API stays.
     pub(crate) async fn lock(&self) -> ApiResult<()> {
         let _turning = self.turning.lock().await;
         if let Some(running) = self.running.write().await.take() {
             running.stop(Event::DeviceLocked {}).await;
+            self.locked_at.store(clock::now().0, Ordering::Relaxed);
             self.hub.send(ApiEvent::Lock { locked: true });
         }
         Ok(())
@@ -117,6 +122,7 @@ impl Device {
             pid: std::process::id(),
             locked: running.is_none(),
             started_at: self.started_at.0,
+            locked_at: running.is_none().then(|| self.locked_at.load(Ordering::Relaxed)),
             identity: None,
             circle: None,
             addresses: Vec::new(),

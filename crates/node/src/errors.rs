@@ -41,6 +41,8 @@ impl From<CircleError> for ApiError {
             CircleError::NoCircle => {
                 Self::new(ErrorCode::NotAllowed, message).hint("join one with `warren join CODE --name NAME`")
             }
+            CircleError::Removed => Self::new(ErrorCode::NotAllowed, message)
+                .hint("what you received stays yours; to come back, ask for an invitation and join with a new home (WARREN_HOME)"),
             CircleError::HasCircle => {
                 Self::new(ErrorCode::Exists, message).hint("use another home (WARREN_HOME) for another circle")
             }

@@ -187,7 +187,7 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
         Answer::Again(_) => {
             return Err(ApiError::new(
                 ErrorCode::Exists,
-                format!("somebody in the circle is called {} already", request.name),
+                format!("somebody in the circle is called {} already, or looks so", request.name),
             )
             .hint("join with another --name; the invitation is still good"));
         }

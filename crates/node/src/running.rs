@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::book::Book;
-use crate::circle::Circle;
+use crate::circle::{Circle, CircleError};
 use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
 use crate::errors::{blocking, database, io_error};
@@ -224,7 +224,7 @@ impl Running {
     /// Joins a circle with a device that runs without one.
     pub(crate) async fn join(&self, request: api::types::Join) -> ApiResult<api::types::Joined> {
         if self.circle.snapshot().is_some() {
-            return Err(crate::circle::CircleError::HasCircle.into());
+            return Err(CircleError::HasCircle.into());
         }
         let joined = joining::join(&self.network, &self.keyring, &request, self.settings().lan_port).await;
         let done = joined.and_then(|joined| {
@@ -274,6 +274,7 @@ impl Running {
             safety_words: safety_words(&[b"circle", circle.as_bytes()]),
             members: u32::try_from(members).unwrap_or(u32::MAX),
             certificate_ends_at: own.map_or(0, |own| own.ends_at.0),
+            removed: self.circle.removed(),
         });
         Ok(())
     }
@@ -295,6 +296,9 @@ impl Running {
     }
 
     async fn send_with(&self, request: api::types::Send, spool: Option<(SpoolId, Vec<u8>)>) -> ApiResult<Sent> {
+        if self.circle.removed() {
+            return Err(CircleError::Removed.into());
+        }
         let devices = if request.all {
             self.everybody()?
         } else {

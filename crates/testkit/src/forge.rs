@@ -18,6 +18,8 @@ pub enum Hello {
     Refused,
     /// No version in common; lowest and highest of the responder.
     Incompatible(u16, u16),
+    /// The dialer's certificate is revoked: the list that says so, in DER.
+    Revoked(ByteBuf),
 }
 
 /// Statement and proof.
@@ -61,7 +63,7 @@ impl Hello {
     pub fn signed(self) -> Signed {
         match self {
             Self::Hello(signed) | Self::Reply(signed) => signed,
-            Self::Refused | Self::Incompatible(..) => panic!("a refusal has no statement"),
+            Self::Refused | Self::Incompatible(..) | Self::Revoked(_) => panic!("a refusal has no statement"),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Status {
     pub locked: bool,
     /// When the device was started, Unix milliseconds.
     pub started_at: i64,
+    /// When it was locked, Unix milliseconds; absent while it is unlocked.
+    pub locked_at: Option<i64>,
     /// Identity; absent while locked.
     pub identity: Option<Identity>,
     /// The circle; absent while locked or while the device has none.
@@ -61,6 +63,9 @@ pub struct Circle {
     pub members: u32,
     /// When this device's certificate ends, Unix milliseconds.
     pub certificate_ends_at: i64,
+    /// True once this device has learned that it was removed from the circle.
+    #[serde(default)]
+    pub removed: bool,
 }
 
 /// Unlock a locked device.

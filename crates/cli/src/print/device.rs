@@ -8,15 +8,24 @@ use crate::units::{count, span};
 impl Show for Status {
     fn human(&self, page: &mut Page) {
         let state = if self.locked { page.paint(Tone::Warn, "locked") } else { page.paint(Tone::Good, "running") };
-        let since = self.started_at.abs_diff(page.now) / 1000;
-        page.field("device", format!("{state}, up for {}, process {}", span(since), self.pid));
+        let ago = |at: i64| span(at.abs_diff(page.now) / 1000);
+        let locked = self.locked_at.map(|at| format!(" for {}", ago(at))).unwrap_or_default();
+        page.field("device", format!("{state}{locked}, up for {}, process {}", ago(self.started_at), self.pid));
         if let Some(identity) = &self.identity {
             page.field("name", format!("{} on {}", clean(&identity.member), clean(&identity.device)));
             page.field("role", clean(&identity.role));
         }
         if let Some(circle) = &self.circle {
             let members = count(circle.members.into(), "member");
-            page.field("circle", format!("{}, {members}", clean(&circle.name)));
+            let name = clean(&circle.name);
+            if circle.removed {
+                page.field(
+                    "circle",
+                    format!("{name}; {}", page.paint(Tone::Bad, "this device has been removed from it")),
+                );
+            } else {
+                page.field("circle", format!("{name}, {members}"));
+            }
             page.field("safety words", clean(&circle.safety_words));
             page.field("certificate", format!("valid until {}", page.time(circle.certificate_ends_at)));
         } else if !self.locked {

@@ -250,6 +250,7 @@ fn status() -> Status {
         pid: 4711,
         locked: false,
         started_at: NOW - 3_700_000,
+        locked_at: None,
         identity: Some(Identity {
             member: "ada".into(),
             device: "desk".into(),
@@ -263,6 +264,7 @@ fn status() -> Status {
             safety_words: "able baker charlie dog easy fox".into(),
             members: 3,
             certificate_ends_at: NOW + 86_400_000 * 300,
+            removed: false,
         }),
         addresses: vec!["192.0.2.1:4100".into(), "[2001:db8::1]:4100".into()],
         peers_online: 1,

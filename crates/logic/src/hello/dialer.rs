@@ -1,11 +1,13 @@
 //! The side that dialled: speaks first.
 
+use seal::pki::Crl;
 use seal::{DeviceKey, Timestamp};
 
-use super::judge::judge;
+use super::judge::{judge, revoking};
 use super::message::{Context, Message, Side, Signed, Statement};
 use super::{Credentials, HelloError, PeerProven};
 use crate::Misbehaved;
+use crate::limits::CRL_BYTES;
 use crate::wire::{Frame, VERSION_MAX, VERSION_MIN, Version};
 
 /// Has sent its hello, waits for the reply.
@@ -51,6 +53,7 @@ impl Dialer {
             Message::Reply(signed) => signed,
             Message::Refused => return Err(HelloError::Refused),
             Message::Incompatible(min, max) => return Err(HelloError::Incompatible { min, max }),
+            Message::Revoked(der) => return Err(removal(der.into_vec(), credentials)),
             Message::Hello(_) => return Err(Misbehaved::HelloReflected.into()),
         };
         let judged = judge(&signed, Side::Responder, &self.context, &self.statement, credentials, now)?;
@@ -61,6 +64,18 @@ impl Dialer {
             chosen if chosen < best && chosen >= self.versions.0 => Err(Misbehaved::VersionDowngraded.into()),
             _ => Err(Misbehaved::VersionUnoffered.into()),
         }
+    }
+}
+
+/// Checks what is said to show that this device was removed.
+fn removal(der: Vec<u8>, credentials: &Credentials) -> HelloError {
+    if der.len() > CRL_BYTES {
+        return Misbehaved::CrlTooBig.into();
+    }
+    let Ok(crl) = Crl::from_der(der) else { return Misbehaved::CrlInvalid.into() };
+    match revoking(&credentials.chain, &credentials.root, std::slice::from_ref(&crl)) {
+        Some(_) => HelloError::Removed(Box::new(crl)),
+        None => Misbehaved::CrlForged.into(),
     }
 }
 

@@ -63,6 +63,15 @@ pub(super) fn judge(
     Ok(Judged { statement, device, chain, newer_crls })
 }
 
+/// The list among `crls` by which a certificate of `chain` is revoked.
+pub(super) fn revoking<'a>(chain: &[Certificate], root: &Certificate, crls: &'a [Crl]) -> Option<&'a Crl> {
+    let issuers = chain.iter().skip(1).chain([root]);
+    let mut issued = chain.iter().zip(issuers);
+    issued.find_map(|(certificate, issuer)| {
+        crls.iter().find(|crl| crl.facts().revokes(certificate.serial()) && crl.is_by(issuer))
+    })
+}
+
 /// Those of their lists that are newer than ours. Every list must be by an issuer of the chain.
 fn news(chain: &[Certificate], theirs: &[Crl], credentials: &Credentials) -> Result<Vec<Crl>, Misbehaved> {
     let issuers = || chain.iter().skip(1).chain([&credentials.root]);

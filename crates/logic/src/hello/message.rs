@@ -51,6 +51,8 @@ pub(super) enum Message {
     Refused,
     /// Responder, to a proven member: no version in common.
     Incompatible(Version, Version),
+    /// Responder, to whoever proved the key of a revoked chain: the revocation list (DER) that says so.
+    Revoked(ByteBuf),
 }
 
 /// A statement as it was encoded by its maker, and the proof over it.

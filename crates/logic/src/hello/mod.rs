@@ -9,7 +9,8 @@
 //! - the proof is a signature of the device key over side, TLS exporter, both device ids and everything said so far: it
 //!   cannot be replayed on another channel, reflected, or combined with other versions;
 //! - the responder says nothing about itself until the dialer's chain and proof hold: strangers learn no names. The
-//!   dialer shows its names to the key that it dialled, so dial only keys that the roster knows;
+//!   dialer shows its names to the key that it dialled, so dial only keys that the roster knows. Who proves the key of a
+//!   revoked chain is told that, with the revocation list;
 //! - of every revocation list the newest counts, whoever brought it; newer ones are handed out for the roster;
 //! - a [`PeerProven`] exists only after all of this, and states consume themselves: no step can be repeated or skipped.
 //!
@@ -46,11 +47,14 @@ pub struct Credentials {
 }
 
 /// Why a hello did not work, as the dialer sees it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum HelloError {
     /// The responder refused without a reason: it does not know this device, or does not want it any more.
     #[error("the other device refused the connection: it may not know this one, or not any more")]
     Refused,
+    /// The responder has shown that this device, its member or an admin above was revoked; the list belongs into the roster.
+    #[error("this device has been removed from the circle")]
+    Removed(Box<Crl>),
     /// No version in common.
     #[error("the other device speaks protocol versions {min} to {max} only")]
     Incompatible {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use seal::beacon::BeaconKey;
-use seal::pki::{Certificate, Crl, Kind, PkiFault, Role, name_key, verify_device, verify_member};
+use seal::pki::{Certificate, Crl, Kind, PkiFault, Role, look_alike, name_key, verify_device, verify_member};
 use seal::{DeviceId, MemberId, SealRecipient, Timestamp};
 
 use super::state::{KeyId, Roster};
@@ -105,12 +105,11 @@ impl View {
         self.members.values().find(|member| member.standing != Standing::Removed && name_key(&member.shown) == wanted)
     }
 
-    /// True if somebody else than `member` has that name, or had it and may come back.
+    /// True if somebody else than `member` has that name or one that looks like it, or had it and may come back.
     pub fn name_taken(&self, name: &str, member: MemberId) -> bool {
-        let wanted = name_key(name);
-        self.members.values().any(|other| {
-            other.member != member && other.standing != Standing::Removed && name_key(&other.name) == wanted
-        })
+        self.members
+            .values()
+            .any(|other| other.member != member && other.standing != Standing::Removed && look_alike(&other.name, name))
     }
 
     /// Active devices.

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::hello::{Context, Credentials, Denied, Dialer, HelloError, PeerProven, Responder};
-use logic::limits::HELLO_FRAME;
+use logic::limits::{CRL_BYTES, HELLO_FRAME};
 use logic::wire::Frame;
 use proptest::prelude::*;
-use seal::Timestamp;
-use seal::pki::Role;
+use seal::pki::{Crl, Role};
+use seal::{Purpose, Timestamp};
 use serde_bytes::ByteBuf;
 use testkit::TestCircle;
 use testkit::circle::{FOUNDED, LIFETIME, TestDevice, TestMember};
@@ -70,6 +70,15 @@ impl Scene {
         let denied = self.answer_at(hello, now).map(|(peer, _)| peer).unwrap_err();
         assert_eq!(denied.fault, HelloError::Misbehaved(offence));
         assert_eq!(denied.reply.unwrap().as_bytes(), [0, 0, 0, 1, 2], "strangers learn nothing");
+    }
+
+    /// Ada, who was removed, is refused and shown the list that says so; nobody is told anything else.
+    #[track_caller]
+    fn removed(&self, dialer: Dialer, hello: &[u8], known_to_ada: &Credentials, crl: &Crl) {
+        let denied = self.answer(hello).map(|(peer, _)| peer).unwrap_err();
+        assert_eq!(denied.fault, HelloError::Misbehaved(Misbehaved::CertificateRevoked));
+        let told = dialer.finish(denied.reply.unwrap().body(), known_to_ada, FOUNDED).unwrap_err();
+        assert_eq!(told, HelloError::Removed(Box::new(crl.clone())));
     }
 
     /// Ada's hello with a changed statement, signed by her real key.
@@ -134,25 +143,53 @@ fn a_certificate_of_tomorrow_is_refused() {
 }
 
 #[test]
-fn a_revoked_device_and_a_revoked_member_are_refused() {
+fn a_revoked_device_and_a_revoked_member_are_refused_and_shown_why() {
     let mut scene = Scene::new();
+    let old = scene.circle.credentials(&scene.ada);
+    let (dialer, hello) = scene.hello_with(&old);
     let crl = scene.ada_member.crl(2, &[scene.ada.chain[0].serial()], FOUNDED);
-    scene.circle.publish(crl);
-    scene.refused(scene.hello().1.body(), Misbehaved::CertificateRevoked);
+    scene.circle.publish(crl.clone());
+    scene.removed(dialer, hello.body(), &old, &crl);
 
     let mut scene = Scene::new();
+    let old = scene.circle.credentials(&scene.ada);
+    let (dialer, hello) = scene.hello_with(&old);
     let crl = testkit::circle::crl(&scene.circle.root_issuer(), 2, &[scene.ada_member.certificate.serial()], FOUNDED);
-    scene.circle.publish(crl);
-    scene.refused(scene.hello().1.body(), Misbehaved::CertificateRevoked);
+    scene.circle.publish(crl.clone());
+    scene.removed(dialer, hello.body(), &old, &crl);
 }
 
 #[test]
-fn an_old_revocation_list_does_not_bring_a_removed_device_back() {
+fn a_removal_is_believed_only_with_a_list_that_revokes_the_own_chain() {
+    let scene = Scene::new();
+    let own = scene.circle.credentials(&scene.ada);
+    let told = |der: &[u8]| {
+        let (dialer, _) = scene.hello();
+        dialer.finish(&Hello::Revoked(ByteBuf::from(der)).bytes(), &own, FOUNDED).unwrap_err()
+    };
+    let serial = scene.ada.chain[0].serial();
+    let of_another = scene.ada_member.crl(2, &[scene.bob.chain[0].serial()], FOUNDED);
+    let by_another = scene.bob_member.crl(2, &[serial], FOUNDED);
+    let real = scene.ada_member.crl(2, &[serial], FOUNDED);
+    let mut forged = real.der().to_vec();
+    *forged.last_mut().unwrap() ^= 1;
+    for der in [of_another.der(), by_another.der(), &forged] {
+        assert_eq!(told(der), HelloError::Misbehaved(Misbehaved::CrlForged));
+    }
+    assert_eq!(told(b"no list"), HelloError::Misbehaved(Misbehaved::CrlInvalid));
+    assert_eq!(told(&vec![0; CRL_BYTES + 1]), HelloError::Misbehaved(Misbehaved::CrlTooBig));
+    assert_eq!(told(real.der()), HelloError::Removed(Box::new(real)));
+}
+
+#[test]
+fn who_does_not_hold_the_revoked_key_is_not_told() {
     let mut scene = Scene::new();
-    let old = scene.circle.credentials(&scene.ada);
+    let (_, hello) = scene.hello();
     let crl = scene.ada_member.crl(2, &[scene.ada.chain[0].serial()], FOUNDED);
     scene.circle.publish(crl);
-    scene.refused(scene.hello_with(&old).1.body(), Misbehaved::CertificateRevoked);
+    let mut signed = Hello::read(hello.body()).signed();
+    signed.proof = scene.ada.key.sign(Purpose::HelloProof, b"something else");
+    scene.refused(&Hello::Hello(signed).bytes(), Misbehaved::HelloProofInvalid);
 }
 
 #[test]
@@ -212,7 +249,7 @@ fn a_stale_revocation_list_is_refused() {
 #[test]
 fn a_missing_revocation_list_is_refused() {
     let mut scene = Scene::new();
-    let by_ada = |crl: &seal::pki::Crl| crl.is_by(&scene.ada_member.certificate);
+    let by_ada = |crl: &Crl| crl.is_by(&scene.ada_member.certificate);
     scene.circle.crls.retain(|crl| !by_ada(crl));
     scene.refused(scene.hello().1.body(), Misbehaved::CrlMissing);
 }

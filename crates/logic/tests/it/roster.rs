@@ -345,6 +345,7 @@ fn the_first_certified_keeps_the_name() {
     assert_eq!(view.member_named("bob").unwrap().member, early.id());
     assert_eq!(view.member_named("bob~2").unwrap().member, late.id());
     assert!(view.name_taken("bOb", ada.id()) && !view.name_taken("Ada", ada.id()));
+    assert!(view.name_taken("b\u{43e}b", ada.id()), "looks like bob");
 }
 
 #[test]

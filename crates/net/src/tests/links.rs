@@ -71,6 +71,15 @@ async fn members_meet_and_know_each_other() {
     assert_eq!(ab.open_bulk(4).await.unwrap().lane, Lane::Tcp);
     a.network.close().await;
     assert_eq!(ba.closed().await, Goodbye::Leaving);
+}
+
+#[tokio::test]
+async fn both_sides_know_why_a_link_ended() {
+    let (_, a, mut b) = two(|_| {}).await;
+    let (ab, ba) = meet(&a, &mut b).await;
+    ab.close(Goodbye::Duplicate);
+    ab.close(Goodbye::Leaving);
+    assert_eq!((ab.closed().await, ba.closed().await), (Goodbye::Duplicate, Goodbye::Duplicate));
     assert_eq!((a.owner.offences(), b.owner.offences()), (vec![], vec![]));
 }
 

@@ -12,7 +12,7 @@ use rustls::{
         AlwaysResolvesClientRawPublicKeys, ResolvesClientCert, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, aws_lc_rs, verify_tls13_signature_with_raw_key},
+    crypto::{CryptoProvider, aws_lc_rs, ring, verify_tls13_signature_with_raw_key},
     pki_types::{
         CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime, alg_id,
     },
@@ -34,14 +34,17 @@ const PKCS8_ED25519: [u8; 16] =
 
 /// The cryptography of both lanes: hybrid post-quantum key agreement first, then X25519;
 /// AES-256-GCM first (QUIC's token keys demand a 32-byte key in the first suite).
+///
+/// Records are sealed by ring: on processors with VAES but without AVX-512 its AES-GCM is twice as fast as that of
+/// aws-lc-rs (5.0 against 2.3 GB/s measured), on those with AVX-512 a seventh slower.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     let mut provider = aws_lc_rs::default_provider();
     provider.kx_groups = vec![aws_lc_rs::kx_group::X25519MLKEM768, aws_lc_rs::kx_group::X25519];
     provider.cipher_suites = vec![
-        aws_lc_rs::cipher_suite::TLS13_AES_256_GCM_SHA384,
-        aws_lc_rs::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+        ring::cipher_suite::TLS13_AES_256_GCM_SHA384,
+        ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
         // QUIC protects its first packets with this one (RFC 9001 section 5.2).
-        aws_lc_rs::cipher_suite::TLS13_AES_128_GCM_SHA256,
+        ring::cipher_suite::TLS13_AES_128_GCM_SHA256,
     ];
     Arc::new(provider)
 }

@@ -3,7 +3,7 @@
 use logic::Misbehaved;
 use logic::roster::{RosterUpdate, Summary};
 use logic::wire::Control;
-use net::Link;
+use net::{ConnectError, Link};
 
 use super::Links;
 use crate::circle::CircleError;
@@ -25,6 +25,15 @@ impl Links {
         match self.parts.circle.merge(&update) {
             Ok(changes) => self.note_changes(&changes),
             Err(error) => tracing::warn!(%error, "a proven hello did not fit the roster"),
+        }
+    }
+
+    /// Who has been removed hears it, with the evidence, from the next device that it dials.
+    pub(super) fn learn_from_refusal(&self, error: &ConnectError) {
+        let ConnectError::Removed(crl) = error else { return };
+        match self.parts.circle.merge(&RosterUpdate::of([], [crl.as_ref()], [])) {
+            Ok(changes) => self.note_changes(&changes),
+            Err(error) => tracing::warn!(%error, "a revocation list could not be stored"),
         }
     }
 

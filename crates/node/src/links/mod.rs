@@ -154,11 +154,11 @@ impl Links {
     /// Brings the engine's wishes in step with the circle and the book.
     pub(crate) fn choose(&self) {
         let Some(snapshot) = self.parts.circle.snapshot() else { return };
-        let own = self.parts.circle.device();
+        let (own, removed) = (self.parts.circle.device(), self.parts.circle.removed());
         let wanted: HashSet<_> = snapshot
             .view
             .active_devices()
-            .filter(|device| device.device != own && !self.parts.book.note(device.member).blocked)
+            .filter(|device| device.device != own && !removed && !self.parts.book.note(device.member).blocked)
             .map(|device| device.device)
             .collect();
         let now = clock::now();
@@ -170,8 +170,8 @@ impl Links {
             presence.want(device, now);
         }
         drop(presence);
-        let removed = snapshot.view.devices.values().filter(|device| device.standing == Standing::Removed);
-        removed.for_each(|device| self.parts.transfers.part_from(device.device));
+        let parted = snapshot.view.devices.values().filter(|device| removed || device.standing == Standing::Removed);
+        parted.for_each(|device| self.parts.transfers.part_from(device.device));
         self.wake.notify_one();
     }
 
@@ -241,6 +241,7 @@ impl Links {
             Ok(link) => self.adopt(link),
             Err(error) => {
                 tracing::debug!(device = %device.short(), %error, "dial failed");
+                self.learn_from_refusal(&error);
                 self.presence().dial_failed(device, clock::now());
             }
         }
@@ -256,7 +257,8 @@ impl Links {
         if self.presence().link(device).is_some() {
             return Ok(());
         }
-        let link = self.parts.network.connect(device, &[Address::Direct(address)], PATIENCE).await?;
+        let dialled = self.parts.network.connect(device, &[Address::Direct(address)], PATIENCE).await;
+        let link = dialled.inspect_err(|error| self.learn_from_refusal(error))?;
         self.adopt(link);
         self.wake.notify_one();
         Ok(())

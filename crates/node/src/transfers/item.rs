@@ -268,7 +268,9 @@ impl Item {
         let rate = if running { inner.speed.rate() } else { 0 };
         let left = live.found.bytes.saturating_sub(live.done.bytes);
         let absence = live.absence.as_ref().filter(|_| live.is_cut());
-        let problem = absence.or(record.problem.as_ref());
+        // What stopped the last run is no problem while the next one gets on.
+        let moving = matches!(live.state, TransferState::Running | TransferState::Finishing);
+        let problem = absence.or(record.problem.as_ref().filter(|_| !moving));
         let problem_code = match absence {
             Some(_) => Some(ErrorCode::Unreachable),
             None => problem.map(|_| problem_code(record)),

@@ -1,9 +1,10 @@
 //! Parcels in memory: a fixed number of buffers per run, used again and again. Who waits for a buffer is held back by
 //! who has not emptied one yet, so the pool is also what bounds the conveyor.
 
-use logic::transfer::lane::PARCEL_MAX;
+use logic::transfer::lane::{PARCEL_MAX, PIECE_HEADER};
 use memmap2::MmapMut;
 use std::sync::{Arc, Mutex, PoisonError};
+use store::landing::ALIGN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Buffers for parcels.
@@ -42,19 +43,22 @@ impl Pool {
     }
 }
 
+/// Where a parcel begins in its buffer, so that the content of a block that travels alone is aligned as the disk likes it.
+const BEGIN: usize = ALIGN - PIECE_HEADER;
+
 /// Zeroed memory, which costs nothing until it is touched. Mapped, because the heap would keep it after the run: the
 /// allocator takes buffers that come and go for a reason to hold on to as much.
 fn fresh() -> MmapMut {
-    MmapMut::map_anon(PARCEL_MAX).expect("as everywhere, a process without memory ends")
+    MmapMut::map_anon(BEGIN + PARCEL_MAX).expect("as everywhere, a process without memory ends")
 }
 
 impl Parcel {
     fn all(&self) -> &[u8] {
-        self.bytes.as_deref().unwrap_or_default()
+        self.bytes.as_ref().map_or(&[], |bytes| &bytes[BEGIN..])
     }
 
     fn all_mut(&mut self) -> &mut [u8] {
-        self.bytes.as_deref_mut().unwrap_or_default()
+        self.bytes.as_mut().map_or(&mut [], |bytes| &mut bytes[BEGIN..])
     }
 
     /// Room for `len` more bytes at the end, to be filled and then counted with [`Parcel::grow`].

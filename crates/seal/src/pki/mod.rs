@@ -22,7 +22,7 @@ pub use certificate::{Certificate, CertificateFacts, Kind};
 pub use certified::{CertifiedDevice, CertifiedMember};
 pub use crl::{Crl, CrlFacts, Reason, Revoked};
 pub use issue::{CrlRequest, IssueError, Issuer, MemberRequest, issue_crl, issue_device, issue_member, issue_root};
-pub use name::{BadName, MAX_NAME, name_key, valid_name};
+pub use name::{BadName, MAX_NAME, look_alike, name_key, valid_name};
 pub use pem::{BadPem, Bundle};
 pub use verify::{MAX_CHAIN, PkiFault, check_link, verify_device, verify_member, verify_root};
 

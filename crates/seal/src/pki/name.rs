@@ -3,6 +3,7 @@
 
 use crate::id::BASE32;
 use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_security::skeleton;
 
 /// Most characters of a name (RFC 5280 upper bound of `CN` and `O`).
 pub const MAX_NAME: usize = 64;
@@ -65,6 +66,18 @@ pub fn valid_name(name: &str) -> Result<(), BadName> {
 #[must_use]
 pub fn name_key(name: &str) -> String {
     name.nfkc().flat_map(char::to_lowercase).nfkc().collect()
+}
+
+/// True if two names can be taken for each other: the same key, or the same skeleton (UTS 39 section 4) as they are
+/// written or in small letters. So Latin and Cyrillic o are alike, and capital I, small L and the digit 1.
+#[must_use]
+pub fn look_alike(a: &str, b: &str) -> bool {
+    let looks = |name: &str| {
+        let small = name_key(name);
+        [skeleton(&small).collect::<String>(), name_key(&skeleton(name).collect::<String>()), small]
+    };
+    let b = looks(b);
+    looks(a).iter().any(|look| b.contains(look))
 }
 
 /// Controls, default-ignorables, direction marks, private use and noncharacters (Unicode 16, DerivedCoreProperties).

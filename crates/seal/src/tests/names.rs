@@ -1,6 +1,6 @@
 //! Names that people read: what may be one, and which count as the same.
 
-use crate::pki::{BadName, name_key, valid_name};
+use crate::pki::{BadName, look_alike, name_key, valid_name};
 use proptest::prelude::{any, prop_assert, proptest};
 
 #[test]
@@ -55,7 +55,30 @@ fn names_that_look_alike_by_case_or_width_count_as_the_same() {
     assert_ne!(name_key("Ada"), name_key("Eda"));
 }
 
+#[test]
+fn names_that_can_be_taken_for_each_other_are_alike() {
+    let alike = [
+        ("Bob", "B\u{43e}b"),
+        ("Ian", "lan"),
+        ("paul", "pau1"),
+        ("Alice", "A1ice"),
+        ("Ada", "\u{410}da"),
+        ("ADA", "\u{430}da"),
+    ];
+    for (a, b) in alike {
+        assert!(look_alike(a, b) && look_alike(b, a), "{a} {b}");
+    }
+    for (a, b) in [("Ada", "Eda"), ("bob", "rob"), ("J\u{fc}rgen", "Jurgen"), ("Anna", "Hanna"), ("ian", "lan")] {
+        assert!(!look_alike(a, b), "{a} {b}");
+    }
+}
+
 proptest! {
+    #[test]
+    fn names_with_one_key_are_alike(name in any::<String>()) {
+        prop_assert!(look_alike(&name_key(&name), &name));
+    }
+
     #[test]
     fn key_of_a_key_is_itself(name in any::<String>()) {
         let key = name_key(&name);

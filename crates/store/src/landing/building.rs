@@ -105,9 +105,13 @@ impl Building {
 
     /// Creates an empty file for writing by [`LandingFile::write_at`]; nothing may be there yet.
     pub fn create_file(&self, path: &RelPath, executable: bool) -> Result<LandingFile, LandingError> {
-        let file = self.create(path, executable).map_err(LandingError::at(path.as_path()))?;
+        let create = || -> io::Result<LandingFile> {
+            let file = self.create(path, executable)?;
+            Ok(LandingFile::new(file, self.tree.parent(path)?, path.clone()))
+        };
+        let file = create().map_err(LandingError::at(path.as_path()))?;
         self.note(path, FileType::RegularFile);
-        Ok(LandingFile::new(file, path.clone()))
+        Ok(file)
     }
 
     /// Creates a small file with its contents in one go; nothing may be there yet.
@@ -125,21 +129,23 @@ impl Building {
     /// Opens a file that an earlier run has left, for reading back and going on; `None` when nothing is there.
     /// Anything but a plain file with one name is [`InTheWay`](LandingError::InTheWay).
     pub fn resume_file(&self, path: &RelPath) -> Result<Option<LandingFile>, LandingError> {
-        let open = || -> io::Result<Option<File>> {
+        let open = || -> io::Result<Option<LandingFile>> {
             let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-            let file =
-                match self.tree.parent(path).and_then(|dir| Ok(fs::openat(dir, path.name(), flags, Mode::empty())?)) {
-                    Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                    file => file?,
-                };
+            let opened = self.tree.parent(path).and_then(|dir| {
+                let file = fs::openat(&dir, path.name(), flags, Mode::empty())?;
+                Ok((dir, file))
+            });
+            let (dir, file) = match opened {
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                opened => opened?,
+            };
             let stat = fs::fstat(&file)?;
             if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile || stat.st_nlink != 1 {
                 return Err(Errno::EXIST.into());
             }
-            Ok(Some(file.into()))
+            Ok(Some(LandingFile::new(file.into(), dir, path.clone())))
         };
-        let file = open().map_err(LandingError::at(path.as_path()))?;
-        Ok(file.map(|file| LandingFile::new(file, path.clone())))
+        open().map_err(LandingError::at(path.as_path()))
     }
 
     /// Creates a symlink; it is never followed here. Best made last, as nothing can be put below one.

@@ -2,12 +2,14 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::fs;
 
 use super::LandingError;
+use super::direct::Direct;
 use crate::disk;
 use crate::meta::FileMeta;
 use crate::relpath::RelPath;
@@ -21,13 +23,17 @@ const WRITEBACK_WINDOW: u64 = 8 << 20;
 #[derive(Debug)]
 pub struct LandingFile {
     file: File,
+    direct: Option<Direct>,
     path: RelPath,
+    /// Bytes that went through the page cache.
     written: AtomicU64,
 }
 
 impl LandingFile {
-    pub(super) fn new(file: File, path: RelPath) -> Self {
-        Self { file, path, written: AtomicU64::new(0) }
+    /// `file` lies at `path`, whose directory is `dir`.
+    pub(super) fn new(file: File, dir: impl AsFd, path: RelPath) -> Self {
+        let direct = Direct::open(dir, path.name(), &file);
+        Self { file, direct, path, written: AtomicU64::new(0) }
     }
 
     /// Its path in the tree.
@@ -51,8 +57,14 @@ impl LandingFile {
         disk::reserve(&self.file, len).map_err(self.fail())
     }
 
-    /// Writes all of `bytes` at `offset`, which may lie beyond the present end.
+    /// Writes all of `bytes` at `offset`, which may lie beyond the present end. Costs least where memory, offset and
+    /// length are multiples of [`ALIGN`](super::ALIGN).
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<(), LandingError> {
+        if let Some(direct) = &self.direct
+            && direct.write_at(offset, bytes).map_err(self.fail())?
+        {
+            return Ok(());
+        }
         self.file.write_all_at(bytes, offset).map_err(self.fail())?;
         let before = self.written.fetch_add(bytes.len() as u64, Ordering::Relaxed);
         if before / WRITEBACK_WINDOW != (before + bytes.len() as u64) / WRITEBACK_WINDOW {

@@ -16,6 +16,7 @@
 //! service of the node.
 
 mod building;
+mod direct;
 mod file;
 mod names;
 mod publish;
@@ -35,6 +36,7 @@ use rustix::io::Errno;
 use crate::disk;
 
 pub use building::Building;
+pub use direct::ALIGN;
 pub use file::LandingFile;
 pub(crate) use file::read_full_at;
 pub(crate) use names::numbered;

@@ -5,6 +5,7 @@
 use super::*;
 use crate::meta::{FileMeta, FileTime};
 use crate::relpath::RelPath;
+use proptest::prelude::*;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 
 const ID: LandingId = [7; 16];
@@ -307,6 +308,44 @@ fn one_file_is_written_from_several_threads() {
     let bytes = std::fs::read(received.path("f")).unwrap();
     assert_eq!(bytes.len(), 16 << 20);
     assert!(bytes.chunks(1 << 20).enumerate().all(|(n, block)| block.iter().all(|b| usize::from(*b) == n % 4 + 1)));
+}
+
+/// What happens to a file between two looks at it: offset, length, and where in memory the bytes lie.
+fn writes() -> impl Strategy<Value = Vec<(usize, usize, usize, bool)>> {
+    let place = |most: usize| prop_oneof![(0..=most / ALIGN).prop_map(|pages| pages * ALIGN), 0..=most];
+    prop::collection::vec((place(8 * ALIGN), place(4 * ALIGN), prop_oneof![Just(0), 0..ALIGN], any::<bool>()), 1..12)
+}
+
+proptest! {
+    /// Past the page cache or through it, in whatever order: the file has what was written last.
+    #[test]
+    fn aligned_and_other_writes_agree(writes in writes()) {
+        let received = received();
+        let building = received.begin();
+        let file = building.create_file(&rel("f"), false).unwrap();
+        let mut model = Vec::new();
+        for (number, (offset, len, shift, zero)) in (1..).zip(writes) {
+            let mut memory = vec![0; 6 * ALIGN];
+            let aligned = memory.as_ptr().align_offset(ALIGN);
+            let bytes = &mut memory[aligned + shift..][..len];
+            bytes.fill(if zero { 0 } else { number });
+            model.resize(model.len().max(offset + len), 0);
+            model[offset..offset + len].copy_from_slice(bytes);
+            if zero {
+                file.set_len(model.len() as u64).unwrap();
+                file.zero_at(offset as u64, len as u64).unwrap();
+            } else {
+                file.write_at(offset as u64, bytes).unwrap();
+            }
+            let mut read = vec![1; model.len() + 1];
+            let got = file.read_at(0, &mut read).unwrap();
+            prop_assert!(read[..got] == model[..got] && model[got..].iter().all(|byte| *byte == 0));
+        }
+        file.set_len(model.len() as u64).unwrap();
+        file.close(&meta(false)).unwrap();
+        building.finish().unwrap().settle().unwrap();
+        prop_assert!(std::fs::read(received.path("f")).unwrap() == model);
+    }
 }
 
 #[test]

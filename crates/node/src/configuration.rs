@@ -1,5 +1,7 @@
 //! Settings between the store, the network and the API.
 
+use std::sync::{Mutex, PoisonError};
+
 use api::types::{SetSetting, Setting as ApiSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode};
 use net::NetConfig;
@@ -8,6 +10,9 @@ use store::settings::{Settings, SettingsError};
 
 use crate::errors::io_error;
 
+/// One change at a time: each writes the whole file, and of two at once one would be lost.
+static CHANGING: Mutex<()> = Mutex::new(());
+
 /// Reads the settings of a home.
 pub(crate) fn load(home: &Home) -> ApiResult<Settings> {
     Settings::load(&home.settings()).map_err(settings_error)
@@ -15,6 +20,7 @@ pub(crate) fn load(home: &Home) -> ApiResult<Settings> {
 
 /// Changes one setting, durably, if `change` says so; returns all.
 pub(crate) fn change(home: &Home, change: Option<SetSetting>) -> ApiResult<Settings> {
+    let _one = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
     let mut settings = load(home)?;
     if let Some(change) = change {
         if change.value.is_empty() {
@@ -62,5 +68,28 @@ fn settings_error(error: SettingsError) -> ApiError {
             ApiError::new(ErrorCode::NotFound, message).hint("`warren config` lists all settings")
         }
         SettingsError::BadValue { .. } | SettingsError::Syntax { .. } => ApiError::new(ErrorCode::BadRequest, message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn changes_that_are_made_at_the_same_time_are_all_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::create(dir.path()).unwrap();
+        let wanted = [("port", "4001"), ("lan_port", "4002"), ("lan", "false"), ("tcp_lane", "false")];
+        std::thread::scope(|scope| {
+            for (key, value) in wanted {
+                let home = &home;
+                scope.spawn(move || change(home, Some(SetSetting { key: key.into(), value: value.into() })).unwrap());
+            }
+        });
+        let settings = load(&home).unwrap();
+        for (key, value) in wanted {
+            assert_eq!(settings.get(key).unwrap(), value, "{key}");
+        }
     }
 }

@@ -59,14 +59,17 @@ pub(super) async fn decide(
                 item.live(|live| (live.found, live.scanned) = (offer.found, offer.complete));
             }
             command = commands.recv() => match command.unwrap_or(Command::Yield) {
-                Command::Decided(Err(reason)) => return reject(item, control, reason).map(Err),
+                Command::Decided if item.record().ended.is_some() => {
+                    control.send(&FromReceiver::Reject(Reason::Asked));
+                    return Ok(Err(End::Over));
+                }
                 Command::Cancel => {
                     control.send(&FromReceiver::Reject(Reason::Asked));
                     return Ok(Err(End::Over));
                 }
                 Command::Yield => return Ok(Err(End::Yielded)),
                 Command::Lane(_) => return Err(Misbehaved::LaneNotGranted.into()),
-                Command::Decided(Ok(())) | Command::Pause(_) | Command::Limit(_) => {}
+                Command::Decided | Command::Pause(_) | Command::Limit(_) => {}
             }
         }
     }

@@ -347,7 +347,7 @@ impl Run {
             }
             Command::Yield => self.end = Some(End::Yielded),
             Command::Lane(stream) => self.lane(stream)?,
-            Command::Decided(_) => {}
+            Command::Decided => {}
         }
         Ok(())
     }

@@ -25,8 +25,8 @@ pub(super) enum Command {
     Pause(bool),
     Cancel,
     Limit(Option<u64>),
-    /// The user accepted (the record says where to) or rejected.
-    Decided(Result<(), Reason>),
+    /// The user has accepted or rejected; the record says which.
+    Decided,
     /// A content lane came in.
     Lane(super::ports::Stream),
     /// Another run takes over.

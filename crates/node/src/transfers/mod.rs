@@ -338,7 +338,7 @@ impl Transfers {
         item.agree(&to, None);
         item.store(|_| {})?;
         item.happened(What::Accepted { by: "person" });
-        if !item.tell(Command::Decided(Ok(()))) {
+        if !item.tell(Command::Decided) {
             item.state(TransferState::Waiting);
         }
         Ok(item.view())
@@ -350,11 +350,11 @@ impl Transfers {
     /// No such transfer, or it does not wait for a decision.
     pub fn reject(&self, id: &str) -> Result<Transfer, TransferError> {
         let item = self.find_offer(id)?;
-        if !item.tell(Command::Decided(Err(Reason::Asked))) {
-            item.end(Ended::Rejected, None);
-            item.store(|_| {})?;
-            item.happened(What::Rejected { reason: "rejected here".into() });
-        }
+        item.end(Ended::Rejected, Some(item::in_words(&Reason::Asked)));
+        item.store(|_| {})?;
+        item.happened(What::Rejected { reason: item::in_words(&Reason::Asked) });
+        // Where nobody listens, the sender hears it at its next offer.
+        item.tell(Command::Decided);
         Ok(item.view())
     }
 

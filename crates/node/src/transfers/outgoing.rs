@@ -185,7 +185,7 @@ impl Run {
                 self.end = Some(End::Over);
             }
             Command::Yield => self.end = Some(End::Yielded),
-            Command::Decided(_) | Command::Lane(_) => {}
+            Command::Decided | Command::Lane(_) => {}
         }
         self.outgo.tell();
     }

@@ -18,6 +18,8 @@ use tokio::sync::mpsc;
 const OFFER_DEADLINE: Duration = Duration::from_secs(10);
 /// Offers of one peer that may wait for the user.
 const WAITING_OFFERS: usize = 64;
+/// Transfers of one peer that may be open at once, those included that a rule has accepted.
+const OPEN_TRANSFERS: usize = 1000;
 /// Transfers from one peer that are remembered after their end.
 pub(super) const ENDED_KEPT: usize = 1000;
 
@@ -65,10 +67,13 @@ impl Transfers {
             if let Some(item) = table.items.get(&offer.id) {
                 return Some(item.clone());
             }
-            let waiting = table.items.values().filter(|item| {
-                item.peer == peer && !item.outgoing && matches!(item.view().state, TransferState::Offered)
-            });
-            if waiting.count() >= WAITING_OFFERS {
+            let theirs = table.items.values().filter(|item| item.peer == peer && !item.outgoing);
+            let (mut waiting, mut open) = (0, 0);
+            for state in theirs.map(|item| item.lock().live.state) {
+                waiting += usize::from(state == TransferState::Offered);
+                open += usize::from(!state.is_final());
+            }
+            if waiting >= WAITING_OFFERS || open >= OPEN_TRANSFERS {
                 return None;
             }
             let item = Item::new(Record::incoming(peer, offer.clone()), self.deps.clone());

@@ -12,10 +12,10 @@ use std::{
 };
 
 use iroh::endpoint::{Controller, ControllerFactory, ControllerMetrics};
-use noq_proto::{
-    RttEstimator,
-    congestion::{Bbr3Config, CubicConfig},
-};
+use noq_proto::{RttEstimator, congestion::CubicConfig};
+
+mod far;
+use far::ByDelivery;
 
 /// A path with a longer round trip is far. Cables and good radio stay below; distance does not.
 const FAR: Duration = Duration::from_millis(8);
@@ -30,8 +30,8 @@ pub(crate) struct ByDistance;
 impl ControllerFactory for ByDistance {
     fn build(self: Arc<Self>, now: Instant, mtu: u16) -> Box<dyn Controller> {
         let near = Arc::new(CubicConfig::default()).build(now, mtu);
-        let far = Arc::new(Bbr3Config::default()).build(now, mtu);
-        Box::new(Listening { heard: vec![near, far], samples: 0 })
+        let far = ByDelivery::new(now, mtu, near.initial_window());
+        Box::new(Listening { heard: vec![near, Box::new(far)], samples: 0 })
     }
 }
 
@@ -128,7 +128,7 @@ impl Controller for Listening {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use noq_proto::congestion::{Bbr3, Cubic};
+    use noq_proto::congestion::Cubic;
 
     /// The controller that stays on a path with these round trips.
     fn stays(rtts: impl Iterator<Item = u64>) -> Box<dyn Any> {
@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn near_paths_keep_one_controller_and_far_paths_the_other() {
         assert!(stays([1; 20].into_iter()).is::<Cubic>());
-        assert!(stays([50; 20].into_iter()).is::<Bbr3>());
+        assert!(stays([50; 20].into_iter()).is::<ByDelivery>());
         // The first round trips carry the key agreement; the shortest counts at the end.
         assert!(stays([vec![50; 10], vec![1; 10]].concat().into_iter()).is::<Cubic>());
     }

@@ -24,13 +24,14 @@ const STARTING: f64 = 2.25;
 const FASTER: f64 = 1.25;
 const PATIENCE: u32 = 3;
 /// The window after that, in turn, in rates times round trips: probe, drain, cruise.
-const GAINS: [f64; 8] = [2.0, 0.75, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
+const GAINS: [f64; 8] = [1.5, 0.75, 1.25, 1.25, 1.25, 1.25, 1.25, 1.25];
 /// Where the cycle goes on after heavy loss: draining, the whole cycle before it probes again.
 const DRAIN: usize = 1;
 /// What processes on both sides may add to a round trip.
 const SLACK: Duration = Duration::from_millis(5);
-/// A larger share of lost bytes means that the path is too full.
+/// A larger share of lost bytes means that the path is too full; a few packets more may always be chance.
 const HEAVY: f64 = 0.1;
+const CHANCE: u64 = 8;
 /// After this time or twice that, a shortest round trip that was not seen again is forgotten.
 const FRESH: Duration = Duration::from_secs(5);
 /// Packets that may always be in flight.
@@ -39,7 +40,7 @@ const FEWEST: u64 = 4;
 /// The controller.
 #[derive(Debug, Clone)]
 pub(super) struct ByDelivery {
-    mtu: u64,
+    mtu: u16,
     initial: u64,
     window: u64,
     in_flight: u64,
@@ -87,8 +88,8 @@ impl Round {
         self.delivered as f64 / now.duration_since(self.began).as_secs_f64().max(1e-6)
     }
 
-    fn heavy_loss(&self) -> bool {
-        self.lost as f64 > HEAVY * (self.lost + self.delivered) as f64
+    fn heavy_loss(&self, mtu: u16) -> bool {
+        self.lost.saturating_sub(CHANCE * u64::from(mtu)) as f64 > HEAVY * (self.lost + self.delivered) as f64
     }
 }
 
@@ -108,7 +109,7 @@ impl Shortest {
 impl ByDelivery {
     pub(super) fn new(now: Instant, mtu: u16, initial: u64) -> Self {
         Self {
-            mtu: mtu.into(),
+            mtu,
             initial,
             window: initial,
             in_flight: 0,
@@ -131,8 +132,17 @@ impl ByDelivery {
         (self.rate() * (round_trip.mul_f64(gain) + SLACK).as_secs_f64()) as u64
     }
 
+    fn delivered(&mut self, now: Instant, sent: Instant, bytes: u64, starved: bool) {
+        self.shortest.see(now, now.duration_since(sent));
+        self.round.delivered += bytes;
+        self.round.over |= sent >= self.round.began;
+        if self.start.is_some() && !starved && self.window < self.filling(STARTING) {
+            self.window += bytes;
+        }
+    }
+
     fn end_round(&mut self, now: Instant) {
-        let (rate, heavy) = (self.round.rate(now), self.round.heavy_loss());
+        let (rate, heavy) = (self.round.rate(now), self.round.heavy_loss(self.mtu));
         let starved = std::mem::replace(&mut self.round, Round::new(now)).starved;
         if starved && rate < self.rate() && !heavy {
             return;
@@ -155,7 +165,7 @@ impl ByDelivery {
             self.start = None;
             self.rounds = DRAIN;
         }
-        self.window = self.filling(GAINS[self.rounds % GAINS.len()]).max(FEWEST * self.mtu);
+        self.window = self.filling(GAINS[self.rounds % GAINS.len()]).max(FEWEST * u64::from(self.mtu));
     }
 }
 
@@ -168,12 +178,7 @@ impl Controller for ByDelivery {
     }
 
     fn on_ack(&mut self, now: Instant, sent: Instant, bytes: u64, _number: u64, starved: bool, _rtt: &RttEstimator) {
-        self.shortest.see(now, now.duration_since(sent));
-        self.round.delivered += bytes;
-        self.round.over |= sent >= self.round.began;
-        if self.start.is_some() && !starved && self.window < self.filling(STARTING) {
-            self.window += bytes;
-        }
+        self.delivered(now, sent, bytes, starved);
     }
 
     fn on_end_acks(&mut self, now: Instant, in_flight: u64, starved: bool, _largest: Option<u64>) {
@@ -192,12 +197,12 @@ impl Controller for ByDelivery {
     fn on_congestion_event(&mut self, now: Instant, _: Instant, lasts: bool, _: bool, _: u64, _: u64) {
         // Nothing came through for a while: everything that was known of the path is void.
         if lasts {
-            *self = Self { in_flight: self.in_flight, ..Self::new(now, self.mtu as u16, self.initial) };
+            *self = Self { in_flight: self.in_flight, ..Self::new(now, self.mtu, self.initial) };
         }
     }
 
     fn on_mtu_update(&mut self, mtu: u16) {
-        self.mtu = mtu.into();
+        self.mtu = mtu;
     }
 
     fn window(&self) -> u64 {
@@ -223,3 +228,6 @@ impl Controller for ByDelivery {
         self
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -207,3 +207,13 @@ async fn a_flood_of_connects_leaves_an_honest_link_unharmed() {
     assert_eq!(bulk.unwrap().unwrap().lane, Lane::Tcp);
     let _keep: Arc<_> = b.owner.clone();
 }
+
+/// Two devices with the same port, each on a machine of its own: the loopback address of the one is the other itself.
+#[tokio::test]
+async fn a_peer_is_found_though_one_of_its_addresses_is_the_own() {
+    let (_circle, a, mut b) = two(|_| {}).await;
+    let addrs = [a.network.addresses(), b.network.addresses()].concat();
+    let link = a.network.connect(b.network.id(), &addrs, PATIENCE).await.unwrap();
+    assert_eq!(b.member().await.peer().device(), a.network.id());
+    link.close(Goodbye::Leaving);
+}

@@ -1,10 +1,10 @@
 //! How fast a path may be filled: CUBIC (RFC 9438) on near paths, [`far`] on far ones.
 //!
 //! CUBIC takes every loss for congestion: with a round trip of 50 ms and one packet in a hundred lost it all but stops,
-//! while `far` measures what gets through. iroh's own BBR does so too, but walks through everything in flight with each
-//! acknowledgement, which costs most of the processor on a path of 1 Gbit/s, and takes a few losses while little is in
-//! flight for a full path (measured: `docs/experiments/transfer.md`). A path does not say beforehand what it is, so both
-//! controllers listen until its round trip is known; then one stays.
+//! while `far` measures what gets through. iroh's own BBR does so too, but its speed varied fivefold from run to run, for
+//! twice the work of the processor: with each acknowledgement it walks through everything in flight (measured:
+//! `docs/experiments/transfer.md`). A path does not say beforehand what it is, so both controllers listen until its round
+//! trip is known; then one stays.
 
 use std::{
     any::Any,

@@ -275,7 +275,9 @@ impl Network {
         }
         let id =
             EndpointId::from_bytes(device.as_bytes()).map_err(|_| ConnectError::Failed("not a device id".into()))?;
-        let addrs: Vec<_> = addrs.iter().filter_map(transport_addr).collect();
+        // Whoever has the same port as the peer would find itself at the peer's loopback, and faster than the peer.
+        let own = address::addresses(&self.shared.endpoint, true);
+        let addrs: Vec<_> = addrs.iter().filter(|addr| !own.contains(addr)).filter_map(transport_addr).collect();
         if addrs.is_empty() {
             return Err(ConnectError::NoAddress);
         }

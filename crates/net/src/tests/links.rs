@@ -197,3 +197,12 @@ async fn a_flood_of_connects_leaves_an_honest_link_unharmed() {
     assert_eq!(bulk.unwrap().unwrap().lane, Lane::Tcp);
     let _keep: Arc<_> = b.owner.clone();
 }
+
+/// Two devices with the same port, each on a machine of its own: the loopback address of the one leads the other to itself,
+/// which answers before the peer does, and with the wrong key.
+#[tokio::test]
+async fn nobody_looks_for_a_peer_at_its_own_addresses() {
+    let (_circle, a, b) = two(|_| {}).await;
+    let found = a.network.connect(b.id(), &a.network.addresses(), PATIENCE).await;
+    assert!(matches!(found, Err(ConnectError::NoAddress)), "{found:?}");
+}

@@ -117,7 +117,7 @@ impl Home {
             return Err(HomeError::AlreadyInitialised(self.path.clone()));
         }
         let making = Making { home: self, done: false };
-        if is_there(&self.unfinished())? {
+        if is_there(&self.unfinished()).map_err(io_at(&self.path))? {
             making.clear().map_err(io_at(&self.path))?;
         }
         durable::write(&self.unfinished(), b"", Existing::Keep).map_err(io_at(&self.path))?;
@@ -190,10 +190,11 @@ impl Home {
     }
 
     fn has_device(&self) -> Result<bool, HomeError> {
-        if is_there(&self.unfinished())? {
+        let has = |path: &Path| is_there(path).map_err(io_at(&self.path));
+        if has(&self.unfinished())? {
             return Ok(false);
         }
-        match (is_there(&self.keystore())?, is_there(&self.database())?) {
+        match (has(&self.keystore())?, has(&self.database())?) {
             (false, true) => Err(HomeError::KeystoreMissing(self.path.clone())),
             (keystore, _) => Ok(keystore),
         }
@@ -256,11 +257,11 @@ impl Drop for Making<'_> {
 }
 
 /// Is there anything at `path`? Not being allowed to look is no answer.
-fn is_there(path: &Path) -> Result<bool, HomeError> {
+fn is_there(path: &Path) -> io::Result<bool> {
     match path.symlink_metadata() {
         Ok(_) => Ok(true),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(e) => Err(io_at(path)(e)),
+        Err(e) => Err(e),
     }
 }
 

@@ -28,8 +28,7 @@ const IN_USE: &[u8] = &[1];
 pub(super) fn create(connection: &mut Connection, key: &RecordKey) -> Result<(), DatabaseError> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     advance(&transaction, 0)?;
-    transaction
-        .execute("INSERT INTO key_check (only, body) VALUES (1, ?)", params![key.seal(KEY_CHECK, &[], &[])])?;
+    transaction.execute("INSERT INTO key_check (only, body) VALUES (1, ?)", params![key.seal(KEY_CHECK, &[], &[])])?;
     Ok(transaction.commit()?)
 }
 

@@ -192,9 +192,8 @@ impl Input for Keyboard {
             match terminal.read(&mut byte) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
-                // Ctrl-D on an empty line, or the terminal is gone: nobody gives a passphrase.
-                Ok(0) if line.is_empty() => break Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(0) => break Ok(line),
+                // Ctrl-D, or the terminal is gone: what came so far is no passphrase.
+                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) if byte[0] == b'\n' => break Ok(line),
                 Ok(_) if byte[0] == unseen.interrupt() => break Err(io::ErrorKind::Interrupted.into()),
                 Ok(_) => line.push(byte[0]),

@@ -14,7 +14,11 @@ pub(crate) fn io_error(what: &str, error: &io::Error) -> ApiError {
         return database(error);
     }
     let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
-    let code = if full { ErrorCode::DiskFull } else { ErrorCode::Io };
+    let code = match error.kind() {
+        _ if full => ErrorCode::DiskFull,
+        io::ErrorKind::InvalidData => ErrorCode::Damaged,
+        _ => ErrorCode::Io,
+    };
     let shown = ApiError::new(code, format!("could not {what}: {error}"));
     match error.kind() {
         _ if full => shown.hint(FREE_SPACE),

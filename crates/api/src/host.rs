@@ -37,7 +37,10 @@ pub trait Host: Send + Sync {
     fn home(&self) -> PathBuf;
 
     /// True if a device was made in this home.
-    fn initialised(&self) -> bool;
+    ///
+    /// # Errors
+    /// The home cannot be looked into, or holds only a part of a device.
+    fn initialised(&self) -> ApiResult<bool>;
 
     /// Makes a device.
     async fn init(&self, init: Init) -> ApiResult<Identity>;

@@ -61,7 +61,7 @@ impl Context {
     pub(crate) async fn running(&self) -> ApiResult<Arc<dyn Service>> {
         let host = self.host();
         match host.running().await {
-            Err(error) if error.code == ErrorCode::NotRunning && !host.initialised() => {
+            Err(error) if error.code == ErrorCode::NotRunning && !host.initialised()? => {
                 Err(not_initialised(&host.home()))
             }
             other => other,
@@ -87,6 +87,13 @@ impl Context {
             page.finish()
         };
         self.write_out(&text);
+    }
+
+    /// [`Self::show`] for what people look at but may do without: nothing with `--quiet`, for scripts all the same.
+    pub(crate) fn show_unless_quiet<T: Show + Serialize + ?Sized>(&mut self, value: &T) {
+        if self.json || !self.quiet {
+            self.show(value);
+        }
     }
 
     /// Shows one part of a stream: a JSON line, or nothing special for people.
@@ -302,6 +309,9 @@ async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T>
     match wait.await {
         Ok(Err(error)) if error.kind() == std::io::ErrorKind::Interrupted => {
             Err(ApiError::new(ErrorCode::Cancelled, "interrupted"))
+        }
+        Ok(Err(error)) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            Err(ApiError::new(ErrorCode::Cancelled, "the input ended before the answer; nothing was done"))
         }
         Ok(result) => result.map_err(|error| Failure::io("cannot read the answer", &error)),
         Err(_) => Err(ApiError::new(ErrorCode::Internal, "the question was dropped")),

@@ -19,7 +19,7 @@ pub trait Input: Send + Sync {
     /// A passphrase, typed without being shown.
     ///
     /// # Errors
-    /// Those of reading.
+    /// Those of reading; `UnexpectedEof` if the input ended instead (Ctrl-D).
     fn passphrase(&self, prompt: &str) -> io::Result<String>;
 
     /// Standard input as bytes.
@@ -192,7 +192,8 @@ impl Input for Keyboard {
             match terminal.read(&mut byte) {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => break Err(error),
-                Ok(0) => break Ok(line),
+                // Ctrl-D, or the terminal is gone: what came so far is no passphrase.
+                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) if byte[0] == b'\n' => break Ok(line),
                 Ok(_) if byte[0] == unseen.interrupt() => break Err(io::ErrorKind::Interrupted.into()),
                 Ok(_) => line.push(byte[0]),

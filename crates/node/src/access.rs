@@ -40,11 +40,13 @@ pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
             let wait = attempts.wait(clock::now());
             let error = ApiError::new(ErrorCode::WrongPassphrase, "wrong passphrase");
             Err(if wait.is_zero() {
-                error
+                error.hint("try again; capitals and the layout of the keyboard count")
             } else {
                 error.hint(format!("the next try is possible in {} s", wait.as_secs() + 1))
             })
         }
+        Err(VaultError::TooNew) => Err(ApiError::new(ErrorCode::Internal, VaultError::TooNew.to_string())
+            .hint("use the newer Warren with this home, as before")),
         Err(error) => Err(ApiError::new(ErrorCode::Damaged, format!("the keystore cannot be opened: {error}"))
             .hint("put back a copy of the file `keystore` from a backup of this home")),
     }

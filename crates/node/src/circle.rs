@@ -62,6 +62,9 @@ pub(crate) enum CircleError {
     /// The database.
     #[error(transparent)]
     Database(#[from] DatabaseError),
+    /// The circle that was stored is not there any more.
+    #[error("the database has lost the circle of this device")]
+    Gone,
     /// What is stored cannot be read.
     #[error(transparent)]
     Stored(#[from] logic::roster::BadRoster),
@@ -83,6 +86,7 @@ pub(crate) struct Snapshot {
 pub(crate) struct Circle {
     keyring: Arc<Keyring>,
     boot: [u8; 16],
+    database: Database,
     table: Table<Vec<u8>>,
     roster: RwLock<Option<Roster>>,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
@@ -99,9 +103,16 @@ impl Circle {
     pub(crate) fn open(database: &Database, keyring: Arc<Keyring>) -> Result<Self, CircleError> {
         let table = database.table("circle");
         let roster = table.get(ROSTER)?.map(|bytes: Vec<u8>| Roster::from_bytes(&bytes)).transpose()?;
+        match (&roster, database.in_use()?) {
+            (None, true) => return Err(CircleError::Gone),
+            // Cut off between the two, or by an older version.
+            (Some(_), false) => database.set_in_use()?,
+            _ => {}
+        }
         let circle = Self {
             keyring,
             boot: seal::random(),
+            database: database.clone(),
             table,
             roster: RwLock::new(roster),
             snapshot: RwLock::new(None),
@@ -162,6 +173,7 @@ impl Circle {
     /// Stores a roster and shows it.
     fn replace(&self, roster: Roster) -> Result<(), CircleError> {
         self.table.put(ROSTER, &roster.to_bytes())?;
+        self.database.set_in_use()?;
         *self.roster.write().unwrap_or_else(PoisonError::into_inner) = Some(roster);
         self.refresh();
         self.changed.send_modify(|n| *n += 1);
@@ -466,7 +478,7 @@ mod tests {
     fn members_that_are_removed_at_the_same_time_are_all_removed() {
         let dir = tempfile::tempdir().unwrap();
         let keyring = Keyring { root: Some(RootKey::generate()), ..Keyring::generate() };
-        let database = Database::open(&dir.path().join("database"), keyring.records.clone()).unwrap();
+        let database = Database::create(&dir.path().join("database"), keyring.records.clone()).unwrap();
         let circle = Circle::open(&database, Arc::new(keyring)).unwrap();
         circle.found("home", "ada", "laptop").unwrap();
         let others: Vec<_> = (0..8).map(|_| MemberKey::generate().id()).collect();

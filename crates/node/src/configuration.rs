@@ -6,7 +6,7 @@ use api::types::{SetSetting, Setting as ApiSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode};
 use net::NetConfig;
 use store::home::Home;
-use store::settings::{Settings, SettingsError};
+use store::settings::{Settings, SettingsError, SettingsFile};
 
 use crate::errors::io_error;
 
@@ -18,20 +18,15 @@ pub(crate) fn load(home: &Home) -> ApiResult<Settings> {
     Settings::load(&home.settings()).map_err(settings_error)
 }
 
-/// Changes one setting, durably, if `change` says so; returns all.
+/// Changes one setting, durably, if `change` says so; returns all. A change mends what was wrong with its setting in the
+/// file, whatever else is wrong there.
 pub(crate) fn change(home: &Home, change: Option<SetSetting>) -> ApiResult<Settings> {
     let _one = CHANGING.lock().unwrap_or_else(PoisonError::into_inner);
-    let mut settings = load(home)?;
-    if let Some(change) = change {
-        if change.value.is_empty() {
-            let default = Settings::default().get(&change.key).map_err(settings_error)?;
-            settings.set(&change.key, &default).map_err(settings_error)?;
-        } else {
-            settings.set(&change.key, &change.value).map_err(settings_error)?;
-        }
-        settings.save(&home.settings()).map_err(settings_error)?;
-    }
-    Ok(settings)
+    let Some(change) = change else { return load(home) };
+    let mut file = SettingsFile::read(&home.settings()).map_err(settings_error)?;
+    let value = (!change.value.is_empty()).then_some(change.value.as_str());
+    file.set(&change.key, value).and_then(|()| file.save()).map_err(settings_error)?;
+    Ok(file.settings().clone())
 }
 
 /// Settings as the API lists them.
@@ -67,7 +62,18 @@ fn settings_error(error: SettingsError) -> ApiError {
         SettingsError::UnknownKey { .. } => {
             ApiError::new(ErrorCode::NotFound, message).hint("`warren config` lists all settings")
         }
-        SettingsError::BadValue { .. } | SettingsError::Syntax { .. } => ApiError::new(ErrorCode::BadRequest, message),
+        SettingsError::BadValue { .. } => ApiError::new(ErrorCode::BadRequest, message),
+        SettingsError::Syntax { .. } => ApiError::new(ErrorCode::BadRequest, message)
+            .hint("mend that line, or move the file away: every setting has its default then"),
+        SettingsError::InFile { key, mistake, .. } => {
+            let error = ApiError::new(ErrorCode::BadRequest, message);
+            match *mistake {
+                SettingsError::UnknownKey { .. } => error.hint(format!("`warren config --unset {key}` removes it")),
+                _ => error.hint(format!(
+                    "`warren config {key} VALUE` mends it, `warren config --unset {key}` is the default"
+                )),
+            }
+        }
     }
 }
 

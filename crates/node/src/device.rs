@@ -64,21 +64,25 @@ impl Device {
             .ok_or_else(|| ApiError::new(ErrorCode::Locked, "the device is locked").hint("`warren unlock` opens it"))
     }
 
-    /// Opens the keystore and starts everything.
+    /// Opens the keystore and starts everything. The passphrase must be right even if all that was done before.
     pub(crate) async fn unlock(&self, passphrase: &TypedPassphrase) -> ApiResult<()> {
         let _turning = self.turning.lock().await;
-        if self.running.read().await.is_some() {
-            return Ok(());
-        }
         let (home, passphrase) = (self.home.clone(), Passphrase::new(passphrase.0.clone()));
         let opened = blocking(move || access::open(&home, &passphrase)).await?;
-        let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
-        if opened.failures > 0 {
-            running.journal.note(Event::LoginFailed {
-                failures: opened.failures,
-                wait_s: store::keystore::delay(opened.failures).as_secs(),
-            });
+        let note_failures = |running: &Running| {
+            if opened.failures > 0 {
+                running.journal.note(Event::LoginFailed {
+                    failures: opened.failures,
+                    wait_s: store::keystore::delay(opened.failures).as_secs(),
+                });
+            }
+        };
+        if let Some(running) = &*self.running.read().await {
+            note_failures(running);
+            return Ok(());
         }
+        let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
+        note_failures(&running);
         running.journal.note(Event::DeviceUnlocked {});
         *self.running.write().await = Some(running);
         self.hub.send(ApiEvent::Lock { locked: false });
@@ -102,6 +106,8 @@ impl Device {
         if let Some(running) = self.running.write().await.take() {
             running.stop(Event::DeviceStopped {}).await;
         }
+        // Whoever still listens would keep the process waiting.
+        self.hub.end();
     }
 
     pub(crate) async fn change_passphrase(&self, old: &TypedPassphrase, new: &TypedPassphrase) -> ApiResult<()> {

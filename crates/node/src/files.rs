@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use api::types::{Decrypt, Encrypt, Sealed};
 use api::{ApiError, ApiResult, ErrorCode};
-use seal::file::{FileError, OpenWith, SealTo, decrypt, encrypt};
+use seal::file::{FileError, OpenWith, SealTo, decrypt, encrypt, wants_passphrase};
 use seal::{Passphrase, SealIdentity, SealRecipient};
 
 use crate::errors::io_error;
@@ -54,11 +54,15 @@ pub(crate) fn open_file(request: &Decrypt, identity: Option<SealIdentity>) -> Ap
         (None, Some(identity)) => {
             convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?
         }
+        (None, None) if wants_passphrase(input).map_err(|e| age_error(&request.output, e))? => {
+            return Err(age_error(&request.output, FileError::NeedsPassphrase));
+        }
         (None, None) => {
             return Err(ApiError::new(
-                ErrorCode::PassphraseNeeded,
-                "this file needs a passphrase, or a running device of a member that it is sealed to",
-            ));
+                ErrorCode::NotRunning,
+                "the file is sealed to members, and no device is running",
+            )
+            .hint("start yours with `warren up --detach`: its keys open what is sealed to you"));
         }
     };
     Ok(Sealed { output: request.output.clone(), bytes, readers: Vec::new() })
@@ -100,14 +104,20 @@ fn age_error(output: &str, error: FileError) -> ApiError {
     let message = error.to_string();
     match error {
         FileError::Io(e) => io_error(&format!("make {output}"), &e),
-        FileError::WrongPassphrase => ApiError::new(ErrorCode::WrongPassphrase, message),
+        FileError::WrongPassphrase => ApiError::new(ErrorCode::WrongPassphrase, message)
+            .hint("it takes the passphrase that this file was sealed under, which is not that of a device"),
         FileError::NeedsPassphrase => {
-            ApiError::new(ErrorCode::PassphraseNeeded, message).hint("give it with --passphrase")
+            ApiError::new(ErrorCode::PassphraseNeeded, message).hint("give it with --file-passphrase-file FILE")
         }
         FileError::NotForYou | FileError::NeedsIdentity => {
             ApiError::new(ErrorCode::NotAllowed, message).hint("ask whoever sealed it to seal it to you as well")
         }
         FileError::NoRecipients => ApiError::new(ErrorCode::BadRequest, message),
-        _ => ApiError::new(ErrorCode::Damaged, message),
+        FileError::NotAge => ApiError::new(ErrorCode::Damaged, message)
+            .hint("is it the right file? `warren encrypt` and the age tool make what this command opens"),
+        FileError::TooCostly => ApiError::new(ErrorCode::Damaged, message)
+            .hint("no age tool makes such a file by itself: mistrust its source"),
+        FileError::Damaged => ApiError::new(ErrorCode::Damaged, message)
+            .hint("get another copy of it from where it came from; nothing of this one was kept"),
     }
 }

@@ -129,15 +129,15 @@ pub(crate) fn shelf(database: &Database, inputs: Arc<Inputs>) -> Arc<dyn Shelf> 
 
 impl Shelf for Rows {
     fn put(&self, id: &TransferId, record: &[u8]) -> io::Result<()> {
-        self.0.put(&id.0, &record.to_vec()).map_err(io::Error::other)
+        self.0.put(&id.0, &record.to_vec()).map_err(io::Error::from)
     }
 
     fn remove(&self, id: &TransferId) -> io::Result<()> {
-        self.0.delete(&id.0).map(drop).map_err(io::Error::other)
+        self.0.delete(&id.0).map(drop).map_err(io::Error::from)
     }
 
     fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
-        let rows = self.0.all().map_err(io::Error::other)?;
+        let rows = self.0.all().map_err(io::Error::from)?;
         Ok(rows.into_iter().filter_map(|(id, record)| Some((TransferId(id.try_into().ok()?), record))).collect())
     }
 

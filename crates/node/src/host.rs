@@ -57,55 +57,48 @@ impl NodeHost {
         &self,
         keyring: Keyring,
         passphrase: &TypedPassphrase,
-        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>) -> ApiResult<T>,
+        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database) -> ApiResult<T>,
     ) -> ApiResult<T> {
         let passphrase = Passphrase::new(passphrase.0.clone());
         access::check_new(&passphrase)?;
         let existed = self.path.exists();
         let home = Arc::new(Home::create(&self.path).map_err(home_error)?);
-        let _lock = home.lock().map_err(home_error)?;
-        let keyring = Arc::new(keyring);
-        let made = {
-            let (home, keyring) = (home.clone(), keyring.clone());
-            blocking(move || access::create(&home, &keyring, &passphrase)).await
-        };
-        let done = match made {
-            Ok(()) => then(home.clone(), keyring).await,
-            Err(error) => Err(error),
-        };
-        if done.is_err() {
-            self.unmake(&home, existed);
+        let done = self.fill(&home, Arc::new(keyring), passphrase, then).await;
+        if done.is_err() && !existed {
+            // Only what this command has made is in it.
+            let _ = std::fs::remove_dir_all(&self.path);
         }
         done
     }
 
-    /// Removes what a device that did not come to be has left.
-    fn unmake(&self, home: &Home, existed: bool) {
-        let database = home.database();
-        let beside = |suffix: &str| {
-            let mut path = database.clone().into_os_string();
-            path.push(suffix);
-            PathBuf::from(path)
+    /// Makes keystore and database in an empty home.
+    async fn fill<T>(
+        &self,
+        home: &Arc<Home>,
+        keyring: Arc<Keyring>,
+        passphrase: Passphrase,
+        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database) -> ApiResult<T>,
+    ) -> ApiResult<T> {
+        let lock = home.lock().map_err(home_error)?;
+        let making = home.make(&lock).map_err(home_error)?;
+        let db = {
+            let (home, keyring) = (home.clone(), keyring.clone());
+            blocking(move || {
+                access::create(&home, &keyring, &passphrase)?;
+                Database::create(&home.database(), keyring.records.clone()).map_err(database)
+            })
+            .await?
         };
-        for path in [home.keystore(), database.clone(), beside("-wal"), beside("-shm")] {
-            if let Err(error) = std::fs::remove_file(&path)
-                && error.kind() != std::io::ErrorKind::NotFound
-            {
-                tracing::warn!(path = %path.display(), %error, "could not be removed");
-            }
-        }
-        if !existed {
-            // Only what this command has made is in it.
-            let _ = std::fs::remove_dir_all(&self.path);
-        }
+        let made = then(home.clone(), keyring, db).await?;
+        making.done().map_err(home_error)?;
+        Ok(made)
     }
 }
 
-/// Database, journal and circle of a home, without a network.
-fn rooms(home: &Home, keyring: &Arc<Keyring>) -> ApiResult<(Journal, Circle)> {
-    let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
-    let journal = Journal::open(&db, EventHub::default(), configuration::load(home)?.log_keep).map_err(database)?;
-    Ok((journal, Circle::open(&db, keyring.clone())?))
+/// Journal and circle of a home, without a network.
+fn rooms(home: &Home, db: &Database, keyring: &Arc<Keyring>) -> ApiResult<(Journal, Circle)> {
+    let journal = Journal::open(db, EventHub::default(), configuration::load(home)?.log_keep).map_err(database)?;
+    Ok((journal, Circle::open(db, keyring.clone())?))
 }
 
 /// Checks names before anything is made.
@@ -123,8 +116,8 @@ impl api::Host for NodeHost {
         self.path.clone()
     }
 
-    fn initialised(&self) -> bool {
-        self.path.join("keystore").exists()
+    fn initialised(&self) -> ApiResult<bool> {
+        Home::exists(&self.path).map_err(home_error)
     }
 
     async fn init(&self, init: Init) -> ApiResult<Identity> {
@@ -141,9 +134,9 @@ impl api::Host for NodeHost {
             role: if init.circle.is_some() { "admin".into() } else { String::new() },
             recipient: keyring.seal.recipient().to_string(),
         };
-        self.make(keyring, &init.passphrase, async |home, keyring| {
+        self.make(keyring, &init.passphrase, async |home, keyring, db| {
             blocking(move || {
-                let (journal, circle) = rooms(&home, &keyring)?;
+                let (journal, circle) = rooms(&home, &db, &keyring)?;
                 if let Some(name) = &init.circle {
                     circle.found(name, &init.name, &init.device)?;
                     journal.note(Event::CircleFounded { circle: name.clone() });
@@ -160,18 +153,22 @@ impl api::Host for NodeHost {
     async fn join(&self, join: Join, passphrase: TypedPassphrase) -> ApiResult<Joined> {
         check_names(&[("member's name", &join.name), ("device's name", &join.device)])?;
         joining::ticket(&join.invitation)?;
-        if !self.initialised() {
-            return self
-                .make(Keyring::generate(), &passphrase, async |home, keyring| join_in(home, keyring, &join).await)
-                .await;
+        if !self.initialised()? {
+            let then = async |home, keyring, db| join_in(home, db, keyring, &join).await;
+            return self.make(Keyring::generate(), &passphrase, then).await;
         }
         let home = Arc::new(self.open()?);
         let _lock = home.lock().map_err(home_error)?;
-        let opened = {
+        let (keyring, db) = {
             let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0));
-            blocking(move || access::open(&home, &passphrase)).await?
+            blocking(move || {
+                let keyring = access::open(&home, &passphrase)?.keyring;
+                let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
+                Ok((keyring, db))
+            })
+            .await?
         };
-        join_in(home, Arc::new(opened.keyring), &join).await
+        join_in(home, db, Arc::new(keyring), &join).await
     }
 
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
@@ -209,11 +206,7 @@ impl api::Host for NodeHost {
     }
 
     async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {
-        let home = if self.initialised() || change.is_none() && self.path.exists() {
-            self.open_any()?
-        } else {
-            Home::create(&self.path).map_err(home_error)?
-        };
+        let home = self.open_any()?;
         let settings = blocking(move || configuration::change(&home, change)).await?;
         Ok(configuration::shown(&settings))
     }
@@ -259,11 +252,11 @@ impl NodeHost {
 }
 
 /// Joins a circle with a home whose lock is held, and stores what that brought.
-async fn join_in(home: Arc<Home>, keyring: Arc<Keyring>, join: &Join) -> ApiResult<Joined> {
+async fn join_in(home: Arc<Home>, db: Database, keyring: Arc<Keyring>, join: &Join) -> ApiResult<Joined> {
     let settings = configuration::load(&home)?;
     let (journal, circle) = {
         let (home, keyring) = (home.clone(), keyring.clone());
-        blocking(move || rooms(&home, &keyring)).await?
+        blocking(move || rooms(&home, &db, &keyring)).await?
     };
     if circle.snapshot().is_some() {
         return Err(crate::circle::CircleError::HasCircle.into());
@@ -297,12 +290,19 @@ fn home_error(error: HomeError) -> ApiError {
         HomeError::AlreadyInitialised(_) => {
             ApiError::new(ErrorCode::Exists, message).hint("use another home for another device: WARREN_HOME=DIR")
         }
+        HomeError::KeystoreMissing(_) => {
+            ApiError::new(ErrorCode::Damaged, message).hint("put back the file `keystore` from a backup of this home")
+        }
         HomeError::AlreadyRunning { .. } => {
             ApiError::new(ErrorCode::AlreadyRunning, message).hint("`warren status` asks it; `warren down` stops it")
         }
         HomeError::NotOurs(_) | HomeError::Nowhere => {
             ApiError::new(ErrorCode::BadRequest, message).hint("choose a home of your own: WARREN_HOME=DIR")
         }
-        HomeError::Io { source, .. } => io_error("use the home", &source),
+        HomeError::Io { path, source } if source.kind() == std::io::ErrorKind::PermissionDenied => {
+            ApiError::new(ErrorCode::Io, format!("could not use {}: permission denied", path.display()))
+                .hint("it belongs to another user; choose a home of your own: WARREN_HOME=DIR")
+        }
+        HomeError::Io { path, source } => io_error(&format!("use {}", path.display()), &source),
     }
 }

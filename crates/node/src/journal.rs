@@ -14,6 +14,9 @@ use store::database::{Database, DatabaseError, EventLog};
 
 use crate::clock;
 
+/// Name of what stands for a damaged entry; such an event is never stored.
+const DAMAGED: &str = "log.damaged";
+
 /// Entries that are written between two looks at how many there are.
 const PRUNE_EVERY: u64 = 1000;
 
@@ -48,17 +51,26 @@ impl Journal {
         }
     }
 
-    /// Entries as the API shows them, oldest first.
+    /// Entries as the API shows them, oldest first. One that cannot be read any more is shown as `log.damaged`, whatever
+    /// is asked for: it may be that.
     pub(crate) fn entries(&self, query: &api::types::LogQuery) -> Result<Vec<LogEntry>, DatabaseError> {
         let limit = query.limit.map_or(usize::MAX, |limit| limit as usize);
-        let wanted = |entry: &LogEntry| query.event.as_ref().is_none_or(|prefix| entry.event.starts_with(prefix));
+        let wanted = |entry: &LogEntry| {
+            entry.event == DAMAGED || query.event.as_ref().is_none_or(|prefix| entry.event.starts_with(prefix))
+        };
         // A filter is applied before the limit, so that "the newest ten offers" are ten.
         let fetch = if query.event.is_some() { usize::MAX } else { limit };
         let found = match query.after {
             Some(seq) => self.log.after(seq, fetch)?,
             None => self.log.newest(fetch)?,
         };
-        let mut entries: Vec<_> = found.into_iter().map(|(seq, record)| entry(seq, &record)).filter(wanted).collect();
+        let mut time = found.iter().find_map(|(_, record)| record.as_ref().ok()).map_or(0, |record| record.at.0);
+        let shown = found.into_iter().map(|(seq, record)| {
+            let shown = record.map_or_else(|error| damaged(seq, time, &error), |record| entry(seq, &record));
+            time = shown.time;
+            shown
+        });
+        let mut entries: Vec<_> = shown.filter(wanted).collect();
         let surplus = entries.len().saturating_sub(limit);
         match query.after {
             Some(_) => entries.truncate(limit),
@@ -101,6 +113,18 @@ fn write(log: &EventLog<Record>, hub: &EventHub, events: &Receiver<Record>, keep
     }
 }
 
+/// What stands for an entry that cannot be read any more; it lies beside others of about `time`.
+fn damaged(seq: u64, time: i64, error: &DatabaseError) -> LogEntry {
+    LogEntry {
+        seq,
+        time,
+        event: DAMAGED.into(),
+        outcome: "failed".into(),
+        peer: None,
+        details: [("reason".to_owned(), error.to_string())].into(),
+    }
+}
+
 fn entry(seq: u64, record: &Record) -> LogEntry {
     let event = &record.event;
     LogEntry {
@@ -110,5 +134,36 @@ fn entry(seq: u64, record: &Record) -> LogEntry {
         outcome: event.outcome().as_str().into(),
         peer: event.peer(),
         details: event.details().into_iter().map(|(name, value)| (name.to_owned(), value)).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+    use api::types::LogQuery;
+
+    #[test]
+    fn a_damaged_entry_hides_no_other_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::create(&dir.path().join("database"), seal::RecordKey::generate()).unwrap();
+        let journal = Journal::open(&database, EventHub::default(), 100).unwrap();
+        journal.note(Event::DeviceLocked {});
+        journal.close();
+        // A value of another kind, which no record can be read from.
+        database.events::<[u8; 9]>().append(&[0xff; 9]).unwrap();
+        let journal = Journal::open(&database, EventHub::default(), 100).unwrap();
+        journal.note(Event::DeviceUnlocked {});
+        journal.close();
+        let names = |event: Option<&str>, after| -> Vec<_> {
+            let query = LogQuery { after, limit: None, event: event.map(str::to_owned) };
+            journal.entries(&query).unwrap().into_iter().map(|entry| (entry.seq, entry.event)).collect()
+        };
+        let entry = |seq, name: &str| (seq, name.to_owned());
+        let damaged = entry(2, "log.damaged");
+        assert_eq!(names(None, None), [entry(1, "device.locked"), damaged.clone(), entry(3, "device.unlocked")]);
+        assert_eq!(names(Some("device.unlocked"), Some(1)), [damaged, entry(3, "device.unlocked")]);
+        let entries = journal.entries(&LogQuery { after: None, limit: None, event: None }).unwrap();
+        assert_eq!(entries[1].time, entries[0].time, "it stands beside the one before it");
     }
 }

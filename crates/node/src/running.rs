@@ -337,14 +337,7 @@ const LAST_PORT: &[u8] = b"port";
 
 impl Rooms {
     fn open(home: &Home, keyring: &Arc<Keyring>, hub: EventHub, keep: u64) -> ApiResult<Self> {
-        if !home.database().exists() {
-            return Err(ApiError::new(ErrorCode::Damaged, "the database of this home is missing")
-                .hint("put back a copy of this home from a backup, keystore and database together"));
-        }
-        let db = Database::open(&home.database(), keyring.records.clone()).map_err(|e| {
-            ApiError::new(ErrorCode::Damaged, format!("the database cannot be opened: {e}"))
-                .hint("put back a copy of this home from a backup, keystore and database together")
-        })?;
+        let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
         Ok(Self {
             journal: Journal::open(&db, hub, keep).map_err(database)?,
             circle: Arc::new(Circle::open(&db, keyring.clone())?),

@@ -7,9 +7,10 @@ use std::path::PathBuf;
 use api::types::{Event as ApiEvent, Transfer, TransferQuery, TransferState};
 use api::{ApiError, ApiResult, ErrorCode, EventHub};
 use data_encoding::BASE64URL_NOPAD;
+use store::source::SourceError;
 use tokio::sync::broadcast::error::RecvError;
 
-use crate::transfers::{TransferError, Transfers};
+use crate::transfers::{NoSource, TransferError, Transfers};
 
 /// Paths as text and as bytes.
 pub(crate) fn paths(text: &[String], raw: &[String]) -> ApiResult<Vec<PathBuf>> {
@@ -67,6 +68,16 @@ impl From<TransferError> for ApiError {
             }
             TransferError::Ambiguous(_) => Self::new(ErrorCode::BadRequest, message),
             TransferError::NothingToSend(_) => Self::new(ErrorCode::BadRequest, message),
+            TransferError::NoSource(NoSource::Path(SourceError::Missing { .. })) => {
+                Self::new(ErrorCode::NotFound, message).hint("a link that leads nowhere counts as nothing")
+            }
+            TransferError::NoSource(NoSource::Path(SourceError::Io { path, source })) => {
+                crate::errors::io_error(&format!("read {}", path.display()), &source)
+            }
+            TransferError::NoSource(NoSource::Input(error)) => {
+                crate::errors::io_error("read the content to be sent", &error)
+            }
+            TransferError::NoSource(NoSource::Path(_)) => Self::new(ErrorCode::BadRequest, message),
             TransferError::Over(_) => {
                 Self::new(ErrorCode::BadRequest, message).hint("to send it again, use `warren send`")
             }

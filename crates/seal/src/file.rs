@@ -103,13 +103,22 @@ fn encryptor(to: SealTo<'_>) -> Result<Encryptor, FileError> {
     })
 }
 
+/// True if a passphrase opens the file (armoured or not), false if it is sealed to recipients; reads its header only.
+///
+/// # Errors
+/// [`FileError::NotAge`], [`FileError::Io`].
+pub fn wants_passphrase(input: impl Read) -> Result<bool, FileError> {
+    let mut input = armoured_or_not(input);
+    let header = read_header(&mut input)?;
+    Ok(Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?.is_scrypt())
+}
+
 /// Opens all of `input` (armoured or not) into `output`. Returns how many bytes were written.
 ///
 /// # Errors
 /// See [`FileError`]. On error the output may hold a beginning of the file and must be discarded.
 pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> Result<u64, FileError> {
-    let mut input =
-        BufReader::with_capacity(BUFFER, ArmoredReader::new(ShortLines { input, content: Content::Unknown }));
+    let mut input = armoured_or_not(input);
     let header = read_header(&mut input)?;
     let sealed = Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?;
     let mut opened = match (with, sealed.is_scrypt()) {
@@ -127,6 +136,10 @@ pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> 
     let bytes = copy(&mut opened, &mut output, damaged)?;
     output.flush().map_err(FileError::Io)?;
     Ok(bytes)
+}
+
+fn armoured_or_not(input: impl Read) -> impl BufRead {
+    BufReader::with_capacity(BUFFER, ArmoredReader::new(ShortLines { input, content: Content::Unknown }))
 }
 
 /// Passes bytes on until a line of a text grows beyond any line of armour. The armour reader collects whole lines, and

@@ -13,7 +13,7 @@ use etcetera::BaseStrategy;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
 
-use crate::durable;
+use crate::durable::{self, Existing};
 
 /// Name of the environment variable that chooses the home.
 pub const HOME_VARIABLE: &str = "WARREN_HOME";
@@ -27,6 +27,9 @@ pub enum HomeError {
     /// There is a device in this folder already.
     #[error("there is a device in {0:?} already")]
     AlreadyInitialised(PathBuf),
+    /// There is the database of a device in this folder, but not its keys.
+    #[error("the keystore in {0:?} is missing, the database is here")]
+    KeystoreMissing(PathBuf),
     /// Another process runs the device of this home.
     #[error("the device in {path:?} is running already{}", pid.map(|p| format!(" (process {p})")).unwrap_or_default())]
     AlreadyRunning {
@@ -81,10 +84,10 @@ pub fn default_path(named: Option<OsString>) -> Result<PathBuf, HomeError> {
 }
 
 impl Home {
-    /// Makes a home for a new device. The folder may exist, but not hold a keystore.
+    /// Makes a home for a new device. The folder may exist, but hold neither keystore nor database.
     pub fn create(path: &Path) -> Result<Self, HomeError> {
         let home = Self { path: absolute(path)? };
-        if home.has_device() {
+        if home.has_device()? {
             return Err(HomeError::AlreadyInitialised(home.path));
         }
         home.prepare()?;
@@ -94,11 +97,31 @@ impl Home {
     /// The home of an existing device.
     pub fn open(path: &Path) -> Result<Self, HomeError> {
         let home = Self { path: absolute(path)? };
-        if !home.has_device() {
+        if !home.has_device()? {
             return Err(HomeError::NotInitialised(home.path));
         }
         home.prepare()?;
         Ok(home)
+    }
+
+    /// Is there a device at `path`? Touches nothing. A database without a keystore is an error, because it is neither
+    /// a device nor a place for a new one.
+    pub fn exists(path: &Path) -> Result<bool, HomeError> {
+        Self { path: absolute(path)? }.has_device()
+    }
+
+    /// Makes a new device: from here until [`Making::done`] the home counts as empty, and what `Making` has left,
+    /// also in a process that was killed, may be removed.
+    pub fn make<'a>(&'a self, _lock: &'a HomeLock) -> Result<Making<'a>, HomeError> {
+        if self.has_device()? {
+            return Err(HomeError::AlreadyInitialised(self.path.clone()));
+        }
+        let making = Making { home: self, done: false };
+        if is_there(&self.unfinished()).map_err(io_at(&self.path))? {
+            making.clear().map_err(io_at(&self.path))?;
+        }
+        durable::write(&self.unfinished(), b"", Existing::Keep).map_err(io_at(&self.path))?;
+        Ok(making)
     }
 
     /// The folder itself, an absolute path.
@@ -161,8 +184,20 @@ impl Home {
         Ok(HomeLock { file })
     }
 
-    fn has_device(&self) -> bool {
-        self.keystore().symlink_metadata().is_ok()
+    /// Exists while a device is being made.
+    fn unfinished(&self) -> PathBuf {
+        self.path.join("unfinished")
+    }
+
+    fn has_device(&self) -> Result<bool, HomeError> {
+        let has = |path: &Path| is_there(path).map_err(io_at(&self.path));
+        if has(&self.unfinished())? {
+            return Ok(false);
+        }
+        match (has(&self.keystore())?, has(&self.database())?) {
+            (false, true) => Err(HomeError::KeystoreMissing(self.path.clone())),
+            (keystore, _) => Ok(keystore),
+        }
     }
 
     /// Makes the folders that are missing and closes the home to others.
@@ -178,6 +213,55 @@ impl Home {
             std::fs::set_permissions(&self.path, Permissions::from_mode(0o700)).map_err(io_at(&self.path))?;
         }
         Ok(())
+    }
+}
+
+/// A device that is being made. Dropped before it is [done](Self::done), it removes what was made.
+#[derive(Debug)]
+pub struct Making<'a> {
+    home: &'a Home,
+    done: bool,
+}
+
+impl Making<'_> {
+    /// Keystore and database are complete and durable: from now on there is a device.
+    pub fn done(mut self) -> Result<(), HomeError> {
+        let mark = self.home.unfinished();
+        durable::remove(&mark).map_err(io_at(&mark))?;
+        self.done = true;
+        Ok(())
+    }
+
+    /// Removes everything of the unfinished device, its mark last.
+    fn clear(&self) -> io::Result<()> {
+        let database = self.home.database();
+        let beside = |suffix: &str| {
+            let mut path = database.clone().into_os_string();
+            path.push(suffix);
+            PathBuf::from(path)
+        };
+        for path in [self.home.keystore(), beside("-wal"), beside("-shm"), database.clone(), self.home.unfinished()] {
+            durable::remove(&path)?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if !self.done {
+            // What stays is marked as unfinished, and removed by the next attempt.
+            let _ = self.clear();
+        }
+    }
+}
+
+/// Is there anything at `path`? Not being allowed to look is no answer.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match path.symlink_metadata() {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
     }
 }
 
@@ -209,6 +293,57 @@ mod tests {
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
         Home::open(&path).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_database_without_its_keystore_is_no_place_for_a_new_device() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::create(dir.path()).unwrap();
+        std::fs::write(home.database(), "all that this device knows").unwrap();
+        let lock = home.lock().unwrap();
+        assert!(matches!(home.make(&lock), Err(HomeError::KeystoreMissing(_))));
+        assert!(matches!(Home::create(dir.path()), Err(HomeError::KeystoreMissing(_))));
+        assert!(matches!(Home::open(dir.path()), Err(HomeError::KeystoreMissing(_))));
+        assert!(matches!(Home::exists(dir.path()), Err(HomeError::KeystoreMissing(_))));
+        assert_eq!(std::fs::read(home.database()).unwrap(), b"all that this device knows");
+    }
+
+    #[test]
+    fn a_device_whose_making_was_cut_off_is_none_and_makes_room_for_another() {
+        let dir = tempfile::tempdir().unwrap();
+        let home = Home::create(dir.path()).unwrap();
+        let lock = home.lock().unwrap();
+        for made in [&["keystore"][..], &["keystore", "database", "database-wal"], &["database"]] {
+            let making = home.make(&lock).unwrap();
+            for name in made {
+                std::fs::write(dir.path().join(name), name).unwrap();
+            }
+            // Killed: no destructor runs.
+            std::mem::forget(making);
+            assert!(!Home::exists(dir.path()).unwrap(), "{made:?}");
+            assert!(matches!(Home::open(dir.path()), Err(HomeError::NotInitialised(_))));
+            let making = home.make(&lock).unwrap();
+            assert!(made.iter().all(|name| !dir.path().join(name).exists()), "{made:?}");
+            std::fs::write(home.keystore(), "given up").unwrap();
+            drop(making);
+            assert!(!home.keystore().exists());
+        }
+        let making = home.make(&lock).unwrap();
+        std::fs::write(home.keystore(), "keys").unwrap();
+        making.done().unwrap();
+        assert!(Home::exists(dir.path()).unwrap());
+        assert!(matches!(home.make(&lock), Err(HomeError::AlreadyInitialised(_))));
+        assert_eq!(std::fs::read(home.keystore()).unwrap(), b"keys");
+    }
+
+    #[test]
+    fn a_home_that_cannot_be_looked_into_is_not_an_empty_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("loop");
+        std::os::unix::fs::symlink("loop", &path).unwrap();
+        for refused in [Home::create(&path.join("home")).err(), Home::open(&path.join("home")).err()] {
+            assert!(matches!(refused, Some(HomeError::Io { .. })), "{refused:?}");
+        }
     }
 
     #[test]

@@ -80,10 +80,14 @@ impl Client {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset => {
                 not_running()
             }
-            _ => ApiError::new(
-                ErrorCode::Io,
-                format!("cannot open the device's socket {}: {error}", self.socket.display()),
-            ),
+            kind => {
+                let text = format!("cannot open the device's socket {}: {error}", self.socket.display());
+                let error = ApiError::new(ErrorCode::Io, text);
+                if kind == io::ErrorKind::PermissionDenied {
+                    return error.hint("the home belongs to another user; choose one of your own: WARREN_HOME=DIR");
+                }
+                error
+            }
         })
     }
 

@@ -56,6 +56,8 @@ fn openssl_agrees_on_a_member_and_on_one_who_was_removed() {
     // Issuers that the circle knows need not be in the file.
     alice.run(["cert", "verify", before.join("device.pem").to_str().unwrap()]).ok();
     alice.run(["cert", "verify", &alice.file("nonsense.pem", "no certificate")]).fails(2, "");
+    alice.run(["cert", "verify", &alice.file("binary.pem", b"\x30\x82\xff\xfe")]).fails(2, "no text");
+    alice.run(["cert", "verify", alice.files().to_str().unwrap()]).fails(2, "");
 
     // Another circle's chain is as good as none.
     let stranger = Device::founder("mallory", "home");

@@ -28,6 +28,8 @@ fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
 
     bob.run_as("not the passphrase", ["unlock"]).fails(6, "wrong passphrase");
     bob.run(["unlock"]).ok();
+    bob.run_as("not the passphrase", ["unlock"]).fails(6, "wrong passphrase");
+    bob.run(["unlock"]).ok();
     alice.run(["transfers", "limit", "off", &id]).ok();
     alice.wait_transfer(&id, "done");
     assert_same_tree(Path::new(&big), &bob.received().join("big.bin"));

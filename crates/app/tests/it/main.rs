@@ -7,6 +7,7 @@ mod crowd;
 mod decisions;
 mod device;
 mod faults;
+mod homes;
 mod locked;
 mod piped;
 mod sealed;

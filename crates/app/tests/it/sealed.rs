@@ -36,6 +36,10 @@ fn members_open_what_is_sealed_to_them_and_nobody_else_does() {
     }
     let out = carol.files().join("carol.pdf");
     carol.run(["decrypt", &path, "--out", out.to_str().unwrap()]).fails(10, "");
+    // Without keys it is not the passphrase of a file that is missing.
+    let nobody = Device::new(1);
+    let given = nobody.command(["decrypt", &path, "--out", out.to_str().unwrap()]);
+    Ran::of({ given }.env("WARREN_FILE_PASSPHRASE", "some other words").output().unwrap()).fails(7, "warren up");
     let mut damaged = std::fs::read(&path).unwrap();
     let middle = damaged.len() / 2;
     damaged[middle] ^= 1;

@@ -22,6 +22,13 @@ fn receivers_and_paths_that_do_not_exist_are_named() {
     alice.run(["send", &note, "--to", "bop"]).fails(3, "did you mean");
     alice.run(["send", "/nowhere/at/all", "--to", "bob"]).fails(3, "/nowhere/at/all");
     alice.run(["send", "--to", "bob"]).fails(2, "nothing to send");
+    let link = |name: &str, to: &str| {
+        let link = alice.files().join(name);
+        std::os::unix::fs::symlink(to, &link).unwrap();
+        link.to_str().unwrap().to_owned()
+    };
+    alice.run(["send", &link("dangling", "nowhere"), "--to", "bob"]).fails(3, "dangling");
+    alice.run(["send", &link("loop", "loop"), "--to", "bob"]).fails(15, "loop");
     alice.run(["send", &note, "--to", "alice"]).fails(3, "");
     alice.run(["config", "recieved_dir", "x"]).fails(3, "received_dir");
     alice.run(["config", "port", "many"]).fails(2, "port");

@@ -95,6 +95,10 @@ impl Cert {
             Action::Verify { file } => {
                 let pem = read_pem(&file)
                     .map_err(|error| Failure::io(format_args!("cannot read {}", file.display()), &error))?;
+                let pem = String::from_utf8(pem).map_err(|_| {
+                    Failure::usage("this is not PEM with certificates: it is no text")
+                        .hint("`warren cert export` writes what this command reads")
+                })?;
                 let chain = service.verify_certificate(CertVerify { pem }).await?;
                 cx.show(&chain);
                 if chain.verdict != "valid" {
@@ -107,11 +111,11 @@ impl Cert {
 }
 
 /// Reads a PEM file of sensible size.
-fn read_pem(file: &Path) -> std::io::Result<String> {
-    let mut text = String::new();
+fn read_pem(file: &Path) -> std::io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
     let file = std::fs::File::open(file)?;
-    std::io::Read::read_to_string(&mut std::io::Read::take(file, PEM_MAX), &mut text)?;
-    Ok(text)
+    std::io::Read::read_to_end(&mut std::io::Read::take(file, PEM_MAX), &mut bytes)?;
+    Ok(bytes)
 }
 
 /// Writes the four files; none may exist.

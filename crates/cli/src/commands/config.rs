@@ -17,6 +17,7 @@ Examples:
   warren config port                        one value
   warren config received_dir ~/Downloads    change one
   warren config port --default              back to the default
+  warren config --unset colour              also removes what is no setting from the file
 
 Works with and without a running device.")]
 pub(crate) struct Config {
@@ -26,7 +27,7 @@ pub(crate) struct Config {
     #[arg(requires = "key", allow_hyphen_values = true)]
     value: Option<String>,
     /// Back to the default
-    #[arg(long, requires = "key", conflicts_with = "value")]
+    #[arg(long, visible_alias = "unset", requires = "key", conflicts_with = "value")]
     default: bool,
 }
 
@@ -53,7 +54,10 @@ impl Config {
             (Some(service), None) => service.settings(Nothing {}).await?,
             (None, change) => cx.host().settings(change).await?,
         };
+        let shown = |key: &String| settings.entries.iter().any(|entry| entry.key == *key);
         match self.key {
+            // It was in the file and is no setting.
+            Some(key) if self.default && !shown(&key) => cx.note(&format!("`{}` is removed.", clean(&key))),
             None => cx.show(&settings),
             Some(key) => cx.show(&One(pick(settings, &key)?)),
         }

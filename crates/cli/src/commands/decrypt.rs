@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
+use api::ErrorCode;
 use api::types::Decrypt as Request;
-use api::{ApiError, ErrorCode};
 use clap::Args;
 
 use super::encrypt::{absolute, text_path};
@@ -43,9 +43,7 @@ impl Decrypt {
             }
         };
         let mut request = Request { input: text_path(existing(&self.file)?)?, output, passphrase: None };
-        let running = cx.running_if_any().await?;
-        let is_running = running.is_some();
-        let service = match running {
+        let service = match cx.running_if_any().await? {
             Some(service) => service,
             None => cx.host().passing().await?,
         };
@@ -60,16 +58,7 @@ impl Decrypt {
             }
             other => other,
         };
-        let sealed = opened.map_err(|error| explain(error, is_running))?;
-        cx.show(&sealed);
+        cx.show(&opened?);
         Ok(())
     }
-}
-
-/// Without a running device there are no keys to open a file with.
-fn explain(error: ApiError, is_running: bool) -> ApiError {
-    if error.code == ErrorCode::NotRunning && !is_running && error.hint.is_none() {
-        return error.hint("the file is sealed to members: start your device with `warren up --detach`");
-    }
-    error
 }

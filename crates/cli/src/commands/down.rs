@@ -37,15 +37,49 @@ impl Show for Stopped {
     }
 }
 
+/// The device's process; another one that gets its number later is not taken for it.
+struct Process(#[cfg(target_os = "linux")] Option<rustix::fd::OwnedFd>);
+
+impl Process {
+    #[cfg(target_os = "linux")]
+    fn of(pid: u32) -> Self {
+        use rustix::process::{Pid, PidfdFlags, pidfd_open};
+        let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        Self(pid.and_then(|pid| pidfd_open(pid, PidfdFlags::empty()).ok()))
+    }
+
+    /// A process that cannot be watched (in another container) counts as over with its API.
+    #[cfg(target_os = "linux")]
+    fn is_over(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, Timespec, poll};
+        let Some(process) = &self.0 else { return true };
+        let mut ended = [PollFd::new(process, PollFlags::IN)];
+        poll(&mut ended, Some(&Timespec::default())).is_ok_and(|ready| ready > 0)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_pid: u32) -> Self {
+        Self()
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn is_over(&self) -> bool {
+        true
+    }
+}
+
 impl Down {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
+        let pid = service.status(Nothing {}).await?.pid;
+        let process = Process::of(pid);
         service.shutdown(Nothing {}).await?;
         let deadline = Instant::now() + GONE_WITHIN;
-        while cx.running_if_any().await?.is_some() {
+        while cx.running_if_any().await?.is_some() || !process.is_over() {
             if Instant::now() > deadline {
-                return Err(ApiError::new(ErrorCode::Internal, "the device was told to stop and still runs")
-                    .hint("`warren status` shows its process id")
+                let text = format!("the device was told to stop and still runs as process {pid}");
+                return Err(ApiError::new(ErrorCode::Internal, text)
+                    .hint(format!("`kill {pid}` ends it; nothing that was acknowledged is lost"))
                     .into());
             }
             sleep(LOOK_EVERY).await;

@@ -30,7 +30,7 @@ pub(crate) struct Init {
 impl Init {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let host = cx.host();
-        if host.initialised() {
+        if host.initialised()? {
             return Err(api::ApiError::new(
                 api::ErrorCode::Exists,
                 format!("there is a device in {} already", host.home().display()),

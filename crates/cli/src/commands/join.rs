@@ -46,7 +46,7 @@ impl Join {
             Some(service) => service.join(join).await?,
             None => {
                 let host = cx.host();
-                let passphrase = if host.initialised() {
+                let passphrase = if host.initialised()? {
                     cx.passphrase("Passphrase: ").await?
                 } else {
                     cx.new_passphrase("Passphrase for the new device: ").await?

@@ -3,12 +3,14 @@
 use std::pin::pin;
 
 use api::types::{Event, LogQuery};
+use api::{ApiError, ErrorCode};
 use clap::Args;
 use futures_util::StreamExt;
 
 use crate::context::Context;
 use crate::exit::Outcome;
 use crate::print::{LogList, log_line};
+use crate::units::count;
 
 /// What this device did, allowed and refused
 #[derive(Debug, Args)]
@@ -35,6 +37,15 @@ pub(crate) struct Log {
     event: Option<String>,
 }
 
+/// What the device puts in the place of an entry that it cannot read any more.
+const DAMAGED: &str = "log.damaged";
+
+/// The log is not whole.
+fn holes(damaged: usize) -> ApiError {
+    ApiError::new(ErrorCode::Damaged, format!("{} of the log cannot be read any more", count(damaged as u64, "entry")))
+        .hint("the others are whole; a backup of this home may still have it")
+}
+
 impl Log {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
@@ -44,8 +55,9 @@ impl Log {
         let entries = service.log(query).await?;
         let mut seen = entries.last().map_or(0, |entry| entry.seq);
         let Some(mut events) = events else {
+            let damaged = entries.iter().filter(|entry| entry.event == DAMAGED).count();
             cx.show(&LogList(entries));
-            return Ok(());
+            return if damaged == 0 { Ok(()) } else { Err(holes(damaged).into()) };
         };
         for entry in &entries {
             if cx.json {

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use api::{ApiError, ErrorCode};
 use clap::Args;
 use serde::Serialize;
 
@@ -23,6 +24,9 @@ pub(crate) struct Service {
     /// Write the unit instead of printing it
     #[arg(long)]
     write: bool,
+    /// Replace another unit of this name; the old one stays beside it with `.old` at its end
+    #[arg(long, requires = "write")]
+    force: bool,
     /// Name of the unit
     #[arg(long, default_value = "warren", value_name = "NAME")]
     name: String,
@@ -60,12 +64,33 @@ impl Service {
         let unit = unit(&program, &home, passphrase.as_deref());
         let path = unit_dir()?.join(format!("{}.service", self.name));
         if self.write {
+            self.make_room(&path, &unit)?;
             write(&path, &unit)
                 .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))?;
         }
         cx.show(&Unit { path: path.to_string_lossy().into_owned(), written: self.write, unit });
         if self.write {
             cx.note(&format!("Next: systemctl --user daemon-reload && systemctl --user enable --now {}", self.name));
+        }
+        Ok(())
+    }
+}
+
+impl Service {
+    /// Sees that no other unit is lost: whoever wrote that may depend on it.
+    fn make_room(&self, path: &Path, unit: &str) -> Result<(), ApiError> {
+        let cannot = |error: std::io::Error| Failure::io(format_args!("cannot read {}", path.display()), &error);
+        let other = match std::fs::read(path) {
+            Ok(found) => found != unit.as_bytes(),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => false,
+            Err(error) => return Err(cannot(error)),
+        };
+        if other && !self.force {
+            return Err(ApiError::new(ErrorCode::Exists, format!("{} is another unit", path.display()))
+                .hint("--force replaces it and keeps the old one beside it; --name NAME writes another one"));
+        }
+        if other {
+            std::fs::rename(path, path.with_extension("service.old")).map_err(cannot)?;
         }
         Ok(())
     }
@@ -128,4 +153,25 @@ fn write(path: &Path, unit: &str) -> std::io::Result<()> {
         std::fs::create_dir_all(dir)?;
     }
     std::fs::write(path, unit)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn another_unit_is_not_lost() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("warren.service");
+        let service = |force| Service { write: true, force, name: "warren".to_owned() };
+        service(false).make_room(&path, "ours").unwrap();
+        write(&path, "ours").unwrap();
+        service(false).make_room(&path, "ours").unwrap();
+        write(&path, "theirs").unwrap();
+        assert_eq!(service(false).make_room(&path, "ours").unwrap_err().code, ErrorCode::Exists);
+        assert_eq!(std::fs::read(&path).unwrap(), b"theirs");
+        service(true).make_room(&path, "ours").unwrap();
+        assert_eq!(std::fs::read(dir.path().join("warren.service.old")).unwrap(), b"theirs");
+    }
 }

@@ -52,7 +52,7 @@ pub(crate) struct Up {
 impl Up {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let host = cx.host();
-        if !host.initialised() {
+        if !host.initialised()? {
             return Err(not_initialised(&host.home()).into());
         }
         if cx.running_if_any().await?.is_some() {
@@ -100,7 +100,7 @@ impl Up {
             }
         };
         let status = service.status(Nothing {}).await?;
-        cx.show(&status);
+        cx.show_unless_quiet(&status);
         if self.detached {
             let _ = let_go_of_streams();
         } else {
@@ -156,6 +156,8 @@ impl Up {
             command.arg("--locked");
         }
         let cannot = |error: std::io::Error| Failure::io("cannot start the device", &error);
+        // Whatever the caller has open, a lock or a pipe, is none of the device's business.
+        close_fds::set_fds_cloexec(3, &[]);
         let mut child = command.spawn().map_err(cannot)?;
         if let (Some(mut stdin), Some(passphrase)) = (child.stdin.take(), passphrase) {
             let line = format!("{}\n", passphrase.0);
@@ -179,7 +181,7 @@ impl Up {
         }
         match serde_json::from_str::<api::types::Status>(&first) {
             Ok(status) => {
-                cx.show(&status);
+                cx.show_unless_quiet(&status);
                 Ok(())
             }
             Err(_) => Err(complaint(stderr).await.into()),

@@ -1,6 +1,6 @@
 //! Exit codes, hints, and that nothing from outside acts on a terminal.
 
-use api::{ApiError, ErrorCode};
+use api::{ApiError, ErrorCode, Request};
 use warren_cli::exit_code;
 
 use crate::fake::{EVIL, FakeHost};
@@ -130,4 +130,28 @@ async fn a_result_that_could_not_be_written_is_an_error() {
         assert_eq!(ran.code, exit_code(ErrorCode::DiskFull), "{line}");
         assert!(ran.err.contains("cannot write to standard output"), "{line}: {}", ran.err);
     }
+}
+
+#[tokio::test]
+async fn an_input_that_ends_gives_no_passphrase() {
+    for line in ["unlock", "passphrase", "init --name ada"] {
+        let mut stage = if line.starts_with("init") { Stage::with(FakeHost::empty()) } else { Stage::new() };
+        stage.somebody_there = true;
+        let ran = stage.run(line).await;
+        assert_eq!(ran.code, 130, "{line}: {}", ran.err);
+        if let Some(device) = &stage.host.device {
+            let asked = device.asked.lock().unwrap();
+            assert!(!asked.iter().any(|request| matches!(request, Request::Unlock(_) | Request::ChangePassphrase(_))));
+        }
+        assert!(stage.host.inits.lock().unwrap().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_entry_hides_no_other_and_is_no_success() {
+    let mut stage = Stage::new();
+    let ran = stage.run("log --event damaged").await;
+    assert_eq!(ran.code, 16);
+    assert!(ran.out.contains("device.started") && ran.out.contains("log.damaged"), "{}", ran.out);
+    assert!(ran.err.contains("1 entry"), "{}", ran.err);
 }

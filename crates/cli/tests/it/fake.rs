@@ -57,8 +57,8 @@ impl Host for FakeHost {
         self.home.clone()
     }
 
-    fn initialised(&self) -> bool {
-        self.initialised
+    fn initialised(&self) -> ApiResult<bool> {
+        Ok(self.initialised)
     }
 
     async fn init(&self, init: Init) -> ApiResult<Identity> {
@@ -190,6 +190,9 @@ impl FakeDevice {
             Request::Decrypt(_) => Reply::Decrypt(Sealed { output: "/x/plain".into(), bytes: 5, readers: vec![] }),
             Request::Encrypt(encrypt) => {
                 Reply::Encrypt(Sealed { output: "/x/plain.age".into(), bytes: 5, readers: encrypt.to })
+            }
+            Request::Log(query) if query.event.as_deref() == Some("damaged") => {
+                Reply::Log(vec![log_entry(1, "device.started"), log_entry(2, "log.damaged")])
             }
             Request::Log(_) => Reply::Log(vec![log_entry(1, "device.started"), log_entry(2, "transfer.done")]),
             other => return Err(ApiError::new(ErrorCode::Internal, format!("the fake has no {}", other.name()))),

@@ -154,7 +154,7 @@ impl Input for Script {
 
     fn passphrase(&self, prompt: &str) -> io::Result<String> {
         writeln!(self.err.clone(), "{prompt}").unwrap();
-        Ok(self.answers.lock().unwrap().pop_front().unwrap_or_default())
+        self.answers.lock().unwrap().pop_front().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn bytes(&self) -> Box<dyn Read + Send> {

@@ -242,4 +242,5 @@ async fn unit_runs_this_home() {
     let ran = stage.run("service --passphrase-file /etc/secret%1 --json").await;
     assert!(ran.out.contains("--passphrase-file \\\"/etc/secret%%1\\\" up\\n"), "{}", ran.out);
     assert_eq!(stage.run("service --name ../../evil").await.code, 2);
+    assert_eq!(stage.run("service --force").await.code, 2);
 }

@@ -21,7 +21,6 @@ use seal::{DeviceKey, Keyring, RootKey, Timestamp};
 use serde_bytes::ByteBuf;
 use store::database::Database;
 use store::home::Home;
-use store::settings::Settings;
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
@@ -86,12 +85,10 @@ impl Victim {
     async fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let home = Home::create(&dir.path().join("home")).unwrap();
-        Settings { lan: false, bind: vec![[127, 0, 0, 1].into()], ..Settings::default() }
-            .save(&home.settings())
-            .unwrap();
+        std::fs::write(home.settings(), "lan = false\nbind = \"127.0.0.1\"").unwrap();
         let keyring = Keyring { root: Some(RootKey::generate()), ..Keyring::generate() };
         let bob = {
-            let database = Database::open(&home.database(), keyring.records.clone()).unwrap();
+            let database = Database::create(&home.database(), keyring.records.clone()).unwrap();
             let own = Keyring::from_bytes(&keyring.to_bytes()).unwrap();
             let circle = Circle::open(&database, Arc::new(own)).unwrap();
             circle.found("home", "ada", "laptop").unwrap();

@@ -31,6 +31,7 @@ mod tests;
 mod writing;
 
 pub use ports::{Connection, Decision, Happened, Host, Lanes, Shelf, Stream, What};
+pub use record::NoSource;
 
 use api::types::{Transfer, TransferState};
 use item::{Command, Item};
@@ -75,9 +76,12 @@ pub enum TransferError {
     /// The beginning of an id that several transfers have.
     #[error("several transfers begin with {0}; give more of the id")]
     Ambiguous(String),
-    /// Nothing to send, or the text is too long, or a path does not exist.
+    /// Nothing to send, or the text is too long.
     #[error("{0}")]
     NothingToSend(String),
+    /// What is to be sent is not there or cannot be read.
+    #[error(transparent)]
+    NoSource(#[from] NoSource),
     /// The transfer is over.
     #[error("transfer {0} is over")]
     Over(String),
@@ -404,7 +408,7 @@ impl Transfers {
                 return nothing(format!("{:?} cannot be the name of a file", reading::show(name)));
             }
         }
-        match asked.source(&*self.deps.shelf).map_err(TransferError::NothingToSend)? {
+        match asked.source(&*self.deps.shelf)? {
             Some(source) => Ok(source.names().map(|name| name.as_bytes().to_vec()).collect()),
             None if request.text.is_some() => Ok(Vec::new()),
             None => nothing("nothing to send was named".into()),

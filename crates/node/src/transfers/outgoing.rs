@@ -74,7 +74,7 @@ pub(super) async fn run(
     let source = match spawn_blocking(move || asked.source(&*shelf)).await {
         Ok(Ok(source)) => source,
         Ok(Err(problem)) => {
-            fail(&item, problem);
+            fail(&item, problem.to_string());
             give_up(&item, &*connection).await?;
             return Ok(End::Over);
         }

@@ -7,9 +7,10 @@ use seal::DeviceId;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use std::ffi::OsString;
+use std::io;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
-use store::source::Source;
+use store::source::{Source, SourceError};
 use store::spool::SpoolId;
 
 /// How a transfer ended.
@@ -39,18 +40,28 @@ impl Asked {
     }
 
     /// What is to be sent; `None` if it is only a text. Blocks.
-    pub fn source(&self, shelf: &dyn Shelf) -> Result<Option<Source>, String> {
+    pub fn source(&self, shelf: &dyn Shelf) -> Result<Option<Source>, NoSource> {
         if let Some(id) = &self.spool {
             let name = OsString::from_vec(self.name.clone().unwrap_or_default().into_vec());
-            let file =
-                shelf.open_input(id).map_err(|error| format!("the content to be sent cannot be read: {error}"))?;
+            let file = shelf.open_input(id).map_err(NoSource::Input)?;
             return Ok(Some(Source::spooled(name, file)));
         }
         if self.paths.is_empty() {
             return Ok(None);
         }
-        Source::new(self.paths()).map(Some).map_err(|error| error.to_string())
+        Ok(Some(Source::new(self.paths())?))
     }
+}
+
+/// Why nothing can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum NoSource {
+    /// A path that was named.
+    #[error(transparent)]
+    Path(#[from] SourceError),
+    /// Content that was handed over.
+    #[error("the content to be sent cannot be read: {0}")]
+    Input(io::Error),
 }
 
 /// What the receiver agreed to.

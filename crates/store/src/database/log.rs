@@ -10,6 +10,9 @@ use super::{Database, DatabaseError, sealing};
 
 const TABLE: &str = "events";
 
+/// An event with its number, or why it cannot be read any more.
+pub type Numbered<T> = (u64, Result<T, DatabaseError>);
+
 /// Events of type `T` with growing sequence numbers, which are never used twice.
 #[derive(Debug)]
 pub struct EventLog<T> {
@@ -60,31 +63,31 @@ impl<T: Serialize + DeserializeOwned> EventLog<T> {
         Ok(seq.unsigned_abs())
     }
 
-    /// At most `limit` events after number `seq`, oldest first.
-    pub fn after(&self, seq: u64, limit: usize) -> Result<Vec<(u64, T)>, DatabaseError> {
+    /// At most `limit` events after number `seq`, oldest first. One that is damaged does not hide the others.
+    pub fn after(&self, seq: u64, limit: usize) -> Result<Vec<Numbered<T>>, DatabaseError> {
         let seq = i64::try_from(seq).unwrap_or(i64::MAX);
         self.read("SELECT seq, body FROM events WHERE seq > ? ORDER BY seq LIMIT ?", seq, limit)
     }
 
-    /// The newest `limit` events, oldest first.
-    pub fn newest(&self, limit: usize) -> Result<Vec<(u64, T)>, DatabaseError> {
+    /// The newest `limit` events, oldest first, as [`Self::after`] has them.
+    pub fn newest(&self, limit: usize) -> Result<Vec<Numbered<T>>, DatabaseError> {
         let mut events = self.read("SELECT seq, body FROM events WHERE seq > ? ORDER BY seq DESC LIMIT ?", 0, limit)?;
         events.reverse();
         Ok(events)
     }
 
-    fn read(&self, query: &str, after: i64, limit: usize) -> Result<Vec<(u64, T)>, DatabaseError> {
+    fn read(&self, query: &str, after: i64, limit: usize) -> Result<Vec<Numbered<T>>, DatabaseError> {
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         let rows: Vec<(i64, Vec<u8>)> = self
             .database
             .connection()
             .prepare_cached(query)?
-            .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![after, limit], |row| Ok((row.get(0)?, row.get(1).unwrap_or_default())))?
             .collect::<Result<_, _>>()?;
         let open = |(seq, body): (i64, Vec<u8>)| {
-            Ok((seq.unsigned_abs(), sealing::open(self.database.key(), TABLE, &row_id(seq), &body)?))
+            (seq.unsigned_abs(), sealing::open(self.database.key(), TABLE, &row_id(seq), &body))
         };
-        rows.into_iter().map(open).collect()
+        Ok(rows.into_iter().map(open).collect())
     }
 }
 

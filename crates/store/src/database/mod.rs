@@ -20,10 +20,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 use seal::RecordKey;
 
-pub use log::EventLog;
+pub use log::{EventLog, Numbered};
 pub use table::Table;
 
 /// How long to wait for another process that has the database open (a backup, a curious administrator).
@@ -46,9 +46,15 @@ pub enum DatabaseError {
         /// Newest format that this version knows.
         known: u32,
     },
+    /// There is no database.
+    #[error("the database is missing")]
+    Missing,
     /// No space left; nothing was changed.
     #[error("the disk is full: the database cannot be written")]
     DiskFull,
+    /// The disk does not read or write.
+    #[error("the disk of the database fails: {0}")]
+    DiskFails(rusqlite::Error),
     /// A value cannot be stored; a fault in Warren.
     #[error("a value cannot be stored: {0}")]
     Unstorable(postcard::Error),
@@ -69,9 +75,26 @@ impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => Self::DiskFull,
+            // SQLite says FULL of its files, but not of the index of its log, which it maps into memory.
+            Some(ErrorCode::SystemIoFailure) => match error.sqlite_error().map(|error| error.extended_code) {
+                Some(rusqlite::ffi::SQLITE_IOERR_SHMSIZE) => Self::DiskFull,
+                _ => Self::DiskFails(error),
+            },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Self::Damaged(error.to_string()),
             _ => Self::Sqlite(error),
         }
+    }
+}
+
+impl From<DatabaseError> for io::Error {
+    /// Keeps what the error is, for those who know no databases.
+    fn from(error: DatabaseError) -> Self {
+        let kind = match &error {
+            DatabaseError::DiskFull => io::ErrorKind::StorageFull,
+            DatabaseError::Damaged(_) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
+        };
+        Self::new(kind, error)
     }
 }
 
@@ -87,27 +110,47 @@ struct Shared {
 }
 
 impl Database {
-    /// Opens the database at `path`, creates it where it is missing, and brings it to the newest format.
-    pub fn open(path: &Path, key: RecordKey) -> Result<Self, DatabaseError> {
+    /// Makes a new database at `path`, where there is none.
+    pub fn create(path: &Path, key: RecordKey) -> Result<Self, DatabaseError> {
         // SQLite gives its other files the mode of this one.
         std::fs::OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(false)
+            .create_new(true)
             .mode(0o600)
             .open(path)
             .map_err(|source| DatabaseError::Io { path: path.to_owned(), source })?;
-        let mut connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
-        )?;
+        let mut connection = connect(path)?;
+        schema::create(&mut connection, &key)?;
+        Ok(Self::of(connection, key))
+    }
+
+    /// Opens the database at `path` and brings it to the newest format. One that has lost its content is no new one,
+    /// but damaged.
+    pub fn open(path: &Path, key: RecordKey) -> Result<Self, DatabaseError> {
+        match path.metadata() {
+            Ok(found) if found.len() == 0 => return Err(DatabaseError::Damaged("it is empty".into())),
+            Ok(_) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(DatabaseError::Missing),
+            Err(source) => return Err(DatabaseError::Io { path: path.to_owned(), source }),
+        }
+        let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
-        schema::check_key(&connection, &key).map_err(|e| match e {
-            schema::KeyCheck::Wrong => DatabaseError::WrongKey(path.to_owned()),
-            schema::KeyCheck::Sqlite(e) => e.into(),
-        })?;
-        Ok(Self { shared: Arc::new(Shared { connection: Mutex::new(connection), key }) })
+        schema::check_key(&connection, &key, path)?;
+        Ok(Self::of(connection, key))
+    }
+
+    fn of(connection: Connection, key: RecordKey) -> Self {
+        Self { shared: Arc::new(Shared { connection: Mutex::new(connection), key }) }
+    }
+
+    /// Notes, for ever, that this database holds something that must not be missing any more.
+    pub fn set_in_use(&self) -> Result<(), DatabaseError> {
+        schema::set_in_use(&self.connection(), self.key())
+    }
+
+    /// Was [`Self::set_in_use`] called at any time?
+    pub fn in_use(&self) -> Result<bool, DatabaseError> {
+        schema::in_use(&self.connection(), self.key())
     }
 
     /// The table called `name`, of values of one type. The name is never stored.
@@ -128,6 +171,16 @@ impl Database {
     fn connection(&self) -> MutexGuard<'_, Connection> {
         self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn connect(path: &Path) -> Result<Connection, DatabaseError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.execute_batch(
+        "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
+    )?;
+    Ok(connection)
 }
 
 impl std::fmt::Debug for Database {

@@ -1,5 +1,7 @@
 //! The database's format and how older ones become newer ones.
 
+use std::path::Path;
+
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use seal::RecordKey;
 
@@ -19,45 +21,60 @@ const STEPS: [&str; 1] = ["
 
 const KEY_CHECK: &str = "key check";
 
+/// What the key check says of a database that holds something which must not be missing any more.
+const IN_USE: &[u8] = &[1];
+
+/// Makes the newest format in an empty database, together with the value that remembers the key.
+pub(super) fn create(connection: &mut Connection, key: &RecordKey) -> Result<(), DatabaseError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    advance(&transaction, 0)?;
+    transaction.execute("INSERT INTO key_check (only, body) VALUES (1, ?)", params![key.seal(KEY_CHECK, &[], &[])])?;
+    Ok(transaction.commit()?)
+}
+
 /// Brings the database to the newest format in one transaction; `PRAGMA user_version` counts the steps taken. Writes
 /// nothing when there is nothing to do, so that a database on a full disk can still be opened.
 pub(super) fn migrate(connection: &mut Connection) -> Result<(), DatabaseError> {
     let known = STEPS.len() as u32;
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let found: u32 = transaction.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if found > known {
-        return Err(DatabaseError::TooNew { found, known });
-    }
-    if found == known {
-        return Ok(());
-    }
-    for step in &STEPS[found as usize..] {
-        transaction.execute_batch(step)?;
-    }
-    transaction.pragma_update(None, "user_version", known)?;
-    Ok(transaction.commit()?)
-}
-
-/// Why a key was not accepted.
-pub(super) enum KeyCheck {
-    Wrong,
-    Sqlite(rusqlite::Error),
-}
-
-/// A new database remembers its key by a value sealed under it; an old one must open that.
-pub(super) fn check_key(connection: &Connection, key: &RecordKey) -> Result<(), KeyCheck> {
-    let stored: Option<Vec<u8>> = connection
-        .query_row("SELECT body FROM key_check", [], |row| row.get(0))
-        .optional()
-        .map_err(KeyCheck::Sqlite)?;
-    match stored {
-        Some(body) => key.open(KEY_CHECK, &[], &body).map(|_| ()).map_err(|_| KeyCheck::Wrong),
-        None => {
-            let body = key.seal(KEY_CHECK, &[], &[]);
-            connection
-                .execute("INSERT INTO key_check (only, body) VALUES (1, ?)", params![body])
-                .map(|_| ())
-                .map_err(KeyCheck::Sqlite)
+    match found {
+        0 => Err(DatabaseError::Damaged("it is empty".into())),
+        _ if found > known => Err(DatabaseError::TooNew { found, known }),
+        _ if found == known => Ok(()),
+        _ => {
+            advance(&transaction, found)?;
+            Ok(transaction.commit()?)
         }
     }
+}
+
+/// Takes all steps after the first `taken` ones.
+fn advance(connection: &Connection, taken: u32) -> Result<(), DatabaseError> {
+    for step in &STEPS[taken as usize..] {
+        connection.execute_batch(step)?;
+    }
+    Ok(connection.pragma_update(None, "user_version", STEPS.len() as u32)?)
+}
+
+/// The value that a new database got, sealed under its key, must be there and open.
+pub(super) fn check_key(connection: &Connection, key: &RecordKey, path: &Path) -> Result<(), DatabaseError> {
+    key.open(KEY_CHECK, &[], &stored(connection)?).map(drop).map_err(|_| DatabaseError::WrongKey(path.to_owned()))
+}
+
+/// Is the database marked by [`set_in_use`]?
+pub(super) fn in_use(connection: &Connection, key: &RecordKey) -> Result<bool, DatabaseError> {
+    let said = key.open(KEY_CHECK, &[], &stored(connection)?);
+    said.map(|said| said.as_slice() == IN_USE).map_err(|_| DatabaseError::Damaged("its key check".into()))
+}
+
+/// Marks the database.
+pub(super) fn set_in_use(connection: &Connection, key: &RecordKey) -> Result<(), DatabaseError> {
+    connection.execute("UPDATE key_check SET body = ?", params![key.seal(KEY_CHECK, &[], IN_USE)])?;
+    Ok(())
+}
+
+fn stored(connection: &Connection) -> Result<Vec<u8>, DatabaseError> {
+    let body = connection.query_row("SELECT body FROM key_check", [], |row| row.get(0)).optional()?;
+    body.ok_or_else(|| DatabaseError::Damaged("its content is gone".into()))
 }

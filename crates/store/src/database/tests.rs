@@ -24,7 +24,7 @@ fn fresh() -> (tempfile::TempDir, PathBuf, RecordKey) {
 #[test]
 fn values_are_found_by_key_in_their_own_table_and_survive_reopening() {
     let (_dir, path, key) = fresh();
-    let database = Database::open(&path, key.clone()).unwrap();
+    let database = Database::create(&path, key.clone()).unwrap();
     let (peers, others) = (database.table::<Peer>("peers"), database.table::<Peer>("others"));
     peers.put(b"b", &peer("Bea")).unwrap();
     peers.put(b"a", &peer("old")).unwrap();
@@ -60,7 +60,7 @@ fn many_values_are_stored_together_or_not_at_all() {
         }
     }
     let (_dir, path, key) = fresh();
-    let table = Database::open(&path, key).unwrap().table::<Fussy>("fussy");
+    let table = Database::create(&path, key).unwrap().table::<Fussy>("fussy");
     let items: [(&[u8], &Fussy); 2] = [(b"1", &Fussy::Good), (b"2", &Fussy::Bad)];
     assert!(matches!(table.put_many(items), Err(DatabaseError::Unstorable(_))));
     assert!(table.is_empty().unwrap());
@@ -69,14 +69,17 @@ fn many_values_are_stored_together_or_not_at_all() {
 #[test]
 fn events_keep_their_numbers_whatever_is_pruned() {
     let (_dir, path, key) = fresh();
-    let database = Database::open(&path, key.clone()).unwrap();
+    let database = Database::create(&path, key.clone()).unwrap();
     let log = database.events::<String>();
     assert_eq!(log.append_all(&[]).unwrap(), 0);
     assert_eq!(log.append_all(&["a".into(), "b".into(), "c".into()]).unwrap(), 3);
     assert_eq!(log.append(&"d".into()).unwrap(), 4);
-    assert_eq!(log.after(2, 10).unwrap(), [(3, "c".to_owned()), (4, "d".to_owned())]);
-    assert_eq!(log.after(0, 1).unwrap(), [(1, "a".to_owned())]);
-    assert_eq!(log.newest(2).unwrap(), [(3, "c".to_owned()), (4, "d".to_owned())]);
+    let whole = |events: Vec<Numbered<String>>| -> Vec<_> {
+        events.into_iter().map(|(seq, event)| (seq, event.unwrap())).collect()
+    };
+    assert_eq!(whole(log.after(2, 10).unwrap()), [(3, "c".to_owned()), (4, "d".to_owned())]);
+    assert_eq!(whole(log.after(0, 1).unwrap()), [(1, "a".to_owned())]);
+    assert_eq!(whole(log.newest(2).unwrap()), [(3, "c".to_owned()), (4, "d".to_owned())]);
     assert_eq!(log.prune(10).unwrap(), 0);
     assert_eq!(log.prune(1).unwrap(), 3);
     assert_eq!(log.prune(0).unwrap(), 1);
@@ -88,7 +91,7 @@ fn events_keep_their_numbers_whatever_is_pruned() {
 #[test]
 fn the_wrong_key_is_told_from_damage_and_from_a_newer_version() {
     let (_dir, path, key) = fresh();
-    drop(Database::open(&path, key.clone()).unwrap());
+    drop(Database::create(&path, key.clone()).unwrap());
     let wrong = Database::open(&path, RecordKey::generate()).unwrap_err();
     assert!(wrong.to_string().contains("another keystore"), "{wrong}");
 
@@ -102,9 +105,35 @@ fn the_wrong_key_is_told_from_damage_and_from_a_newer_version() {
 }
 
 #[test]
+fn a_database_that_lost_its_content_is_not_taken_for_a_new_one() {
+    let (_dir, path, key) = fresh();
+    assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::Missing)));
+    assert!(!path.exists(), "asking for a database must not make one");
+    let database = Database::create(&path, key.clone()).unwrap();
+    assert!(matches!(Database::create(&path, key.clone()), Err(DatabaseError::Io { .. })), "made over another");
+    assert!(!database.in_use().unwrap());
+    database.set_in_use().unwrap();
+    drop(database);
+    assert!(Database::open(&path, key.clone()).unwrap().in_use().unwrap());
+
+    let raw = Connection::open(&path).unwrap();
+    raw.execute_batch("DELETE FROM key_check; DELETE FROM records; DELETE FROM events").unwrap();
+    drop(raw);
+    assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::Damaged(_))));
+    for empty in ["", "PRAGMA user_version = 0"] {
+        std::fs::remove_file(&path).unwrap();
+        Connection::open(&path).unwrap().execute_batch(&format!("PRAGMA page_size = 512; VACUUM; {empty}")).unwrap();
+        assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::Damaged(_))));
+    }
+    std::fs::write(&path, "").unwrap();
+    assert!(matches!(Database::open(&path, key), Err(DatabaseError::Damaged(_))));
+    assert_eq!(path.metadata().unwrap().len(), 0, "what is there is evidence");
+}
+
+#[test]
 fn values_cannot_be_moved_between_rows_or_changed() {
     let (_dir, path, key) = fresh();
-    let database = Database::open(&path, key).unwrap();
+    let database = Database::create(&path, key).unwrap();
     let (peers, log) = (database.table::<Peer>("peers"), database.events::<Peer>());
     peers.put(b"friend", &peer("Ada")).unwrap();
     peers.put(b"foe", &peer("Mallory")).unwrap();
@@ -120,10 +149,16 @@ fn values_cannot_be_moved_between_rows_or_changed() {
         .collect();
     let exchange = "UPDATE records SET body = CASE body WHEN ?1 THEN ?2 ELSE ?1 END";
     raw.execute(exchange, [&bodies[0], &bodies[1]]).unwrap();
-    raw.execute("UPDATE events SET seq = seq + 1 WHERE seq = 2", []).unwrap();
+    log.append(&peer("third")).unwrap();
+    raw.execute("UPDATE events SET seq = 9 WHERE seq = 2", []).unwrap();
+    raw.execute("UPDATE events SET body = 'text' WHERE seq = 3", []).unwrap();
     assert!(matches!(peers.get(b"friend"), Err(DatabaseError::Damaged(_))));
     assert!(matches!(peers.all(), Err(DatabaseError::Damaged(_))));
-    assert!(matches!(log.newest(1), Err(DatabaseError::Damaged(_))));
+    let found = log.newest(9).unwrap();
+    assert!(matches!(
+        found.as_slice(),
+        [(1, Ok(first)), (3, Err(DatabaseError::Damaged(_))), (9, Err(DatabaseError::Damaged(_)))] if first.name == "first"
+    ));
     raw.execute("UPDATE records SET body = x'01'", []).unwrap();
     assert!(matches!(peers.get(b"friend"), Err(DatabaseError::Damaged(_))));
 }
@@ -131,7 +166,7 @@ fn values_cannot_be_moved_between_rows_or_changed() {
 #[test]
 fn planted_words_appear_in_no_file_of_the_database() {
     let (dir, path, key) = fresh();
-    let database = Database::open(&path, key).unwrap();
+    let database = Database::create(&path, key).unwrap();
     let peers = database.table::<Peer>("planted-table");
     for round in 0..200 {
         let planted = Peer { name: format!("Planted-Name-{round}"), address: "planted.example:4711".into() };
@@ -154,7 +189,7 @@ fn planted_words_appear_in_no_file_of_the_database() {
 #[test]
 fn lengths_are_hidden_in_steps() {
     let (_dir, path, key) = fresh();
-    let database = Database::open(&path, key).unwrap();
+    let database = Database::create(&path, key).unwrap();
     let names = database.table::<String>("names");
     for len in 1..100 {
         names.put(&[len], &"x".repeat(len.into())).unwrap();
@@ -169,7 +204,7 @@ fn lengths_are_hidden_in_steps() {
 #[test]
 fn many_threads_may_use_it() {
     let (_dir, path, key) = fresh();
-    let database = Database::open(&path, key).unwrap();
+    let database = Database::create(&path, key).unwrap();
     std::thread::scope(|scope| {
         for thread in 0..4u8 {
             let (table, log) = (database.table::<u8>("numbers"), database.events::<u8>());
@@ -189,7 +224,7 @@ fn many_threads_may_use_it() {
 fn only_the_owner_may_read_its_files() {
     use std::os::unix::fs::PermissionsExt;
     let (dir, path, key) = fresh();
-    let database = Database::open(&path, key).unwrap();
+    let database = Database::create(&path, key).unwrap();
     database.table::<u8>("numbers").put(b"x", &1).unwrap();
     for entry in std::fs::read_dir(dir.path()).unwrap() {
         let entry = entry.unwrap();

@@ -4,16 +4,16 @@
 //! setting by key all come from it. An unknown key or a value that makes no sense is refused with a hint, never
 //! ignored. [`Settings::save`] writes the whole file anew with the help as comments.
 
+mod file;
 mod value;
 
-use std::fmt::Write;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
-use crate::durable::{self, Existing};
-
 use value::Value;
+
+pub use file::SettingsFile;
 pub use value::{Rate, Size};
 
 /// Why settings were refused.
@@ -38,12 +38,26 @@ pub enum SettingsError {
         takes: &'static str,
     },
     /// The file is not TOML.
-    #[error("{path:?} is not valid TOML: {source}")]
+    #[error("{}, line {line}: {why}", path.display())]
     Syntax {
         /// The settings file.
         path: PathBuf,
-        /// Where and why.
-        source: Box<toml::de::Error>,
+        /// Where, from 1.
+        line: usize,
+        /// Why not.
+        why: String,
+    },
+    /// The file has a setting that is none, or a value that makes no sense.
+    #[error("{}, line {line}: {mistake}", path.display())]
+    InFile {
+        /// The settings file.
+        path: PathBuf,
+        /// Where, from 1.
+        line: usize,
+        /// The key as it stands there.
+        key: String,
+        /// Unknown key or bad value.
+        mistake: Box<SettingsError>,
     },
     /// The file cannot be read or written.
     #[error("{path:?}: {source}")]
@@ -153,17 +167,7 @@ settings! {
 impl Settings {
     /// Reads the settings at `path`; without a file all have their defaults.
     pub fn load(path: &Path) -> Result<Self, SettingsError> {
-        match std::fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(source) => Err(SettingsError::Io { path: path.to_owned(), source }),
-        }
-    }
-
-    /// Writes the settings to `path` durably.
-    pub fn save(&self, path: &Path) -> Result<(), SettingsError> {
-        durable::write(path, self.render().as_bytes(), Existing::Replace)
-            .map_err(|source| SettingsError::Io { path: path.to_owned(), source })
+        SettingsFile::read(path)?.whole()
     }
 
     /// The present value of the setting `key`.
@@ -172,28 +176,6 @@ impl Settings {
         found
             .map(|setting| setting.value)
             .ok_or_else(|| SettingsError::UnknownKey { key: key.to_owned(), similar: similar(key) })
-    }
-
-    fn parse(path: &Path, text: &str) -> Result<Self, SettingsError> {
-        let table: toml::Table =
-            text.parse().map_err(|source| SettingsError::Syntax { path: path.to_owned(), source: Box::new(source) })?;
-        let mut settings = Self::default();
-        for (key, value) in table {
-            settings.set(&key, &value::text_of(&value))?;
-        }
-        Ok(settings)
-    }
-
-    /// The file: every setting with its help, those with their default value commented out.
-    fn render(&self) -> String {
-        let mut text =
-            String::from("# Settings of Warren. This file is written anew when a setting is changed by command.\n");
-        for setting in self.list() {
-            let value = self.to_toml(setting.key).map(|v| v.to_string()).unwrap_or_default();
-            let mark = if setting.value == setting.default { "# " } else { "" };
-            let _ = write!(text, "\n# {} Takes {}.\n{mark}{} = {value}\n", setting.help, setting.takes, setting.key);
-        }
-        text
     }
 }
 
@@ -228,8 +210,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("settings.toml");
         assert_eq!(Settings::load(&path).unwrap(), Settings::default());
-        let mut settings = Settings::default();
-        settings.save(&path).unwrap();
+        let mut file = SettingsFile::read(&path).unwrap();
+        file.save().unwrap();
         assert_eq!(Settings::load(&path).unwrap(), Settings::default());
         let values = [
             ("received_dir", "/tmp/a \"b\"\nc"),
@@ -246,9 +228,10 @@ mod tests {
         ];
         assert_eq!(values.map(|(key, _)| key), KEYS, "every setting is tried");
         for (key, value) in values {
-            settings.set(key, value).unwrap();
+            file.set(key, Some(value)).unwrap();
         }
-        settings.save(&path).unwrap();
+        file.save().unwrap();
+        let mut settings = file.settings().clone();
         let loaded = Settings::load(&path).unwrap();
         assert_eq!(loaded, settings);
         assert_eq!(loaded.rate_limit, Rate(Some(2_500_000)));
@@ -291,9 +274,5 @@ mod tests {
             assert!(matches!(settings.set(key, value), Err(SettingsError::BadValue { .. })), "{key} = {value}");
         }
         assert_eq!(settings, Settings::default());
-        let path = Path::new("settings.toml");
-        for text in ["prot = 1", "port = [1", "port = {a = 1}", "[port]\nx = 1", "lan = 1979-05-27"] {
-            assert!(Settings::parse(path, text).is_err(), "{text}");
-        }
     }
 }

@@ -60,7 +60,7 @@ fn the_database_keeps_every_value_it_has_acknowledged() {
     let key = RecordKey::generate();
     let ballast = volume.path().join("ballast");
     std::fs::write(&ballast, vec![1; 128 << 10]).unwrap();
-    let database = Database::open(&path, key.clone()).unwrap();
+    let database = Database::create(&path, key.clone()).unwrap();
     let table = database.table::<Vec<u8>>("values");
     let mut stored = 0u32;
     let full = loop {
@@ -76,4 +76,30 @@ fn the_database_keeps_every_value_it_has_acknowledged() {
     std::fs::remove_file(ballast).unwrap();
     let table = Database::open(&path, key).unwrap().table::<Vec<u8>>("values");
     assert_eq!(table.all().unwrap().len(), stored as usize);
+}
+
+#[test]
+fn a_database_that_cannot_be_opened_for_want_of_space_is_not_damaged() {
+    let Some(volume) = Volume::in_memory(1 << 20) else { return };
+    let path = volume.path().join("database");
+    let key = RecordKey::generate();
+    let database = Database::create(&path, key.clone()).unwrap();
+    database.table("values").put(b"key", &7u32).unwrap();
+    drop(database);
+    let ballast = volume.path().join("ballast");
+    fill(&std::fs::File::create(&ballast).unwrap()).unwrap();
+    let refused = Database::open(&path, key.clone()).unwrap_err();
+    assert!(matches!(refused, DatabaseError::DiskFull), "a full disk is taken for something else: {refused:?}");
+    std::fs::remove_file(ballast).unwrap();
+    assert_eq!(Database::open(&path, key).unwrap().table::<u32>("values").get(b"key").unwrap(), Some(7));
+}
+
+/// Takes every byte that is left.
+fn fill(mut file: &std::fs::File) -> std::io::Result<()> {
+    loop {
+        match std::io::Write::write_all(&mut file, &[1; 512]) {
+            Err(e) if e.kind() == std::io::ErrorKind::StorageFull => return Ok(()),
+            other => other?,
+        }
+    }
 }

@@ -20,6 +20,8 @@ const CHUNK: usize = 1 << 20;
 pub(super) struct Compared {
     /// Files, folders and links that were compared.
     pub(super) entries: u64,
+    /// Pipes, sockets and devices, which are not sent.
+    pub(super) left_out: u64,
     /// Bytes of content that were compared.
     pub(super) bytes: u64,
     /// What differs; the first ten.
@@ -49,8 +51,15 @@ pub(super) fn compare(source: &Path, landed: &Path) -> io::Result<Compared> {
 }
 
 fn entry(source: &Path, landed: &Path, compared: &mut Compared) -> io::Result<()> {
-    compared.entries += 1;
     let here = fs::symlink_metadata(source)?;
+    if !(here.is_dir() || here.is_file() || here.is_symlink()) {
+        compared.left_out += 1;
+        if fs::symlink_metadata(landed).is_ok() {
+            compared.differs(source, "is no plain file and arrived all the same");
+        }
+        return Ok(());
+    }
+    compared.entries += 1;
     let Ok(there) = fs::symlink_metadata(landed) else {
         compared.differs(source, "missing");
         return Ok(());
@@ -127,11 +136,12 @@ mod tests {
     use super::*;
     use crate::commands::demo::tree::generate;
     use std::path::PathBuf;
+    use std::sync::atomic::AtomicBool;
 
     /// Two generated folders that are equal: the generator does not depend on anything but its arguments.
     fn twins(dir: &Path) -> (PathBuf, PathBuf) {
         let (one, two) = (dir.join("one"), dir.join("two"));
-        generate(&one, 100_000).unwrap();
+        generate(&one, 100_000, &AtomicBool::new(false)).unwrap();
         let copied = std::process::Command::new("cp").args(["-a"]).args([&one, &two]).status();
         assert!(copied.unwrap().success());
         (one, two)
@@ -167,6 +177,8 @@ mod tests {
             let dir = tempfile::tempdir().unwrap();
             let (one, two) = twins(dir.path());
             assert!(compare(&one, &two).unwrap().is_same());
+            std::os::unix::net::UnixListener::bind(one.join("socket")).unwrap();
+            assert_eq!(compare(&one, &two).unwrap().left_out, 1);
             harm(&two).unwrap();
             let found = compare(&one, &two).unwrap().differences;
             assert_eq!(found.len(), 1, "{found:?}");

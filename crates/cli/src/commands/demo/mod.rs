@@ -2,11 +2,12 @@
 //!
 //! The devices are this very program, driven through its command line, so that the demo shows what a user would type.
 //! They use their own discovery port, so that they neither find nor disturb the user's own devices. Everything lives in
-//! one temporary folder that goes away at the end, at an error and at Ctrl-C; the devices stop when their standard input
+//! one temporary folder that goes away at the end, at an error, at Ctrl-C and when the demo is told to end; the devices stop when their standard input
 //! ends, so that they do not even outlive a killed demo.
 
 mod compare;
 mod fleet;
+mod room;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +18,7 @@ use api::types::{Peer, Transfer};
 use api::{ApiError, ApiResult, ErrorCode};
 use clap::Args;
 use serde::{Deserialize, Serialize};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::send::existing;
 use crate::context::Context;
@@ -26,6 +28,7 @@ use crate::print::{Page, Show, Table, Tone, clean};
 use crate::units::{count, parse_size, rate, size};
 use compare::Compared;
 use fleet::{Device, Fleet};
+use tree::Generator;
 
 /// How long the three devices may take to find each other.
 const TOGETHER_WITHIN: Duration = Duration::from_secs(60);
@@ -86,22 +89,28 @@ enum Line {
 impl Demo {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let source = self.files.as_deref().map(existing).transpose()?;
+        let mut told_to_end = pin!(told_to_end()?);
         let dir = tempfile::Builder::new()
             .prefix("warren-demo-")
             .tempdir()
             .map_err(|error| Failure::io("cannot make a temporary folder", &error))?;
+        room::check(dir.path(), source.clone(), self.size).await?;
+        let generator = Generator::default();
         let mut fleet = Fleet::new(dir.path())?;
         let mut interrupted = pin!(cx.terminal.interrupted());
         let told = {
-            let story = Box::pin(story(cx, &mut fleet, dir.path(), source, self.size));
+            let source = source.map_or(Source::Generated(&generator, self.size), Source::Given);
+            let story = Box::pin(story(cx, &mut fleet, dir.path(), source));
             tokio::select! {
                 told = story => Some(told),
                 () = &mut interrupted => None,
+                () = &mut told_to_end => None,
             }
         };
+        generator.stop().await;
         fleet.stop().await;
         let kept = dir.path().to_owned();
-        let removed = dir.close();
+        dir.close().map_err(|error| Failure::io(format_args!("cannot remove {}", kept.display()), &error))?;
         let report = match told {
             Some(told) => told?,
             None => {
@@ -109,9 +118,12 @@ impl Demo {
                 return Err(Failure::Said(INTERRUPTED));
             }
         };
-        removed.map_err(|error| Failure::io(format_args!("cannot remove {}", kept.display()), &error))?;
         cx.note("");
         cx.show(&report);
+        if let Some(left_out @ 1..) = report.receivers.first().map(|receiver| receiver.checked.left_out) {
+            let what = count(left_out, "pipe, socket or device");
+            cx.note(&format!("{what} left out: what is no file, folder or link is not sent."));
+        }
         if report.receivers.iter().all(|receiver| receiver.checked.is_same()) {
             cx.note("All devices are stopped; nothing is left behind. Now your own: `warren init --help`.");
             return Ok(());
@@ -120,18 +132,30 @@ impl Demo {
     }
 }
 
+/// What is sent.
+enum Source<'a> {
+    Given(PathBuf),
+    Generated(&'a Generator, u64),
+}
+
+/// Completes when somebody ends the demo by a signal, or closes its terminal.
+fn told_to_end() -> ApiResult<impl Future<Output = ()>> {
+    let listen = |kind| signal(kind).map_err(|error| Failure::io("cannot listen for signals", &error));
+    let (mut terminate, mut hangup) = (listen(SignalKind::terminate())?, listen(SignalKind::hangup())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    })
+}
+
 /// Everything between the first home and the last compared byte.
-async fn story(
-    cx: &mut Context,
-    fleet: &mut Fleet,
-    dir: &Path,
-    source: Option<PathBuf>,
-    large: u64,
-) -> ApiResult<Report> {
+async fn story(cx: &mut Context, fleet: &mut Fleet, dir: &Path, source: Source<'_>) -> ApiResult<Report> {
     let source = match source {
-        Some(source) => source,
-        None => {
-            let made = generate(dir.join("holiday"), large).await?;
+        Source::Given(source) => source,
+        Source::Generated(generator, large) => {
+            let made = generator.generate(dir.join("holiday"), large).await?;
             step(cx, &format!("made a folder with {} to send", size(large)));
             made
         }
@@ -156,13 +180,6 @@ async fn story(
     }
     step(cx, "compared");
     Ok(Report { circle: "demo".to_owned(), receivers, seconds })
-}
-
-/// Generates the folder on a thread that may block.
-async fn generate(path: PathBuf, large: u64) -> ApiResult<PathBuf> {
-    let making = tokio::task::spawn_blocking(move || tree::generate(&path, large).map(|()| path));
-    let made = making.await.map_err(|error| fault(&error))?;
-    made.map_err(|error| Failure::io("cannot make the folder to send", &error))
 }
 
 /// Compares on a thread that may block.

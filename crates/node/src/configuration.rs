@@ -6,6 +6,7 @@ use api::types::{SetSetting, Setting as ApiSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode};
 use net::NetConfig;
 use store::home::Home;
+use store::landing::Landing;
 use store::settings::{Settings, SettingsError};
 
 use crate::errors::io_error;
@@ -28,6 +29,10 @@ pub(crate) fn change(home: &Home, change: Option<SetSetting>) -> ApiResult<Setti
             settings.set(&change.key, &default).map_err(settings_error)?;
         } else {
             settings.set(&change.key, &change.value).map_err(settings_error)?;
+        }
+        if change.key == "received_dir" {
+            let to = home.path().join(&settings.received_dir);
+            Landing::probe(&to).map_err(|error| crate::sending::unusable(&to, error))?;
         }
         settings.save(&home.settings()).map_err(settings_error)?;
     }

@@ -199,13 +199,14 @@ impl Service for Handle {
                 (None, None) => Reply::Transfers(Vec::new()),
             },
             Request::AcceptOffer(request) => {
-                let to = request.to.as_deref().map(Path::new);
-                Reply::AcceptOffer(this.transfers_with(&request.id)?.accept(&request.id, to)?)
+                let transfers = this.transfers_with(&request.id)?.clone();
+                let accept = move || Ok(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?);
+                Reply::AcceptOffer(blocking(accept).await?)
             }
             Request::RejectOffer(request) => Reply::RejectOffer(this.transfers_with(&request.id)?.reject(&request.id)?),
             Request::LimitTransfer(request) => {
                 if let Some(transfers) = this.transfers() {
-                    transfers.limit(request.id.as_deref(), request.rate_limit)?;
+                    sending::limit(transfers, &request)?;
                 }
                 Reply::LimitTransfer(Nothing {})
             }

@@ -4,7 +4,7 @@
 //! by another one, the device key of this side is kept in the landing folder until the transfer is over, beside what
 //! has arrived so far ([`ReturnKey`]).
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,14 +15,14 @@ use logic::code::Purpose;
 use logic::pair::invitation::{Reference, Ticket};
 use net::GuestLink;
 use seal::DeviceKey;
-use store::landing::{Landing, LandingError, ReturnKey};
+use store::landing::{Landing, ReturnKey};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ground::Ground;
 use super::{Passing, Visit};
 use crate::errors::{blocking, internal, io_error};
-use crate::{desk, joining};
+use crate::{desk, joining, sending};
 
 /// How long the sender may take to offer something once it has accepted the code.
 const OFFER: Duration = Duration::from_secs(30);
@@ -52,7 +52,7 @@ impl Foothold {
         let made = !to.exists();
         let key = Landing::open(&to)
             .and_then(|landing| landing.return_key(&public_name(ticket), &DeviceKey::generate().seed()))
-            .map_err(|error| unusable(&to, error))?;
+            .map_err(|error| sending::unusable(&to, error))?;
         Ok(Self { to, made, key })
     }
 
@@ -89,18 +89,6 @@ fn public_name(ticket: &Ticket) -> String {
         (_, Reference::Link(id)) => id.to_string(),
         (Ticket::Code(code), _) => code.to_string().split('-').next().unwrap_or_default().to_owned(),
         (Ticket::Link(_), Reference::Nameplate(number)) => number.to_string(),
-    }
-}
-
-fn unusable(to: &Path, error: LandingError) -> ApiError {
-    let message = format!("cannot receive into {}: {error}", to.display());
-    match error {
-        LandingError::InUse => {
-            let message = format!("another `warren receive` is at work with this code in {}", to.display());
-            ApiError::new(ErrorCode::AlreadyRunning, message).hint("wait for it, or choose another folder: --out DIR")
-        }
-        LandingError::DiskFull { .. } => ApiError::new(ErrorCode::DiskFull, message),
-        _ => ApiError::new(ErrorCode::Io, message).hint("choose another folder: --out DIR"),
     }
 }
 

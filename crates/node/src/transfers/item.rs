@@ -43,6 +43,7 @@ pub(super) struct Live {
     pub scanned: bool,
     pub done: Totals,
     pub lane: Option<String>,
+    /// When content began to flow in this run.
     pub started: Option<Instant>,
     /// Bytes of content over the wire in this run.
     pub wire: u64,
@@ -81,7 +82,7 @@ impl Inner {
     pub fn begin_run(&mut self, commands: mpsc::UnboundedSender<Command>) {
         self.run = Some(commands);
         (self.speed, self.moved) = (Speed::default(), Arc::default());
-        (self.live.absence, self.live.paused_there) = (None, false);
+        (self.live.absence, self.live.paused_there, self.live.started) = (None, false, None);
     }
 
     /// Adds what this run has moved to the record. What came before has come over the wire as well, even if the process
@@ -89,6 +90,11 @@ impl Inner {
     pub fn settle_wire(&mut self) {
         let (wire, kept) = (std::mem::take(&mut self.live.wire), std::mem::take(&mut self.live.kept));
         self.record.wire = self.record.wire.max(kept) + wire;
+    }
+
+    /// The state while content may not flow yet.
+    fn asking(&self) -> TransferState {
+        if self.record.agreed { TransferState::Waiting } else { TransferState::Offered }
     }
 
     /// Takes the measure of the run's speed.
@@ -224,17 +230,23 @@ impl Item {
 
     /// The other side is asked; it does not have to think about what it has accepted before.
     pub fn asking(&self) {
-        let agreed = self.lock().record.agreed;
-        self.state(if agreed { TransferState::Waiting } else { TransferState::Offered });
+        let state = self.lock().asking();
+        self.state(state);
     }
 
     /// Shows that one of the sides has paused, or that the transfer goes on.
     pub fn show_pause(&self, change: impl FnOnce(&mut Live)) {
-        let here = self.lock().record.paused;
+        let (here, asking) = {
+            let inner = self.lock();
+            (inner.record.paused, inner.asking())
+        };
         self.live(|live| {
             change(live);
-            let paused = here || live.paused_there;
-            live.state = if paused { TransferState::Paused } else { TransferState::Running };
+            live.state = match () {
+                () if here || live.paused_there => TransferState::Paused,
+                () if live.started.is_some() => TransferState::Running,
+                () => asking,
+            };
         });
     }
 

@@ -1,5 +1,6 @@
 //! Transfers: lists, and how each one ended.
 
+use api::ErrorCode;
 use api::types::{PausedBy, Transfer, TransferState};
 use serde::Serialize;
 
@@ -91,6 +92,11 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
     }
     if let Some(problem) = &transfer.problem {
         text.push_str(&format!(": {}", clean(problem)));
+    }
+    let stuck = matches!(transfer.problem_code, Some(ErrorCode::Io | ErrorCode::DiskFull));
+    if stuck && transfer.state == TransferState::Waiting && transfer.direction == "in" && transfer.peer != "guest" {
+        let id: String = transfer.id.chars().take(8).collect();
+        text.push_str(&format!("\n  `warren inbox accept {} --out DIR` takes it into another folder", clean(&id)));
     }
     for warning in &transfer.warnings {
         text.push_str(&format!("\n  {} {}", page.paint(Tone::Warn, "warning:"), clean(warning)));

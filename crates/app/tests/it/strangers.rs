@@ -126,7 +126,8 @@ fn a_receiver_that_is_killed_goes_on_where_it_was() {
     let stopped = receiving.finish();
     assert_eq!(stopped.code, 130, "{}", stopped.stderr);
     receive(elsewhere.path(), &[&wrong_guess(&code), "--at", &at]).fails(13, "");
-    let receiving = Running::start(bare(there.path(), &again));
+    // Where the sender is need not be said again, nor asked on the network.
+    let receiving = Running::start(bare(there.path(), &["receive", &code, "--yes", "--json"]));
     let got = receiving.finish().ok().last()["transfers"][0].clone();
     assert!(std::fs::read(there.path().join("big.bin")).unwrap() == content);
     assert!(!partial.exists(), "something was left behind");

@@ -77,8 +77,7 @@ impl Running {
         }
         let all = self.desk.list();
         let wanted = id.to_lowercase();
-        let hits: Vec<_> =
-            all.iter().filter(|invitation| invitation.id.to_string().starts_with(&wanted)).collect();
+        let hits: Vec<_> = all.iter().filter(|invitation| invitation.id.to_string().starts_with(&wanted)).collect();
         let [invitation] = hits.as_slice() else {
             let (code, message) = if hits.is_empty() {
                 (ErrorCode::NotFound, "there is no invitation")

@@ -153,11 +153,7 @@ impl Running {
     /// The first device of whoever a name means, this member included; for looking at certificates.
     pub(crate) fn any_device_named(&self, name: &str) -> ApiResult<DeviceId> {
         let now = self.circle_now()?;
-        if self.is_self(&now, name) {
-            Ok(self.circle.device())
-        } else {
-            Ok(self.named(&now, name)?[0].device.device)
-        }
+        if self.is_self(&now, name) { Ok(self.circle.device()) } else { Ok(self.named(&now, name)?[0].device.device) }
     }
 
     /// To whom a file is to be sealed: those named, and always this member.

@@ -117,7 +117,8 @@ async fn receive_by_code(
         let to = Some(request.to.clone());
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    let (transfers, end) = follow(cx, service, events, vec![transfer], Patience { away: patience, answer: None }).await?;
+    let (transfers, end) =
+        follow(cx, service, events, vec![transfer], Patience { away: patience, answer: None }).await?;
     let code = match end {
         End::Final => return summarise(cx, &transfers, end, false),
         End::Away => outcome_code(&transfers),

@@ -1,9 +1,9 @@
 //! One transfer as the rest of the device sees it: its record, where it stands now, and the way to its run.
 
+use super::lanes::Moved;
 use super::ports::{Happened, What};
 use super::reading::show;
 use super::record::{Ended, Record};
-use super::lanes::Moved;
 use super::{Deps, now_ms};
 use api::ErrorCode;
 use api::types::{PausedBy, Transfer, TransferState};

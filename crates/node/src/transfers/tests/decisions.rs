@@ -181,8 +181,6 @@ async fn what_cannot_be_sent_is_refused_at_once() {
     let secret = Path::new("/proc/sys/net/ipv4/route/flush");
     if secret.exists() && fs::File::open(secret).is_err() {
         nothing(request(secret));
-    } else {
-        eprintln!("skipped: no file here that may not be read");
     }
     assert!(from.list().is_empty());
 }

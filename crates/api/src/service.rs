@@ -157,9 +157,9 @@ calls! {
     resume_transfer / ResumeTransfer(ById) -> Transfer;
     /// Ends a transfer for good.
     cancel_transfer / CancelTransfer(ById) -> Transfer;
-    /// Limits the rate of one transfer or of all.
+    /// Limits the rate of one transfer, or of all sending together.
     limit_transfer / LimitTransfer(Limit) -> Nothing;
-    /// Accepts an offer.
+    /// Accepts an offer, or a stuck transfer once more into another folder.
     accept_offer / AcceptOffer(Accept) -> Transfer;
     /// Rejects an offer.
     reject_offer / RejectOffer(ById) -> Transfer;

@@ -41,12 +41,15 @@ fn wrong_size(text: &str) -> String {
 /// # Errors
 /// A message for the one who typed it.
 pub(crate) fn parse_rate(text: &str) -> Result<Rate, String> {
-    if matches!(text, "off" | "none" | "0") {
+    if matches!(text, "off" | "none") {
         return Ok(Rate(None));
     }
     let bytes = parse_size(text.strip_suffix("/s").unwrap_or(text))
         .map_err(|_| format!("`{text}` is no rate: write for example 500k, 10M/s, or off"))?;
-    Ok(Rate(Some(bytes).filter(|bytes| *bytes > 0)))
+    if bytes == 0 {
+        return Err(format!("`{text}` would stop everything: write `off` for no limit"));
+    }
+    Ok(Rate(Some(bytes)))
 }
 
 /// A rate limit in bytes per second; `None`: no limit.
@@ -127,7 +130,9 @@ mod tests {
     fn rates_may_be_off() {
         assert_eq!(parse_rate("off"), Ok(Rate(None)));
         assert_eq!(parse_rate("10M/s"), Ok(Rate(Some(10_000_000))));
-        assert!(parse_rate("fast").is_err());
+        for text in ["fast", "0", "0k/s", "0.1"] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
     }
 
     #[test]

@@ -4,7 +4,8 @@
 //! whenever nothing was heard for a while.
 //!
 //! Patience counts for what a person must mend: a peer that is away (never one that is connected), or the same problem
-//! over and over (its disk is full) without anything new getting through.
+//! over and over (its disk is full) without anything new getting through; and, where it was asked for, a peer that does
+//! not answer an offer.
 
 use std::collections::BTreeMap;
 use std::pin::pin;
@@ -33,14 +34,22 @@ pub(crate) enum End {
     Interrupted,
 }
 
-/// Follows `transfers`; gives them as they stood last, in the same order. `patience`: how long to wait for peers that
-/// are away, or stuck in one problem (`None`: for ever).
+/// How long to wait for what only somebody else can bring; `None`: for ever.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Patience {
+    /// For peers that are away, or stuck in one problem.
+    pub(crate) away: Option<Duration>,
+    /// For peers that have an offer and do not answer.
+    pub(crate) answer: Option<Duration>,
+}
+
+/// Follows `transfers`; gives them as they stood last, in the same order.
 pub(crate) async fn follow(
     cx: &mut Context,
     service: &Arc<dyn Service>,
     mut events: EventStream,
     transfers: Vec<Transfer>,
-    patience: Option<Duration>,
+    patience: Patience,
 ) -> ApiResult<(Vec<Transfer>, End)> {
     let mut watch = Watch::new(transfers, patience);
     let mut progress = Progress::new(cx);
@@ -100,13 +109,15 @@ struct Trouble {
 struct Watch {
     transfers: Vec<Transfer>,
     away_since: BTreeMap<String, Instant>,
+    asked_since: BTreeMap<String, Instant>,
     troubles: BTreeMap<String, Trouble>,
-    patience: Option<Duration>,
+    patience: Patience,
 }
 
 impl Watch {
-    fn new(transfers: Vec<Transfer>, patience: Option<Duration>) -> Self {
-        let mut watch = Self { transfers, away_since: BTreeMap::new(), troubles: BTreeMap::new(), patience };
+    fn new(transfers: Vec<Transfer>, patience: Patience) -> Self {
+        let (away_since, asked_since, troubles) = Default::default();
+        let mut watch = Self { transfers, away_since, asked_since, troubles, patience };
         watch.note_absences();
         watch
     }
@@ -126,7 +137,7 @@ impl Watch {
 
     /// Asks how all of them stand.
     async fn ask(&mut self, service: &Arc<dyn Service>) -> ApiResult<Vec<Transfer>> {
-        if self.patience.is_some() && self.transfers.iter().any(|transfer| is_away(transfer.state)) {
+        if self.patience.away.is_some() && self.transfers.iter().any(|transfer| is_away(transfer.state)) {
             self.look_who_is_there(service).await;
         }
         let query = TransferQuery { id: None, ended: true };
@@ -145,6 +156,11 @@ impl Watch {
                 self.away_since.entry(transfer.id.clone()).or_insert(now);
             } else {
                 self.away_since.remove(&transfer.id);
+            }
+            if transfer.state == TransferState::Offered {
+                self.asked_since.entry(transfer.id.clone()).or_insert(now);
+            } else if !is_away(transfer.state) {
+                self.asked_since.remove(&transfer.id);
             }
             self.troubles.retain(|id, trouble| *id != transfer.id || transfer.bytes_done <= trouble.reached);
             let Some(code) = transfer.problem_code.filter(|code| *code != ErrorCode::Unreachable) else { continue };
@@ -189,10 +205,11 @@ impl Watch {
         if open.peek().is_none() {
             return Some(End::Final);
         }
-        let patience = self.patience?;
-        let long = |since: Instant| now.duration_since(since) >= patience;
+        let long = |since: Instant| self.patience.away.is_some_and(|most| now.duration_since(since) >= most);
+        let silent = |since: Instant| self.patience.answer.is_some_and(|most| now.duration_since(since) >= most);
         let hopeless = open.all(|transfer| {
             self.away_since.get(&transfer.id).is_some_and(|since| long(*since))
+                || self.asked_since.get(&transfer.id).is_some_and(|since| silent(*since))
                 || !matches!(transfer.state, TransferState::Running | TransferState::Finishing)
                     && self.troubles.get(&transfer.id).is_some_and(|trouble| long(trouble.since))
         });

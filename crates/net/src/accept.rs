@@ -142,8 +142,10 @@ async fn guest(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>
         report(Misbehaved::GuestUnexpected);
         return Err(Goodbye::Refused);
     }
-    let place = shared.guests.clone().try_acquire_owned();
-    let place = place.map_err(|_| Goodbye::Busy)?;
+    let place = shared.guests.clone().try_acquire_owned().ok();
+    if place.is_none() && !shared.admission.expected(device) {
+        return Err(Goodbye::Busy);
+    }
     match GuestLink::admit(shared.clone(), conn.clone(), place).await {
         Ok(guest) => Ok(Incoming::Guest(guest)),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => {

@@ -19,6 +19,12 @@ pub trait Admission: Send + Sync + 'static {
     /// True while strangers are expected: an invitation or a one-time code is open.
     fn guests_welcome(&self) -> bool;
 
+    /// True if this stranger has proven a code before and may come back with it: it is let in however many other
+    /// strangers are here.
+    fn expected(&self, _: DeviceId) -> bool {
+        false
+    }
+
     /// Somebody broke a rule. `from` is set where a key was proven. Floods are reported once a
     /// second at most.
     fn report(&self, from: Option<DeviceId>, addr: Option<SocketAddr>, offence: Misbehaved);

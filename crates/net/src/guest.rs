@@ -49,8 +49,12 @@ impl GuestLink {
         Ok(link)
     }
 
-    /// Lets a stranger in who has found a place.
-    pub(crate) async fn admit(shared: Arc<Shared>, conn: Connection, place: OwnedSemaphorePermit) -> io::Result<Self> {
+    /// Lets a stranger in who has found a place, or needs none.
+    pub(crate) async fn admit(
+        shared: Arc<Shared>,
+        conn: Connection,
+        place: Option<OwnedSemaphorePermit>,
+    ) -> io::Result<Self> {
         let cut = CancellationToken::new();
         let mut desk = Stream::quic(conn.accept_bi().await?, &cut);
         if desk.recv.read_u8().await? != VERSION {
@@ -74,7 +78,7 @@ impl GuestLink {
     }
 
     /// Holds the place until the stranger is vouched for, gone, or out of time.
-    fn hurry(&self, place: OwnedSemaphorePermit) {
+    fn hurry(&self, place: Option<OwnedSemaphorePermit>) {
         let (vouched, cut) = (self.vouched.clone(), self.core.cut.clone());
         let life = self.core.shared.config.limits.guest_life;
         let core = Arc::downgrade(&self.core);

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::types::{Nothing, SetSetting, Settings as ApiSettings};
+use api::types::{Limit, Nothing, SetSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode, Reply, Request};
 use logic::audit::Event;
 
@@ -33,6 +33,13 @@ pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply
         }
         Request::Settings(_) => Reply::Settings(settings(device, None).await?),
         Request::SetSetting(change) => Reply::SetSetting(settings(device, Some(change)).await?),
+        // The limit of all sending together is a setting, so that it holds after a restart as well.
+        Request::LimitTransfer(Limit { id: None, rate_limit }) => {
+            device.running().await?;
+            let value = rate_limit.map_or_else(|| "none".to_owned(), |limit| limit.to_string());
+            settings(device, Some(SetSetting { key: "rate_limit".into(), value })).await?;
+            Reply::LimitTransfer(Nothing {})
+        }
         other => return unlocked(&*device.running().await?, other).await,
     })
 }
@@ -94,11 +101,13 @@ async fn transfers(running: &Running, request: Request) -> ApiResult<Reply> {
         Request::ResumeTransfer(request) => Reply::ResumeTransfer(transfers.resume(&request.id)?),
         Request::CancelTransfer(request) => Reply::CancelTransfer(transfers.cancel(&request.id)?),
         Request::LimitTransfer(request) => {
-            transfers.limit(request.id.as_deref(), request.rate_limit)?;
+            sending::limit(transfers, &request)?;
             Reply::LimitTransfer(Nothing {})
         }
         Request::AcceptOffer(request) => {
-            Reply::AcceptOffer(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?)
+            let transfers = transfers.clone();
+            let accept = move || Ok(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?);
+            Reply::AcceptOffer(blocking(accept).await?)
         }
         Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id)?),
         _ => {

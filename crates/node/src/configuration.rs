@@ -6,6 +6,7 @@ use api::types::{SetSetting, Setting as ApiSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode};
 use net::NetConfig;
 use store::home::Home;
+use store::landing::Landing;
 use store::settings::{Settings, SettingsError, SettingsFile};
 
 use crate::errors::io_error;
@@ -25,7 +26,12 @@ pub(crate) fn change(home: &Home, change: Option<SetSetting>) -> ApiResult<Setti
     let Some(change) = change else { return load(home) };
     let mut file = SettingsFile::read(&home.settings()).map_err(settings_error)?;
     let value = (!change.value.is_empty()).then_some(change.value.as_str());
-    file.set(&change.key, value).and_then(|()| file.save()).map_err(settings_error)?;
+    file.set(&change.key, value).map_err(settings_error)?;
+    if change.key == "received_dir" {
+        let to = home.path().join(&file.settings().received_dir);
+        Landing::probe(&to).map_err(|error| crate::sending::unusable(&to, error))?;
+    }
+    file.save().map_err(settings_error)?;
     Ok(file.settings().clone())
 }
 

@@ -163,6 +163,12 @@ impl Desk {
         self.book().nameplates(clock::now()).collect()
     }
 
+    /// True if a code that is still good is bound to this device.
+    pub(crate) fn is_bound_to(&self, device: DeviceId) -> bool {
+        let now = clock::now();
+        self.book().iter().any(|invitation| invitation.bound == Some(device) && invitation.state(now) == State::Open)
+    }
+
     /// True while somebody may come with a code or a link.
     pub(crate) fn is_open(&self) -> bool {
         let now = clock::now();

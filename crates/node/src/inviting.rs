@@ -12,6 +12,7 @@ use crate::clock;
 use crate::desk;
 use crate::errors::database;
 use crate::running::Running;
+use crate::transfers::ID_MIN;
 
 /// Longest time that an invitation may stay open.
 const MAX_LIFE: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -70,11 +71,13 @@ impl Running {
 
     /// Ends an invitation.
     pub(crate) fn revoke_invitation(&self, id: &str) -> ApiResult<InvitationInfo> {
+        if id.len() < ID_MIN {
+            let message = format!("`{id}` is too short for an id: give at least {ID_MIN} characters of it");
+            return Err(ApiError::new(ErrorCode::BadRequest, message).hint("`warren invites` lists them"));
+        }
         let all = self.desk.list();
-        let hits: Vec<_> = all
-            .iter()
-            .filter(|invitation| !id.is_empty() && invitation.id.to_string().starts_with(&id.to_lowercase()))
-            .collect();
+        let wanted = id.to_lowercase();
+        let hits: Vec<_> = all.iter().filter(|invitation| invitation.id.to_string().starts_with(&wanted)).collect();
         let [invitation] = hits.as_slice() else {
             let (code, message) = if hits.is_empty() {
                 (ErrorCode::NotFound, "there is no invitation")

@@ -18,6 +18,9 @@ use crate::files::Readers;
 use crate::links::path;
 use crate::running::Running;
 
+/// So many characters of a device id must be given where it stands for a name.
+const DEVICE_MIN: usize = 6;
+
 /// One device of one member, with everything known of it.
 struct Found<'a> {
     device: &'a DeviceView,
@@ -118,7 +121,7 @@ impl Running {
                     || is(&format!("{}/{}", found.member.shown, found.device.name))
             });
         }
-        if hits.is_empty() && name.len() >= 6 {
+        if hits.is_empty() && name.len() >= DEVICE_MIN {
             hits = matching(&|found| found.device.device.to_string().starts_with(&name.to_lowercase()));
         }
         let mut members: Vec<_> = hits.iter().map(|&i| all[i].member.member).collect();
@@ -128,20 +131,29 @@ impl Running {
             all.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, found)| found).collect();
         match members.as_slice() {
             [_] => Ok(kept),
+            [] if self.is_self(now, name) => {
+                Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is you: name somebody else in the circle")))
+            }
             [] => Err(unknown(name, names)),
             _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member"))
                 .hint("write member/device, or the beginning of a device id (`warren peers --json`)")),
         }
     }
 
+    /// True if a name means this member, or this device.
+    fn is_self(&self, now: &Snapshot, name: &str) -> bool {
+        let Some(own) = now.view.devices.get(&self.circle.device()) else { return false };
+        let Some(member) = now.view.members.get(&own.member) else { return false };
+        let key = seal::pki::name_key(name);
+        let names = [member.shown.clone(), format!("{}/{}", member.shown, own.name)];
+        names.iter().any(|own| seal::pki::name_key(own) == key)
+            || name.len() >= DEVICE_MIN && own.device.to_string().starts_with(&name.to_lowercase())
+    }
+
     /// The first device of whoever a name means, this member included; for looking at certificates.
     pub(crate) fn any_device_named(&self, name: &str) -> ApiResult<DeviceId> {
         let now = self.circle_now()?;
-        let own = now.view.devices.get(&self.circle.device());
-        let is_own = own
-            .and_then(|own| now.view.members.get(&own.member))
-            .is_some_and(|member| seal::pki::name_key(&member.shown) == seal::pki::name_key(name));
-        if is_own { Ok(self.circle.device()) } else { Ok(self.named(&now, name)?[0].device.device) }
+        if self.is_self(&now, name) { Ok(self.circle.device()) } else { Ok(self.named(&now, name)?[0].device.device) }
     }
 
     /// To whom a file is to be sealed: those named, and always this member.
@@ -151,7 +163,7 @@ impl Running {
         }
         let now = self.circle_now()?;
         let mut readers = Vec::new();
-        for name in &request.to {
+        for name in request.to.iter().filter(|name| !self.is_self(&now, name)) {
             let found = self.named(&now, name)?;
             let member = found[0].member;
             if member.standing != Standing::Active {

@@ -70,7 +70,7 @@ impl Running {
         };
         let Rooms { database: db, journal, circle, book, desk, ports } = opened;
         let last_port = ports.get(LAST_PORT).map_err(database)?.unwrap_or(0);
-        let config = configuration::network(&settings, port, last_port);
+        let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(
             circle.clone(),
@@ -83,6 +83,7 @@ impl Running {
         let inputs = Inputs::new(&home, keyring.records.clone());
         let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
             .map_err(|e| io_error("read the stored transfers", &e))?;
+        transfers.limit_all(rate_limit);
         inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
@@ -216,9 +217,7 @@ impl Running {
     /// Takes on what can change while running.
     pub(crate) fn take_settings(&self, settings: &Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
-        if let Err(error) = self.transfers.limit(None, settings.rate_limit.0) {
-            tracing::warn!(%error, "the rate limit could not be set");
-        }
+        self.transfers.limit_all(settings.rate_limit.0);
     }
 
     /// Joins a circle with a device that runs without one.
@@ -316,6 +315,7 @@ impl Running {
                 .hint("name receivers with --to NAME[,NAME...], or use --all"));
         }
         let paths = sending::paths(&request.paths, &request.paths_raw)?;
+        sending::check_limit(request.rate_limit)?;
         let request = SendRequest { paths, text: request.text, spool, limit: request.rate_limit };
         let transfers = self.transfers.clone();
         blocking(move || Ok(Sent { transfers: transfers.send(&request, &devices)? })).await

@@ -2,11 +2,12 @@
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use api::types::{Event as ApiEvent, Transfer, TransferQuery, TransferState};
+use api::types::{Event as ApiEvent, Limit, Transfer, TransferQuery, TransferState};
 use api::{ApiError, ApiResult, ErrorCode, EventHub};
 use data_encoding::BASE64URL_NOPAD;
+use store::landing::LandingError;
 use store::source::SourceError;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -37,6 +38,25 @@ pub(crate) fn list(transfers: &Transfers, query: &TransferQuery) -> ApiResult<Ve
     Ok(all)
 }
 
+/// Limits one transfer, or all of them together until the end of this process.
+pub(crate) fn limit(transfers: &Transfers, request: &Limit) -> ApiResult<()> {
+    check_limit(request.rate_limit)?;
+    match &request.id {
+        Some(id) => transfers.limit(id, request.rate_limit)?,
+        None => transfers.limit_all(request.rate_limit),
+    }
+    Ok(())
+}
+
+/// Refuses a limit under which nothing would ever arrive.
+pub(crate) fn check_limit(limit: Option<u64>) -> ApiResult<()> {
+    match limit {
+        Some(0) => Err(ApiError::new(ErrorCode::BadRequest, "a limit of 0 would stop everything")
+            .hint("`off` lifts the limit; `warren transfers pause` stops a transfer")),
+        _ => Ok(()),
+    }
+}
+
 /// How many run, and how many offers wait here.
 pub(crate) fn counts(transfers: &Transfers) -> (u32, u32) {
     let all = transfers.list();
@@ -59,6 +79,19 @@ pub(crate) async fn forward(transfers: Transfers, hub: EventHub) {
     }
 }
 
+/// Nothing can be received into this folder.
+pub(crate) fn unusable(to: &Path, error: LandingError) -> ApiError {
+    let message = format!("cannot receive into {}: {error}", to.display());
+    match error {
+        LandingError::InUse => {
+            let message = format!("another `warren receive` is at work with this code in {}", to.display());
+            ApiError::new(ErrorCode::AlreadyRunning, message).hint("wait for it, or choose another folder: --out DIR")
+        }
+        LandingError::DiskFull { .. } => ApiError::new(ErrorCode::DiskFull, message),
+        _ => ApiError::new(ErrorCode::Io, message).hint("choose another folder: --out DIR"),
+    }
+}
+
 impl From<TransferError> for ApiError {
     fn from(error: TransferError) -> Self {
         let message = error.to_string();
@@ -66,7 +99,10 @@ impl From<TransferError> for ApiError {
             TransferError::Unknown(_) => {
                 Self::new(ErrorCode::NotFound, message).hint("`warren transfers --all` lists them")
             }
-            TransferError::Ambiguous(_) => Self::new(ErrorCode::BadRequest, message),
+            TransferError::Ambiguous(_) | TransferError::TooShort(_) => {
+                Self::new(ErrorCode::BadRequest, message).hint("`warren transfers --all` lists them")
+            }
+            TransferError::Landing { to, source } => unusable(&to, source),
             TransferError::NothingToSend(_) => Self::new(ErrorCode::BadRequest, message),
             TransferError::NoSource(NoSource::Path(SourceError::Missing { .. })) => {
                 Self::new(ErrorCode::NotFound, message).hint("a link that leads nowhere counts as nothing")

@@ -66,6 +66,9 @@ pub struct Transfer {
     pub device_id: String,
     /// State.
     pub state: TransferState,
+    /// Who has paused it, while it is paused.
+    #[serde(default)]
+    pub paused_by: Option<PausedBy>,
     /// Names of the top-level items (at most 20 are listed).
     pub names: Vec<String>,
     /// Text that goes with it.
@@ -81,7 +84,9 @@ pub struct Transfer {
     pub bytes_total: u64,
     /// Bytes that the receiver has verified, those it already had included.
     pub bytes_done: u64,
-    /// Bytes of content that went over the wire in all runs of this transfer.
+    /// Bytes of content that went over the wire in all runs of this transfer: what `bytes_done` counts, without holes
+    /// and long runs of zeros, and what was sent twice because a cut lost it on its way. After a restart a side
+    /// counts what the receiver still has, so it may leave out what was lost then.
     pub bytes_wire: u64,
     /// True once the sender knows everything it will send.
     pub scanned: bool,
@@ -89,7 +94,7 @@ pub struct Transfer {
     pub rate: u64,
     /// Seconds that remain at this rate.
     pub eta_s: Option<u64>,
-    /// Rate limit in bytes per second.
+    /// This transfer's own rate limit in bytes per second; the setting `rate_limit` holds beside it.
     pub rate_limit: Option<u64>,
     /// Lane of the content: `tcp` or `quic`.
     pub lane: Option<String>,
@@ -136,6 +141,18 @@ pub enum TransferState {
     Failed,
 }
 
+/// Who has paused a transfer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PausedBy {
+    /// This side.
+    This,
+    /// The other side.
+    Other,
+    /// Both.
+    Both,
+}
+
 impl TransferState {
     /// True when nothing more will happen.
     pub fn is_final(self) -> bool {
@@ -154,12 +171,12 @@ pub struct TransferQuery {
     pub ended: bool,
 }
 
-/// Change the rate limit of a transfer.
+/// Change the rate limit of a transfer, or of all sending together.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
-    /// The transfer; absent: all, also later ones.
+    /// The transfer; absent: all sending together, which is the setting `rate_limit`.
     pub id: Option<String>,
-    /// Bytes per second; absent: no limit.
+    /// Bytes per second, not zero; absent: no limit.
     pub rate_limit: Option<u64>,
 }
 

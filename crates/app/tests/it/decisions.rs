@@ -23,6 +23,12 @@ fn offers_wait_for_a_decision_unless_a_rule_made_it() {
     alice.wait_transfer(&second, "rejected");
     let third = alice.queue(&note, "bob", &[]);
     bob.offer();
+    // What is no id, and no folder, decides nothing.
+    bob.run(["inbox", "accept", ""]).fails(2, "too short");
+    bob.run(["inbox", "accept", &third, "--out", "/proc/nope"]).fails(15, "/proc/nope");
+    bob.run(["config", "received_dir", "/proc/nope"]).fails(15, "/proc/nope");
+    bob.run(["send", &note, "--to", "bob"]).fails(2, "is you");
+    bob.offer();
     let other = bob.files().join("other");
     bob.run(["inbox", "accept", &third, "--out", other.to_str().unwrap()]).ok();
     alice.wait_transfer(&third, "done");
@@ -50,6 +56,31 @@ fn offers_wait_for_a_decision_unless_a_rule_made_it() {
 }
 
 #[test]
+fn the_limit_of_all_sending_holds_for_all_of_it_and_after_a_restart() {
+    let (alice, bob) = Device::trusting_pair();
+    alice.run(["transfers", "limit", "0"]).fails(2, "off");
+    alice.run(["transfers", "limit", "1"]).ok();
+    assert_eq!(alice.run(["config", "rate_limit", "--json"]).json()["value"], "1");
+    alice.down();
+    alice.up();
+    alice.wait_online("bob");
+    let big = alice.file("big.bin", noise(5, 3 << 20));
+    let ids = [alice.queue(&big, "bob", &[]), alice.queue(&big, "bob", &["--limit", "1GB"])];
+    for id in &ids {
+        wait("it to run", || alice.transfer(id)["state"] == "running");
+        alice.run(["transfers", "limit", "off", id]).ok();
+        assert_eq!(alice.transfer(id)["rate_limit"], serde_json::Value::Null);
+    }
+    let sent = || ids.iter().map(|id| alice.transfer(id)["bytes_wire"].as_u64().unwrap()).sum::<u64>();
+    assert!(sent() < 1 << 20, "{} bytes at one byte per second", sent());
+    alice.run(["config", "rate_limit", "off"]).ok();
+    for id in &ids {
+        alice.wait_transfer(id, "done");
+        assert_eq!(bob.wait_transfer(id, "done")["bytes_wire"], alice.transfer(id)["bytes_wire"]);
+    }
+}
+
+#[test]
 fn both_sides_pause_resume_limit_and_cancel() {
     let (alice, bob) = Device::trusting_pair();
     let big = alice.file("big.bin", noise(5, 24 << 20));
@@ -60,6 +91,11 @@ fn both_sides_pause_resume_limit_and_cancel() {
         steers.run(["transfers", "pause", &id]).ok();
         alice.wait_transfer(&id, "paused");
         bob.wait_transfer(&id, "paused");
+        let by = |device: &Device| device.transfer(&id)["paused_by"].as_str().map(str::to_owned);
+        let other = if std::ptr::eq(steers, &alice) { &bob } else { &alice };
+        assert_eq!((by(steers).as_deref(), by(other).as_deref()), (Some("this"), Some("other")));
+        other.run(["transfers", "resume", &id]).ok();
+        assert_eq!(other.transfer(&id)["state"], "paused", "it was paused by the other side");
         // A restart does not end a pause.
         steers.kill();
         steers.up();

@@ -16,6 +16,7 @@ use crate::watch::settled;
 Examples:
   warren inbox                        who offers what, and how much
   warren inbox accept 3kq7            take one (any unambiguous beginning of its id)
+  warren inbox accept 3kq7 --out big  into another folder; also one that is stuck
   warren inbox accept --all
   warren inbox reject 3kq7
   warren peers rule bo --auto-accept 500M    accept what bo sends without asking, up to 500 MB")]

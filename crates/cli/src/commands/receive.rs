@@ -16,7 +16,7 @@ use crate::context::{Context, is_yes};
 use crate::exit::{Failure, INTERRUPTED, Outcome, exit_code};
 use crate::print::{clean, clean_text, names};
 use crate::units::{count, parse_duration, size};
-use crate::watch::{End, follow};
+use crate::watch::{End, Patience, follow};
 
 /// How often to look for offers where no event told of one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -117,7 +117,8 @@ async fn receive_by_code(
         let to = Some(request.to.clone());
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
+    let (transfers, end) =
+        follow(cx, service, events, vec![transfer], Patience { away: patience, answer: None }).await?;
     let code = match end {
         End::Final => return summarise(cx, &transfers, end, false),
         End::Away => outcome_code(&transfers),

@@ -15,7 +15,11 @@ use crate::context::Context;
 use crate::exit::{Failure, INTERRUPTED, Outcome, PARTLY, exit_code};
 use crate::print::{Tone, clean, ending, qr};
 use crate::units::{Rate, parse_duration, parse_rate};
-use crate::watch::{End, follow, is_away};
+use crate::watch::{End, Patience, follow, is_away};
+
+/// How long those who are away are waited for unless the user says otherwise, and how long at least somebody who is there.
+const AWAY: Duration = Duration::from_secs(30);
+const ANSWER: Duration = Duration::from_secs(3);
 
 /// Bytes of standard input that are read at once, and how many such pieces may wait to be handed over.
 const CHUNK: usize = 64 << 10;
@@ -35,7 +39,8 @@ Ends when the receivers have everything, verified and safe on their disks, or sa
 Ctrl-C stops the watching only: transfers go on in the background (`warren transfers`), also after a cut.
 Sending by a one-time code needs no circle and no running device; it lasts as long as this command.")]
 pub(crate) struct Send {
-    /// Files and folders; `-` is standard input
+    /// Files and folders; `-` is standard input. A link that is named here is followed, links inside folders are sent
+    /// as links
     #[arg(value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
     paths: Vec<PathBuf>,
     /// Receivers, with commas between them
@@ -56,9 +61,10 @@ pub(crate) struct Send {
     /// Queue it and return at once
     #[arg(long)]
     no_wait: bool,
-    /// How long to wait for receivers that are away, or that cannot take it; `0s` does not wait for them
-    #[arg(long, value_parser = parse_duration, default_value = "30s", value_name = "DURATION")]
-    patience: Duration,
+    /// How long to wait for receivers that are away, that cannot take it, or that do not answer; `0s` does not wait for
+    /// those away [default: 30s for those away; for ever for an answer, and for whoever has the code]
+    #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
+    patience: Option<Duration>,
 }
 
 /// The last line of the JSON stream.
@@ -92,9 +98,13 @@ impl Send {
                 .hint("name files or folders, `-` for standard input, or give a --text")
                 .into());
         }
+        if self.text.as_ref().is_some_and(String::is_empty) {
+            return Err(Failure::usage("the text is empty").hint("leave --text away to send files alone").into());
+        }
         if self.to.is_empty() && !self.all {
             return self.by_code(cx).await;
         }
+        let patience = Patience { away: Some(self.patience.unwrap_or(AWAY)), ..self.patience() };
         let service = cx.running().await?;
         let events = service.events().await?;
         let load = self.load(cx, &service).await?;
@@ -114,7 +124,7 @@ impl Send {
         if self.no_wait {
             return summarise(cx, &sent.transfers, End::Away, true);
         }
-        let (transfers, end) = follow(cx, &service, events, sent.transfers, Some(self.patience)).await?;
+        let (transfers, end) = follow(cx, &service, events, sent.transfers, patience).await?;
         summarise(cx, &transfers, end, false)
     }
 
@@ -125,6 +135,7 @@ impl Send {
                 .hint("leave --no-wait away, or name receivers with --to")
                 .into());
         }
+        let patience = self.patience();
         let service = cx.host().passing().await?;
         let events = service.events().await?;
         let load = self.load(cx, &service).await?;
@@ -138,16 +149,28 @@ impl Send {
         }
         show_code(cx, &offer);
         let id = offer.transfer.id.clone();
-        let (transfers, end) = follow(cx, &service, events, vec![offer.transfer], None).await?;
-        if end == End::Interrupted {
+        let (transfers, end) = follow(cx, &service, events, vec![offer.transfer], patience).await?;
+        if end != End::Final {
             // The code dies with this process whether or not the other side hears of it.
             let _ = service.cancel_transfer(ById { id }).await;
+        }
+        if end == End::Interrupted {
             cx.note("Stopped. The code no longer works.");
             return Err(Failure::Said(INTERRUPTED));
         }
         // Hanging up tells the receiver that its receipt came.
         let _ = service.shutdown(Nothing {}).await;
+        if end == End::Away {
+            show_endings(cx, &transfers);
+            cx.note("Nobody went on with it in time. The code no longer works.");
+            return Err(Failure::Said(outcome_code(&transfers)));
+        }
         summarise(cx, &transfers, end, false)
+    }
+
+    /// What was asked for in words. An answer needs a moment, also from a device that answers by itself.
+    fn patience(&self) -> Patience {
+        Patience { away: self.patience, answer: self.patience.map(|patience| patience.max(ANSWER)) }
     }
 
     /// Makes paths absolute, and hands standard input over.
@@ -259,6 +282,8 @@ pub(crate) fn summarise(cx: &mut Context, transfers: &[Transfer], end: End, queu
         let id: String = first.id.chars().take(8).collect();
         cx.note(&if end == End::Interrupted {
             format!("\nNo longer watching. The device goes on in the background: `warren transfers watch {id}` shows it again,\n`warren transfers pause {id}` and `warren transfers resume {id}` stop it and let it go on, `warren transfers cancel {id}` ends it.")
+        } else if first.state == TransferState::Offered {
+            format!("\nThe other side has not answered yet. The offer stays: `warren transfers` shows it, `warren transfers cancel {id}` ends it.")
         } else if first.problem_code.is_some_and(|code| code != ErrorCode::Unreachable) {
             format!("\nThe device keeps trying, so it goes on by itself once that is mended: `warren transfers` shows it, `warren transfers cancel {id}` ends it.")
         } else {
@@ -301,7 +326,8 @@ fn code_of(transfer: &Transfer) -> u8 {
         TransferState::Cancelled => exit_code(ErrorCode::Cancelled),
         state => match transfer.problem_code {
             Some(code) => exit_code(code),
-            None if is_away(state) => exit_code(ErrorCode::Unreachable),
+            // Nobody was there, or nobody answered.
+            None if is_away(state) || state == TransferState::Offered => exit_code(ErrorCode::Unreachable),
             None => exit_code(ErrorCode::Internal),
         },
     }
@@ -314,6 +340,6 @@ pub(crate) async fn watch_on(
     events: api::EventStream,
     transfers: Vec<Transfer>,
 ) -> Outcome {
-    let (transfers, end) = follow(cx, service, events, transfers, None).await?;
+    let (transfers, end) = follow(cx, service, events, transfers, Patience::default()).await?;
     summarise(cx, &transfers, end, false)
 }

@@ -24,8 +24,9 @@ Examples:
   warren transfers resume 3kq7
   warren transfers resume --all
   warren transfers cancel 3kq7
-  warren transfers limit 5M/s         all together; later ones as well
-  warren transfers limit off 3kq7     no limit for one
+  warren transfers limit 5M/s         all sending together, from now on (the setting `rate_limit`)
+  warren transfers limit 1M/s 3kq7    one transfer, within the limit of all
+  warren transfers limit off 3kq7     no limit of its own for one
 
 A transfer that was cut goes on by itself; `resume` is for those that somebody paused.")]
 pub(crate) struct Transfers {
@@ -65,7 +66,7 @@ enum Action {
         /// Bytes per second, for example 5M/s, or off
         #[arg(value_parser = parse_rate)]
         rate: Rate,
-        /// One transfer; none: all, later ones as well
+        /// One transfer; none: all sending together, later ones as well
         id: Option<String>,
     },
 }
@@ -99,9 +100,10 @@ struct Limited {
 
 impl Show for Limited {
     fn human(&self, page: &mut Page) {
-        let what = self.id.as_deref().map_or("all transfers".into(), clean);
+        let what = self.id.as_deref().map_or("all sending together".into(), clean);
         page.line(match self.rate_limit {
             Some(limit) => format!("At most {} for {what}.", rate(limit)),
+            None if self.id.is_some() => format!("No limit of its own for {what}."),
             None => format!("No limit for {what}."),
         });
     }

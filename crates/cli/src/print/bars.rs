@@ -19,7 +19,7 @@ pub(crate) enum Progress {
     /// A JSON line for each change.
     Json,
     /// A line for each change of state, or of what is in the way.
-    Plain(BTreeMap<String, (TransferState, Option<String>)>),
+    Plain(BTreeMap<String, (&'static str, Option<String>)>),
     /// A bar for each transfer.
     Bars(Bars),
 }
@@ -62,7 +62,7 @@ impl Progress {
             Self::Silent => {}
             Self::Json => cx.json_line(&Line { kind: "progress", transfer }),
             Self::Plain(known) => {
-                let now = (transfer.state, transfer.problem.clone());
+                let now = (state(transfer), transfer.problem.clone());
                 let before = known.insert(transfer.id.clone(), now.clone());
                 // Attempts at what is in the way are not told one by one.
                 let same_problem = before.as_ref().is_some_and(|(_, problem)| problem.is_some() && *problem == now.1)
@@ -156,7 +156,7 @@ fn message(transfer: &Transfer, all: bool) -> String {
             format!("{amount}, {}{eta}{phase}", rate(transfer.rate))
         }
         TransferState::Offered => format!("{amount}, waits for their yes"),
-        other => format!("{amount}, {}{}", state(other), problem(transfer)),
+        _ => format!("{amount}, {}{}", state(transfer), problem(transfer)),
     }
 }
 
@@ -176,6 +176,7 @@ mod tests {
             peer: peer.into(),
             device_id: "bbbb".into(),
             state: TransferState::Running,
+            paused_by: None,
             names: vec!["Photos".into()],
             text: None,
             files_total: 40_000,

@@ -1,6 +1,7 @@
 //! Transfers: lists, and how each one ended.
 
-use api::types::{Transfer, TransferState};
+use api::ErrorCode;
+use api::types::{PausedBy, Transfer, TransferState};
 use serde::Serialize;
 
 use super::{Page, Show, Table, Tone, clean};
@@ -23,7 +24,7 @@ impl Show for TransferList {
                 (None, transfer.id.chars().take(8).collect()),
                 (None, arrow(transfer).to_owned()),
                 (Some(Tone::Strong), transfer.peer.clone()),
-                (Some(tone(transfer.state)), state(transfer.state).to_owned()),
+                (Some(tone(transfer.state)), state(transfer).to_owned()),
                 (None, names(transfer)),
                 (None, size(transfer.bytes_total)),
                 (None, format!("{}%", percent(transfer))),
@@ -92,6 +93,11 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
     if let Some(problem) = &transfer.problem {
         text.push_str(&format!(": {}", clean(problem)));
     }
+    let stuck = matches!(transfer.problem_code, Some(ErrorCode::Io | ErrorCode::DiskFull));
+    if stuck && transfer.state == TransferState::Waiting && transfer.direction == "in" && transfer.peer != "guest" {
+        let id: String = transfer.id.chars().take(8).collect();
+        text.push_str(&format!("\n  `warren inbox accept {} --out DIR` takes it into another folder", clean(&id)));
+    }
     for warning in &transfer.warnings {
         text.push_str(&format!("\n  {} {}", page.paint(Tone::Warn, "warning:"), clean(warning)));
     }
@@ -115,7 +121,7 @@ pub(crate) fn headline(transfer: &Transfer) -> String {
         if transfer.direction == "out" { "to" } else { "from" },
         clean(&transfer.peer),
         clean(&names(transfer)),
-        state(transfer.state)
+        state(transfer)
     )
 }
 
@@ -163,13 +169,17 @@ fn arrow(transfer: &Transfer) -> &'static str {
 }
 
 /// A state in words.
-pub(crate) fn state(state: TransferState) -> &'static str {
-    match state {
+pub(crate) fn state(transfer: &Transfer) -> &'static str {
+    match transfer.state {
         TransferState::Queued => "queued until online",
         TransferState::Offered => "offered",
         TransferState::Running => "running",
         TransferState::Finishing => "finishing",
-        TransferState::Paused => "paused",
+        TransferState::Paused => match transfer.paused_by {
+            Some(PausedBy::Other) => "paused by the other side",
+            Some(PausedBy::Both) => "paused by both sides",
+            Some(PausedBy::This) | None => "paused",
+        },
         TransferState::Waiting => "waiting to go on",
         TransferState::Done => "done",
         TransferState::Rejected => "rejected",

@@ -41,6 +41,8 @@ async fn mistakes_get_a_next_step() {
     for line in [
         "sned",
         "send|a|--too|bo",
+        "send|--text||--to|bo",
+        "transfers limit 0",
         "invite --role king",
         "invite --expires soon",
         "invite --uses 0",

@@ -199,7 +199,7 @@ impl FakeDevice {
         })
     }
 
-    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, `full` and `denied` cannot take it, all others get it after one event.
+    /// Starts a transfer to each receiver; `away` stays away, `no` says no, `most` gets not all, `silent` never answers, `full` and `denied` cannot take it, all others get it after one event.
     fn send(&self, send: &Send) -> ApiResult<Reply> {
         let mut transfers = Vec::new();
         for (index, name) in send.to.iter().enumerate() {
@@ -228,6 +228,7 @@ impl FakeDevice {
                     transfer(&id, name, TransferState::Queued)
                 }
                 "no" => transfer(&id, name, TransferState::Rejected),
+                "silent" => transfer(&id, name, TransferState::Offered),
                 "most" => Transfer {
                     files_done: 38,
                     files_failed: 2,
@@ -347,6 +348,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         peer: peer.into(),
         device_id: "bbbbccccdddd".into(),
         state,
+        paused_by: None,
         names: vec!["Photos".into()],
         text: None,
         files_total: 40,

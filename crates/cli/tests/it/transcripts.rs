@@ -107,6 +107,19 @@ async fn founding_and_joining() {
     assert_eq!(joins[0].1.0, "from the environment");
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_does_not_answer_is_waited_for_as_long_as_was_asked() {
+    let mut stage = Stage::new();
+    let begun = tokio::time::Instant::now();
+    let ran = stage.run("send|--text|hi|--to|silent|--patience|10min").await;
+    assert_eq!((ran.code, begun.elapsed().as_secs() / 60), (11, 10), "{}", ran.err);
+    let ran = stage.run("send|--text|hi|--to|silent|--patience|0s").await;
+    assert_eq!(ran.code, 11, "{}", ran.err);
+    stage.golden("silent");
+    let forever = stage.run("send|--text|hi|--to|silent");
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(24 * 3600), forever).await.is_err());
+}
+
 #[tokio::test]
 async fn sending() {
     let mut stage = Stage::new();

@@ -45,22 +45,33 @@ impl Bucket {
 #[derive(Debug, Clone, Default)]
 pub struct Speed {
     since: Option<(Duration, u64)>,
+    /// When the counter moved last.
+    moved: Duration,
     rate: f64,
 }
 
 impl Speed {
     const STEP: f64 = 0.2;
     const SMOOTH_S: f64 = 2.0;
+    /// After so long without a byte it stands.
+    const STALE: Duration = Duration::from_millis(2500);
 
     /// Notes the counter's value; the first call only starts the measure.
     pub fn note(&mut self, total: u64, now: Duration) {
         let Some((then, before)) = self.since else {
-            self.since = Some((now, total));
+            (self.since, self.moved) = (Some((now, total)), now);
             return;
         };
+        if total <= before && now.saturating_sub(self.moved) >= Self::STALE {
+            (self.since, self.rate) = (Some((now, total)), 0.0);
+            return;
+        }
         let seconds = now.saturating_sub(then).as_secs_f64();
         if seconds < Self::STEP {
             return;
+        }
+        if total > before {
+            self.moved = now;
         }
         let current = total.saturating_sub(before) as f64 / seconds;
         let weight = if self.rate == 0.0 { 1.0 } else { 1.0 - (-seconds / Self::SMOOTH_S).exp() };
@@ -112,5 +123,25 @@ mod tests {
             speed.note(second * 500, Duration::from_secs(second));
         }
         assert!((490..=510).contains(&speed.rate()));
+    }
+
+    #[test]
+    fn what_stands_still_has_no_speed() {
+        let mut speed = Speed::default();
+        let at = |tenth: u64| Duration::from_millis(tenth * 100);
+        for tenth in 0..=100 {
+            speed.note(tenth * 50, at(tenth));
+        }
+        for tenth in 101..=126 {
+            speed.note(5000, at(tenth));
+        }
+        assert_eq!(speed.rate(), 0);
+        for tenth in 127..=140 {
+            speed.note(5000 + (tenth - 126) * 50, at(tenth));
+        }
+        assert!((450..=550).contains(&speed.rate()), "{}", speed.rate());
+        // A counter that begins anew is no speed.
+        speed.note(0, at(200));
+        assert_eq!(speed.rate(), 0);
     }
 }

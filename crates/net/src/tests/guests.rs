@@ -93,6 +93,11 @@ async fn only_so_many_strangers_at_once_until_one_is_vouched_for() {
     let inside = b.guest().await;
     let busy = c.knock(&b).await;
     assert!(matches!(busy, Err(ConnectError::Closed(Goodbye::Busy))), "{busy:?}");
+    // Whoever proved a code before has a place of its own.
+    let returning = Device::new().await;
+    b.owner.expected.lock().unwrap().push(returning.id());
+    returning.knock(&b).await.unwrap();
+    assert_eq!(b.guest().await.remote(), returning.id());
     inside.vouch();
     let wait = async {
         while c.knock(&b).await.is_err() {

@@ -34,6 +34,7 @@ pub(super) struct Owner {
     pub(super) later: Mutex<Duration>,
     pub(super) unwelcoming: AtomicBool,
     pub(super) blocked: Mutex<Vec<DeviceId>>,
+    pub(super) expected: Mutex<Vec<DeviceId>>,
     pub(super) credentials: Mutex<Option<Credentials>>,
     offences: Mutex<Vec<Misbehaved>>,
 }
@@ -65,6 +66,9 @@ impl Admission for Owner {
     }
     fn blocked(&self, device: DeviceId) -> bool {
         self.blocked.lock().unwrap().contains(&device)
+    }
+    fn expected(&self, device: DeviceId) -> bool {
+        self.expected.lock().unwrap().contains(&device)
     }
     fn guests_welcome(&self) -> bool {
         !self.unwelcoming.load(Ordering::Relaxed)

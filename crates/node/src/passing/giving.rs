@@ -1,13 +1,13 @@
 //! The side that makes a one-time code and sends to whoever proves it.
 
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::ApiResult;
 use api::types::{CodeOffer, CodeSend};
 use logic::pair::invitation::{Aim, State};
 use logic::transfer::TransferId;
-use net::{GuestLink, Incoming};
+use net::{Goodbye, GuestLink, Incoming};
 use seal::{DeviceKey, Timestamp};
 use tokio::sync::mpsc;
 
@@ -110,9 +110,22 @@ impl Visit {
         let Some(Aim::Get { transfer }) = proven.invitation().and_then(|id| self.desk.aim(id)) else { return Ok(()) };
         incoming.send.finish().await?;
         self.transfers.readdress(transfer, guest.remote());
+        // Whoever comes back has lost its older link, even if this side has not noticed.
+        let older = self.guest().replace(guest.clone());
+        if let Some(older) = older {
+            older.close(Goodbye::Duplicate);
+        }
         let ended = self.attend(guest.clone()).await;
-        self.transfers.explain_wait(AWAY);
+        let mut current = self.guest();
+        if current.as_ref().is_some_and(|current| current.exporter() == guest.exporter()) {
+            *current = None;
+            self.transfers.explain_wait(AWAY);
+        }
         ended
+    }
+
+    fn guest(&self) -> MutexGuard<'_, Option<GuestLink>> {
+        self.guest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -60,6 +60,10 @@ impl Admission for Door {
         self.desk.is_open()
     }
 
+    fn expected(&self, device: DeviceId) -> bool {
+        self.desk.is_bound_to(device)
+    }
+
     fn report(&self, from: Option<DeviceId>, address: Option<SocketAddr>, offence: Misbehaved) {
         tracing::warn!(from = from.map(|device| device.short()), ?address, %offence, "somebody misbehaved");
     }
@@ -96,6 +100,8 @@ struct Visit {
     receiving: Mutex<Option<JoinHandle<()>>>,
     /// The way back for the next process, on the side that receives.
     way_back: WayBack,
+    /// The link to the guest who proved the code, on the side that sends.
+    guest: Mutex<Option<GuestLink>>,
 }
 
 impl Passing {
@@ -118,6 +124,7 @@ impl Passing {
             lan_port: self.lan_port,
             receiving: Mutex::new(None),
             way_back,
+            guest: Mutex::new(None),
         });
         if self.visit.set(visit.clone()).is_err() {
             return Err(ApiError::new(ErrorCode::BadRequest, "this device serves a code already"));
@@ -199,13 +206,14 @@ impl Service for Handle {
                 (None, None) => Reply::Transfers(Vec::new()),
             },
             Request::AcceptOffer(request) => {
-                let to = request.to.as_deref().map(Path::new);
-                Reply::AcceptOffer(this.transfers_with(&request.id)?.accept(&request.id, to)?)
+                let transfers = this.transfers_with(&request.id)?.clone();
+                let accept = move || Ok(transfers.accept(&request.id, request.to.as_deref().map(Path::new))?);
+                Reply::AcceptOffer(blocking(accept).await?)
             }
             Request::RejectOffer(request) => Reply::RejectOffer(this.transfers_with(&request.id)?.reject(&request.id)?),
             Request::LimitTransfer(request) => {
                 if let Some(transfers) = this.transfers() {
-                    transfers.limit(request.id.as_deref(), request.rate_limit)?;
+                    sending::limit(transfers, &request)?;
                 }
                 Reply::LimitTransfer(Nothing {})
             }

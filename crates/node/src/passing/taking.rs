@@ -2,30 +2,35 @@
 //!
 //! The sender serves the code to the one device that proved it first. So that a process that was killed can be followed
 //! by another one, the device key of this side is kept in the landing folder until the transfer is over, beside what
-//! has arrived so far ([`ReturnKey`]).
+//! has arrived so far ([`ReturnKey`]), with where the sender was met.
 
-use std::path::{Path, PathBuf};
+use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use api::types::{CodeReceive, Transfer, TransferState};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::code::Purpose;
 use logic::pair::invitation::{Reference, Ticket};
+use logic::wire::Address;
 use net::GuestLink;
-use seal::DeviceKey;
-use store::landing::{Landing, LandingError, ReturnKey};
+use seal::{DeviceId, DeviceKey};
+use store::landing::{Landing, ReturnKey};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
 use super::ground::Ground;
 use super::{Passing, Visit};
 use crate::errors::{blocking, internal, io_error};
-use crate::{desk, joining};
+use crate::{desk, joining, sending};
 
 /// How long the sender may take to offer something once it has accepted the code.
 const OFFER: Duration = Duration::from_secs(30);
+
+/// How long the sender may take to answer where it was last; after that it is looked for.
+const KNOWN: Duration = Duration::from_secs(3);
 
 /// How long after a cut the sender is looked for again.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -52,7 +57,7 @@ impl Foothold {
         let made = !to.exists();
         let key = Landing::open(&to)
             .and_then(|landing| landing.return_key(&public_name(ticket), &DeviceKey::generate().seed()))
-            .map_err(|error| unusable(&to, error))?;
+            .map_err(|error| sending::unusable(&to, error))?;
         Ok(Self { to, made, key })
     }
 
@@ -74,9 +79,29 @@ impl WayBack {
         Self { foothold: Mutex::new(Some(foothold)), bound }
     }
 
+    fn foothold(&self) -> MutexGuard<'_, Option<Foothold>> {
+        self.foothold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where the sender was when it was met last, in this process or an earlier one.
+    fn whereabouts(&self) -> Option<(DeviceId, SocketAddr)> {
+        let foothold = self.foothold();
+        let note = foothold.as_ref()?.key.note().ok()?;
+        let (device, address) = std::str::from_utf8(&note).ok()?.split_once(' ')?;
+        Some((device.parse().ok()?, address.parse().ok()?))
+    }
+
+    /// Notes where the sender is, for the next time.
+    fn met(&self, guest: &GuestLink) {
+        let (Some(address), Some(foothold)) = (guest.paths().direct, &*self.foothold()) else { return };
+        if let Err(error) = foothold.key.set_note(format!("{} {address}", guest.remote()).as_bytes()) {
+            tracing::warn!(%error, "where the sender is could not be noted");
+        }
+    }
+
     /// Removes the key.
     async fn forget(&self) {
-        let foothold = self.foothold.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let foothold = self.foothold().take();
         if let Some(foothold) = foothold {
             let _ = tokio::task::spawn_blocking(|| foothold.give_up()).await;
         }
@@ -89,18 +114,6 @@ fn public_name(ticket: &Ticket) -> String {
         (_, Reference::Link(id)) => id.to_string(),
         (Ticket::Code(code), _) => code.to_string().split('-').next().unwrap_or_default().to_owned(),
         (Ticket::Link(_), Reference::Nameplate(number)) => number.to_string(),
-    }
-}
-
-fn unusable(to: &Path, error: LandingError) -> ApiError {
-    let message = format!("cannot receive into {}: {error}", to.display());
-    match error {
-        LandingError::InUse => {
-            let message = format!("another `warren receive` is at work with this code in {}", to.display());
-            ApiError::new(ErrorCode::AlreadyRunning, message).hint("wait for it, or choose another folder: --out DIR")
-        }
-        LandingError::DiskFull { .. } => ApiError::new(ErrorCode::DiskFull, message),
-        _ => ApiError::new(ErrorCode::Io, message).hint("choose another folder: --out DIR"),
     }
 }
 
@@ -143,12 +156,18 @@ impl Passing {
 impl Visit {
     /// Finds the sender and proves the code to it.
     async fn knock(&self, ticket: &Ticket, at: &[String]) -> ApiResult<GuestLink> {
-        let guest = joining::reach(&self.network, ticket, at, self.lan_port).await?;
+        let guest = match self.return_to(ticket, at).await {
+            Some(guest) => guest,
+            None => joining::reach(&self.network, ticket, at, self.lan_port).await?,
+        };
         let mut desk = guest.open().await.map_err(|e| io_error("talk to the sender", &e))?;
         desk::knock(&mut desk).await.map_err(|e| io_error("talk to the sender", &e))?;
         let before = self.way_back.bound.swap(true, Ordering::Relaxed);
         match joining::prove(self.network.id(), &guest, &mut desk, ticket, Purpose::Get).await {
-            Ok(_) => Ok(guest),
+            Ok(_) => {
+                self.way_back.met(&guest);
+                Ok(guest)
+            }
             Err(error) if error.code == ErrorCode::BadInvitation => {
                 self.way_back.bound.store(before, Ordering::Relaxed);
                 let hint = "ask for a new code; if something was received with this one already, go on in the same \
@@ -158,6 +177,16 @@ impl Visit {
             // Whether the proof arrived is not known.
             Err(error) => Err(error),
         }
+    }
+
+    /// Whoever comes back with the words of a code goes where the sender was last: nobody on the network need be asked,
+    /// nor can anybody else use up the answers. A link and named addresses say by themselves where to go.
+    async fn return_to(&self, ticket: &Ticket, at: &[String]) -> Option<GuestLink> {
+        let (device, address) = self.way_back.whereabouts()?;
+        if !at.is_empty() || matches!(ticket, Ticket::Link(_)) {
+            return None;
+        }
+        self.network.connect_guest(device, &[Address::Direct(address)], KNOWN).await.ok()
     }
 
     /// The offer, when it is known whether somebody is to be asked.

@@ -15,11 +15,9 @@ use api::types::TransferState;
 use logic::Misbehaved;
 use logic::transfer::path::Naming;
 use logic::transfer::receipt::SignedReceipt;
-use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token};
+use logic::transfer::{FromReceiver, FromSender, Offer, Reason, Receiver, ReceiverAction, Token, TransferId};
 use serde_bytes::ByteBuf;
-use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -99,7 +97,6 @@ async fn stuck(item: &Arc<Item>, mut control: Control<FromSender>, broken: Broke
             let cancel = tokio::time::timeout(GOODBYE, hear_cancel).await.unwrap_or(false);
             control.finish().await;
             if cancel {
-                discard(item);
                 return cancelled(item);
             }
             Ok(End::Stuck(reason, problem))
@@ -119,7 +116,7 @@ fn unwritable(error: LandingError) -> Broken {
 
 /// Opens the landing folder and the tree under construction; sees that there is room.
 async fn begin(item: &Item, accepted: &Accepted) -> Result<Building, Broken> {
-    let to = PathBuf::from(OsString::from_vec(accepted.to.to_vec()));
+    let to = accepted.folder();
     let (id, bytes) = (item.id.0, item.lock().live.found.bytes);
     let building = blocking(move || {
         let building = Landing::open(&to)?.begin(&id)?;
@@ -267,7 +264,8 @@ impl Run {
         match self.attend(commands).await {
             Ok(Exit::Land) => self.finish().await,
             Ok(Exit::End(end)) => {
-                self.close().await;
+                let (_, _, control) = self.wind_up().await;
+                control.finish().await;
                 Ok(end)
             }
             Err(broken) => {
@@ -278,8 +276,12 @@ impl Run {
     }
 
     async fn attend(&mut self, commands: &mut mpsc::UnboundedReceiver<Command>) -> Result<Exit, Broken> {
-        if self.item.record().paused {
+        let record = self.item.record();
+        if record.paused {
             self.obey(Command::Pause(true))?;
+        }
+        if record.limit.is_some() {
+            self.obey(Command::Limit(record.limit))?;
         }
         let intake = self.intake.clone();
         loop {
@@ -338,7 +340,8 @@ impl Run {
         match command {
             Command::Pause(paused) => {
                 self.control.send(&if paused { FromReceiver::Pause } else { FromReceiver::Resume });
-                self.show_paused(paused);
+                self.item.happened(if paused { What::Paused } else { What::Resumed });
+                self.item.show_pause(|_| {});
             }
             Command::Limit(limit) => self.control.send(&FromReceiver::Limit(limit)),
             Command::Cancel => {
@@ -358,21 +361,17 @@ impl Run {
             return Err(Misbehaved::LaneNotGranted.into());
         }
         let (token, pool, parcels) = (self.token, self.intake.pool.clone(), self.parcels.clone());
+        let moved = self.item.lock().moved.clone();
         self.lanes.spawn(async move {
             let Stream { send, mut recv } = stream;
             if read_token(&mut recv).await? != token {
                 return Err(Misbehaved::LaneNotGranted.into());
             }
-            let read = read_lane(recv, pool, parcels).await;
+            let read = read_lane(recv, pool, parcels, moved).await;
             drop(send);
             read
         });
         Ok(())
-    }
-
-    fn show_paused(&self, paused: bool) {
-        self.item.happened(if paused { What::Paused } else { What::Resumed });
-        self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
     }
 
     /// Does what the engine wants; gives the time at which it wants to be asked again.
@@ -387,17 +386,20 @@ impl Run {
                 }
                 Some(ReceiverAction::Warn { path, reason }) => self.item.failed(&path.to_string(), &in_words(&reason)),
                 Some(ReceiverAction::Land) => self.land = true,
-                Some(ReceiverAction::Paused(paused)) => self.show_paused(paused),
+                Some(ReceiverAction::Paused(paused)) => {
+                    self.item.happened(if paused { What::Paused } else { What::Resumed });
+                    self.item.show_pause(|live| live.paused_there = paused);
+                }
                 Some(ReceiverAction::Cancelled(_)) => self.end = Some(cancelled(&self.item)?),
             }
         }
-        let (found, scanned, done, wire, wake_at) = {
-            let engine = self.intake.engine();
-            let (found, scanned) = engine.announced();
-            (found, scanned, engine.done(), engine.wire(), engine.wake_at())
-        };
+        let engine = self.intake.engine();
+        let ((found, scanned), done, wake_at) = (engine.announced(), engine.done(), engine.wake_at());
+        let (wire, kept) = (engine.wire(), engine.kept());
+        drop(engine);
         self.item.live(|live| {
-            (live.found, live.scanned, live.done, live.wire) = (found, scanned, done, wire);
+            (live.found, live.scanned, live.done) = (found, scanned, done);
+            (live.wire, live.kept) = (wire, kept);
         });
         Ok(wake_at)
     }
@@ -412,15 +414,6 @@ impl Run {
             let _ = thread.await;
         }
         (item, Arc::into_inner(intake), control)
-    }
-
-    async fn close(self) {
-        let cancelled = matches!(self.item.view().state, TransferState::Cancelled);
-        let (_, intake, control) = self.wind_up().await;
-        control.finish().await;
-        if let Some(intake) = intake.filter(|_| cancelled) {
-            let _ = blocking(move || intake.into_building()?.0.abandon()).await;
-        }
     }
 
     /// Everything arrived.
@@ -469,12 +462,20 @@ async fn sleep(pause: Option<Duration>) {
 
 /// Removes what an accepted transfer left under construction, in the background.
 pub(super) fn discard(item: &Item) {
-    let Some(accepted) = item.record().accepted else { return };
-    let (to, id) = (PathBuf::from(OsString::from_vec(accepted.to.into_vec())), item.id.0);
+    let accepted = item.record().accepted;
+    remove_all(accepted.map(|accepted| (accepted.folder(), item.id)).into_iter().collect());
+}
+
+/// The same for several.
+pub(super) fn remove_all(left: Vec<(PathBuf, TransferId)>) {
+    if left.is_empty() {
+        return;
+    }
     spawn_blocking(move || {
-        let gone = Landing::open(&to).and_then(|landing| landing.begin(&id)).and_then(Building::abandon);
-        if let Err(error) = gone {
-            tracing::warn!(%error, "an abandoned transfer could not be removed");
+        for (to, id) in left {
+            if let Err(error) = Landing::discard(&to, &id.0) {
+                tracing::warn!(%error, "what was left of a transfer could not be removed");
+            }
         }
     });
 }

@@ -1,15 +1,17 @@
 //! One transfer as the rest of the device sees it: its record, where it stands now, and the way to its run.
 
+use super::lanes::Moved;
 use super::ports::{Happened, What};
 use super::reading::show;
 use super::record::{Ended, Record};
 use super::{Deps, now_ms};
 use api::ErrorCode;
-use api::types::{Transfer, TransferState};
+use api::types::{PausedBy, Transfer, TransferState};
 use logic::transfer::rate::Speed;
 use logic::transfer::{Reason, Totals, TransferId};
 use seal::DeviceId;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
@@ -41,9 +43,14 @@ pub(super) struct Live {
     pub scanned: bool,
     pub done: Totals,
     pub lane: Option<String>,
+    /// When content began to flow in this run.
     pub started: Option<Instant>,
-    /// Bytes over the wire in this run.
+    /// Bytes of content over the wire in this run.
     pub wire: u64,
+    /// Bytes of content that this run found to have come before.
+    pub kept: u64,
+    /// The other side wants a pause.
+    pub paused_there: bool,
     /// True if this run goes on where another ended: what was there already is no speed.
     pub resumed: bool,
     /// Why there is no link, where whoever brings links up knows.
@@ -61,6 +68,8 @@ pub(super) struct Inner {
     pub record: Record,
     pub live: Live,
     speed: Speed,
+    /// What the lanes of the run move.
+    pub moved: Arc<Moved>,
     published: Option<Instant>,
     /// The way to the run, while there is one.
     pub run: Option<mpsc::UnboundedSender<Command>>,
@@ -72,7 +81,27 @@ impl Inner {
     /// Takes the way to a run that begins.
     pub fn begin_run(&mut self, commands: mpsc::UnboundedSender<Command>) {
         self.run = Some(commands);
-        self.live.absence = None;
+        (self.speed, self.moved) = (Speed::default(), Arc::default());
+        (self.live.absence, self.live.paused_there, self.live.started) = (None, false, None);
+    }
+
+    /// Adds what this run has moved to the record. What came before has come over the wire as well, even if the process
+    /// that counted it was killed.
+    pub fn settle_wire(&mut self) {
+        let (wire, kept) = (std::mem::take(&mut self.live.wire), std::mem::take(&mut self.live.kept));
+        self.record.wire = self.record.wire.max(kept) + wire;
+    }
+
+    /// The state while content may not flow yet.
+    fn asking(&self) -> TransferState {
+        if self.record.agreed { TransferState::Waiting } else { TransferState::Offered }
+    }
+
+    /// Takes the measure of the run's speed.
+    fn measure(&mut self, now: Duration) {
+        let wire = self.moved.wire.load(Ordering::Relaxed);
+        let total = if self.live.resumed { wire } else { self.live.done.bytes.max(wire) };
+        self.speed.note(total, now);
     }
 }
 
@@ -107,11 +136,21 @@ impl Item {
             lane: None,
             started: None,
             wire: 0,
+            kept: 0,
+            paused_there: false,
             resumed: false,
             absence: None,
         };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
-        let inner = Inner { record, live, speed: Speed::default(), published: None, run: None, failures: 0 };
+        let inner = Inner {
+            record,
+            live,
+            speed: Speed::default(),
+            moved: Arc::default(),
+            published: None,
+            run: None,
+            failures: 0,
+        };
         Arc::new(Self {
             id,
             peer,
@@ -169,10 +208,7 @@ impl Item {
         if let Some(ended) = inner.record.ended {
             inner.live.state = final_state(ended);
         }
-        let at = self.deps.clock();
-        let Live { done, wire, resumed, .. } = &inner.live;
-        let total = if *resumed { *wire } else { done.bytes.max(*wire) };
-        inner.speed.note(total, at);
+        inner.measure(self.deps.clock());
         let due = inner.published.is_none_or(|then| then.elapsed() >= PUBLISH_EVERY);
         if due || before != inner.live.state {
             inner.published = Some(Instant::now());
@@ -190,6 +226,28 @@ impl Item {
 
     pub fn state(&self, state: TransferState) {
         self.live(|live| live.state = state);
+    }
+
+    /// The other side is asked; it does not have to think about what it has accepted before.
+    pub fn asking(&self) {
+        let state = self.lock().asking();
+        self.state(state);
+    }
+
+    /// Shows that one of the sides has paused, or that the transfer goes on.
+    pub fn show_pause(&self, change: impl FnOnce(&mut Live)) {
+        let (here, asking) = {
+            let inner = self.lock();
+            (inner.record.paused, inner.asking())
+        };
+        self.live(|live| {
+            change(live);
+            live.state = match () {
+                () if here || live.paused_there => TransferState::Paused,
+                () if live.started.is_some() => TransferState::Running,
+                () => asking,
+            };
+        });
     }
 
     /// Says why there is no link.
@@ -246,12 +304,12 @@ impl Item {
     /// Ends the transfer for good; the caller stores it.
     pub fn end(&self, how: Ended, problem: Option<String>) {
         let mut inner = self.lock();
+        inner.settle_wire();
         let Inner { record, live, .. } = &mut *inner;
         record.ended = Some(how);
         record.ended_at = Some(now_ms());
         record.problem = problem;
         record.done = live.done;
-        record.wire += std::mem::take(&mut live.wire);
         (record.offer.found, record.offer.complete) = (live.found, live.scanned);
         drop(inner);
         self.state(final_state(how));
@@ -259,7 +317,10 @@ impl Item {
 
     /// What the local API shows.
     pub fn view(&self) -> Transfer {
-        self.view_of(&self.lock())
+        let mut inner = self.lock();
+        // Where nothing moves, nobody else takes the measure.
+        inner.measure(self.deps.clock());
+        self.view_of(&inner)
     }
 
     fn view_of(&self, inner: &Inner) -> Transfer {
@@ -267,6 +328,12 @@ impl Item {
         let running = matches!(live.state, TransferState::Running);
         let rate = if running { inner.speed.rate() } else { 0 };
         let left = live.found.bytes.saturating_sub(live.done.bytes);
+        let ended = record.ended.is_some();
+        let paused_by = (live.state == TransferState::Paused).then_some(match (record.paused, live.paused_there) {
+            (true, true) => PausedBy::Both,
+            (false, true) => PausedBy::Other,
+            _ => PausedBy::This,
+        });
         let absence = live.absence.as_ref().filter(|_| live.is_cut());
         // What stopped the last run is no problem while the next one gets on.
         let moving = matches!(live.state, TransferState::Running | TransferState::Finishing);
@@ -281,6 +348,7 @@ impl Item {
             peer: self.deps.host.peer_name(&self.peer),
             device_id: self.peer.to_string(),
             state: live.state,
+            paused_by,
             names: record.offer.names.iter().map(|name| show(name)).collect(),
             text: record.offer.text.clone(),
             files_total: live.found.files,
@@ -289,7 +357,7 @@ impl Item {
             bytes_total: live.found.bytes,
             bytes_done: live.done.bytes,
             // The end has counted this run; whoever still runs may have shown its count once more.
-            bytes_wire: if record.ended.is_some() { record.wire } else { record.wire + live.wire },
+            bytes_wire: if ended { record.wire } else { record.wire.max(live.kept) + live.wire },
             scanned: live.scanned,
             rate,
             eta_s: (live.scanned && rate > 0).then(|| left / rate),

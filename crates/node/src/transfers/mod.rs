@@ -28,6 +28,7 @@ mod runs;
 mod serving;
 #[cfg(test)]
 mod tests;
+mod total;
 mod writing;
 
 pub use ports::{Connection, Decision, Happened, Host, Lanes, Shelf, Stream, What};
@@ -48,11 +49,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use store::RelPath;
+use store::landing::{Landing, LandingError};
 use store::spool::SpoolId;
 use tokio::sync::broadcast;
+use total::Total;
 
 /// Snapshots that a slow subscriber may lag behind.
 const SNAPSHOTS: usize = 1024;
+
+/// So many characters of an id must be given.
+pub(crate) const ID_MIN: usize = 4;
 
 /// What to send.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +82,17 @@ pub enum TransferError {
     /// The beginning of an id that several transfers have.
     #[error("several transfers begin with {0}; give more of the id")]
     Ambiguous(String),
+    /// So few letters are no id: they might mean another one tomorrow.
+    #[error("`{0}` is too short for an id: give at least {ID_MIN} characters of it")]
+    TooShort(String),
+    /// The landing folder cannot be used.
+    #[error("cannot receive into {}: {source}", to.display())]
+    Landing {
+        /// The folder.
+        to: PathBuf,
+        /// Why.
+        source: LandingError,
+    },
     /// Nothing to send, or the text is too long.
     #[error("{0}")]
     NothingToSend(String),
@@ -98,6 +115,7 @@ struct Deps {
     host: Arc<dyn Host>,
     shelf: Arc<dyn Shelf>,
     snapshots: broadcast::Sender<Transfer>,
+    total: Arc<Total>,
     began: Instant,
 }
 
@@ -122,8 +140,6 @@ fn now_ms() -> i64 {
 struct Table {
     items: BTreeMap<TransferId, Arc<Item>>,
     links: HashMap<DeviceId, Arc<dyn Connection>>,
-    /// For transfers that are made later.
-    limit: Option<u64>,
 }
 
 /// All transfers of a device. Cheap to clone; all methods must be called inside a tokio runtime.
@@ -140,16 +156,20 @@ impl Transfers {
     /// The shelf cannot be read.
     pub fn new(host: Arc<dyn Host>, shelf: Arc<dyn Shelf>) -> io::Result<Self> {
         let (snapshots, _) = broadcast::channel(SNAPSHOTS);
-        let deps = Arc::new(Deps { host, shelf, snapshots, began: Instant::now() });
+        let deps = Arc::new(Deps { host, shelf, snapshots, total: Arc::new(Total::new()), began: Instant::now() });
         let mut table = Table::default();
+        let mut over = Vec::new();
         for (id, bytes) in deps.shelf.all()? {
             match Record::from_bytes(&bytes) {
                 Some(record) => {
+                    over.extend(record.left_over());
                     table.items.insert(id, Item::new(record, deps.clone()));
                 }
                 None => tracing::warn!(%id, "a stored transfer cannot be read; it is left alone"),
             }
         }
+        // What a crash has left of transfers that are over. Others may receive into the same folder.
+        incoming::remove_all(over);
         Ok(Self { deps, table: Arc::new(Mutex::new(table)) })
     }
 
@@ -169,7 +189,6 @@ impl Transfers {
     pub fn send(&self, request: &SendRequest, receivers: &[DeviceId]) -> Result<Vec<Transfer>, TransferError> {
         let asked = asked(request);
         let names = self.check_request(request, &asked)?;
-        let limit = request.limit.or(self.table().limit);
         let mut views = Vec::new();
         for peer in receivers {
             let offer = Offer {
@@ -182,7 +201,7 @@ impl Transfers {
                 complete: false,
                 created_at: now_ms(),
             };
-            let item = Item::new(Record::outgoing(*peer, offer, asked.clone(), limit), self.deps.clone());
+            let item = Item::new(Record::outgoing(*peer, offer, asked.clone(), request.limit), self.deps.clone());
             item.store(|_| {})?;
             let shown = names.iter().map(|name| reading::show(name)).collect::<Vec<_>>().join(", ");
             item.happened(What::Offered { names: shown });
@@ -220,6 +239,9 @@ impl Transfers {
     }
 
     fn find(&self, id: &str) -> Result<Arc<Item>, TransferError> {
+        if id.len() < ID_MIN {
+            return Err(TransferError::TooShort(id.to_owned()));
+        }
         let wanted = id.to_ascii_lowercase();
         let table = self.table();
         let mut matching = table.items.values().filter(|item| item.id.to_string().starts_with(&wanted));
@@ -311,40 +333,56 @@ impl Transfers {
         }
     }
 
-    /// Limits one transfer, or all of them and those to come, to so many bytes per second.
+    /// Limits one transfer to so many bytes per second.
     ///
     /// # Errors
     /// No such transfer, or it is over.
-    pub fn limit(&self, id: Option<&str>, limit: Option<u64>) -> Result<(), TransferError> {
-        let items = match id {
-            Some(id) => vec![self.find_open(id)?],
-            None => {
-                let mut table = self.table();
-                table.limit = limit;
-                table.items.values().filter(|item| !item.view().state.is_final()).cloned().collect()
-            }
-        };
-        for item in items {
-            item.store(|record| record.limit = limit)?;
-            item.tell(Command::Limit(limit));
-            item.publish();
-        }
+    pub fn limit(&self, id: &str, limit: Option<u64>) -> Result<(), TransferError> {
+        let item = self.find_open(id)?;
+        item.store(|record| record.limit = limit)?;
+        item.tell(Command::Limit(limit));
+        item.publish();
         Ok(())
     }
 
-    /// Accepts an offer; `to`: landing folder, if not the usual one.
+    /// Limits all sending together to so many bytes per second, beside the limits of the single transfers.
+    pub fn limit_all(&self, limit: Option<u64>) {
+        self.deps.total.set(limit);
+    }
+
+    /// Accepts an offer; `to`: landing folder, if not the usual one. A transfer that was accepted and is stuck can be
+    /// accepted once more, into another folder. Blocks.
     ///
     /// # Errors
-    /// No such transfer, or it does not wait for a decision.
+    /// No such transfer, or it does not wait for a decision, or the folder cannot be used: then the offer stays.
     pub fn accept(&self, id: &str, to: Option<&Path>) -> Result<Transfer, TransferError> {
-        let item = self.find_offer(id)?;
+        let item = self.find_acceptable(id)?;
         let to = to.map_or_else(|| self.deps.host.received_dir(), Path::to_owned);
+        Landing::probe(&to).map_err(|source| TransferError::Landing { to: to.clone(), source })?;
+        if item.lock().record.accepted.is_some() {
+            return self.accept_elsewhere(&item, &to);
+        }
         item.agree(&to, None);
         item.store(|_| {})?;
         item.happened(What::Accepted { by: "person" });
         if !item.tell(Command::Decided) {
             item.state(TransferState::Waiting);
         }
+        Ok(item.view())
+    }
+
+    /// Moves a stuck transfer to another folder; what has arrived in the old one is given up.
+    fn accept_elsewhere(&self, item: &Arc<Item>, to: &Path) -> Result<Transfer, TransferError> {
+        item.tell(Command::Yield);
+        let _turn = item.turn.blocking_lock();
+        let old = item.record().accepted;
+        if old.as_ref().is_some_and(|old| old.folder() != to) {
+            incoming::discard(item);
+            item.agree(to, old.and_then(|old| old.ceiling));
+        }
+        item.store(|record| (record.problem, record.trouble) = (None, None))?;
+        item.happened(What::Accepted { by: "person" });
+        item.publish();
         Ok(item.view())
     }
 
@@ -360,6 +398,17 @@ impl Transfers {
         // Where nobody listens, the sender hears it at its next offer.
         item.tell(Command::Decided);
         Ok(item.view())
+    }
+
+    /// An offer, or a transfer that was accepted and cannot go on here.
+    fn find_acceptable(&self, id: &str) -> Result<Arc<Item>, TransferError> {
+        let item = self.find_open(id)?;
+        let stuck = {
+            let inner = item.lock();
+            let trouble = inner.record.accepted.is_some() && inner.record.trouble.is_some();
+            trouble && inner.live.state == TransferState::Waiting
+        };
+        if stuck && !item.outgoing { Ok(item) } else { self.find_offer(id) }
     }
 
     fn find_offer(&self, id: &str) -> Result<Arc<Item>, TransferError> {
@@ -400,6 +449,9 @@ impl Transfers {
         if request.text.as_ref().is_some_and(|text| text.len() > TEXT_MAX) {
             return nothing(format!("the text is longer than {TEXT_MAX} bytes; send it as a file"));
         }
+        if request.text.as_ref().is_some_and(String::is_empty) {
+            return nothing("the text is empty".into());
+        }
         if let Some((_, name)) = &request.spool {
             if !request.paths.is_empty() {
                 return nothing("standard input is sent alone".into());
@@ -409,7 +461,10 @@ impl Transfers {
             }
         }
         match asked.source(&*self.deps.shelf)? {
-            Some(source) => Ok(source.names().map(|name| name.as_bytes().to_vec()).collect()),
+            Some(source) => {
+                source.check_readable().map_err(NoSource::from)?;
+                Ok(source.names().map(|name| name.as_bytes().to_vec()).collect())
+            }
             None if request.text.is_some() => Ok(Vec::new()),
             None => nothing("nothing to send was named".into()),
         }

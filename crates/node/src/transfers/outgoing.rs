@@ -2,17 +2,18 @@
 
 use super::control::{Broken, Control};
 use super::item::{Command, Item, in_words};
-use super::lanes::{Failing, Pace, write_lane};
+use super::lanes::{Failing, Moved, Pace, write_lane};
 use super::pool::{Parcel, Pool};
 use super::ports::{Connection, Stream, What};
 use super::reading::{Outgo, Skip};
 use super::record::Ended;
+use super::total::Seat;
 use api::types::TransferState;
 use logic::Misbehaved;
 use logic::transfer::{FromReceiver, FromSender, Reason, Sender, SenderAction, Token};
 use serde_bytes::ByteBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, mpsc};
@@ -59,7 +60,7 @@ struct Run {
     failing: Failing,
     /// Parcels that travel on the control stream.
     inline: Option<mpsc::UnboundedReceiver<Parcel>>,
-    wire: Arc<AtomicU64>,
+    moved: Arc<Moved>,
     end: Option<End>,
 }
 
@@ -91,7 +92,8 @@ pub(super) async fn run(
     let control = Control::new(connection.open(item.id).await?);
     let _ = tokio::time::timeout(SCAN_HEADSTART, outgo.scanned.notified()).await;
     outgo.engine().make_offer();
-    item.state(TransferState::Offered);
+    item.asking();
+    let moved = item.lock().moved.clone();
     let run = Run {
         item,
         outgo,
@@ -100,7 +102,7 @@ pub(super) async fn run(
         lanes: JoinSet::new(),
         failing: Failing::default(),
         inline: None,
-        wire: Arc::default(),
+        moved,
         end: None,
     };
     let end = run.drive(&mut commands).await;
@@ -148,7 +150,8 @@ impl Run {
                 command = commands.recv() => self.obey(command.unwrap_or(Command::Yield)),
                 () = outgo.wake.notified() => {}
                 Some(parcel) = next_inline(&mut self.inline) => {
-                    self.wire.fetch_add(parcel.bytes().len() as u64, Ordering::Relaxed);
+                    let content = self.moved.begin(parcel.bytes());
+                    self.moved.sent(content, content);
                     self.control.send(&FromSender::Parcel(ByteBuf::from(parcel.bytes())));
                 }
                 Some(lane) = self.lanes.join_next() => self.failing.lane(lane),
@@ -177,7 +180,8 @@ impl Run {
         match command {
             Command::Pause(paused) => {
                 self.outgo.engine().pause(paused);
-                self.show_paused(paused);
+                self.item.happened(if paused { What::Paused } else { What::Resumed });
+                self.item.show_pause(|_| {});
             }
             Command::Limit(limit) => self.outgo.engine().limit(limit),
             Command::Cancel => {
@@ -190,11 +194,6 @@ impl Run {
         self.outgo.tell();
     }
 
-    fn show_paused(&self, paused: bool) {
-        self.item.happened(if paused { What::Paused } else { What::Resumed });
-        self.item.state(if paused { TransferState::Paused } else { TransferState::Running });
-    }
-
     /// Does what the engine wants.
     async fn act(&mut self) -> Result<(), Broken> {
         for Skip { path, reason, failed } in self.outgo.take_skipped() {
@@ -205,8 +204,8 @@ impl Run {
             }
         }
         // Before the actions: the one that ends the transfer adds this run's bytes to its record.
-        let wire = self.wire.load(Ordering::Relaxed);
-        self.item.live(|live| live.wire = wire);
+        let (wire, kept) = (self.moved.wire.load(Ordering::Relaxed), self.moved.kept.load(Ordering::Relaxed));
+        self.item.live(|live| (live.wire, live.kept) = (wire, kept));
         loop {
             let at = self.item.deps.clock();
             let Some(action) = self.outgo.engine().poll(at) else { break };
@@ -230,12 +229,18 @@ impl Run {
     fn perform(&mut self, action: SenderAction) -> Result<(), Broken> {
         match action {
             SenderAction::Send(message) => self.control.send(&message),
-            SenderAction::Pending => self.item.state(TransferState::Offered),
+            SenderAction::Pending => {
+                self.item.lock().record.agreed = false;
+                self.item.asking();
+            }
             SenderAction::Accepted { token, resume } => self.accepted(token, resume),
             SenderAction::Warn { entry, reason } => self.item.failed(&self.outgo.describe(entry), &in_words(&reason)),
             SenderAction::Changed { entry } => self.item.changed(&self.outgo.describe(entry)),
             SenderAction::Landing => self.item.state(TransferState::Finishing),
-            SenderAction::Paused(paused) => self.show_paused(paused),
+            SenderAction::Paused(paused) => {
+                self.item.happened(if paused { What::Paused } else { What::Resumed });
+                self.item.show_pause(|live| live.paused_there = paused);
+            }
             SenderAction::Stuck(reason) => {
                 let words = in_words(&reason);
                 self.end = Some(End::Stuck(reason, words));
@@ -260,7 +265,14 @@ impl Run {
             SenderAction::Done(receipt) => {
                 let done = receipt.receipt.done;
                 let took = self.item.lock().live.started.map_or(Duration::ZERO, |started| started.elapsed());
-                self.item.lock().record.receipt = Some(*receipt);
+                {
+                    let mut inner = self.item.lock();
+                    inner.record.receipt = Some(*receipt);
+                    // Everything came in a run whose process did not live to count it.
+                    if inner.live.started.is_none() && inner.record.wire == 0 {
+                        inner.live.kept = done.bytes;
+                    }
+                }
                 self.item.live(|live| live.done = done);
                 self.item.end(Ended::Done, None);
                 self.item.persist_soon();
@@ -293,28 +305,20 @@ impl Run {
             self.inline = Some(queue);
             return;
         }
-        let (connection, item, outgo, wire) =
-            (self.connection.clone(), self.item.clone(), self.outgo.clone(), self.wire.clone());
+        let (connection, item, moved) = (self.connection.clone(), self.item.clone(), self.moved.clone());
         let queue = Arc::new(Mutex::new(queue));
-        let clock = item.deps.clone();
-        let pace: Pace = Arc::new(move |bytes| {
-            let now = clock.clock();
-            let wait = outgo.engine().pace(bytes, now);
-            if wait.is_none() {
-                wire.fetch_add(bytes, Ordering::Relaxed);
-            }
-            wait.map(|then| then.saturating_sub(now))
-        });
+        let seat = Seat::at(item.deps.total.clone());
+        let pace = Arc::new(Pace { outgo: self.outgo.clone(), deps: item.deps.clone(), seat });
         self.lanes.spawn(async move {
             let lanes = connection.open_lanes(item.id, LANES).await?;
             item.live(|live| live.lane = Some(lanes.kind.to_owned()));
             let mut writers = JoinSet::new();
             for stream in lanes.streams {
-                let (queue, pace) = (queue.clone(), pace.clone());
+                let (queue, pace, moved) = (queue.clone(), pace.clone(), moved.clone());
                 writers.spawn(async move {
                     // The other direction is not used, but dropping it would look like giving the lane up.
                     let Stream { send, recv } = stream;
-                    let written = write_lane(send, token, queue, pace).await;
+                    let written = write_lane(send, token, queue, pace, moved).await;
                     drop(recv);
                     written
                 });

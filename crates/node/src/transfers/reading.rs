@@ -256,8 +256,9 @@ impl Outgo {
         let content = &parcel.bytes()[start + PIECE_HEADER..];
         let value = block_value(job.size, job.block, content);
         let kind = match job.held {
-            Some(held) if held == value => PieceKind::Same,
+            // Zeros never travel, so that they are there already is not worth a word.
             _ if is_zero(content) => PieceKind::Zero,
+            Some(held) if held == value => PieceKind::Same,
             _ => PieceKind::Data,
         };
         let unchanged = !job.is_whole() || file.changed().is_ok_and(|changed| !changed);

@@ -74,6 +74,12 @@ pub(super) struct Accepted {
     pub landing: Option<Receipt>,
 }
 
+impl Accepted {
+    pub fn folder(&self) -> PathBuf {
+        OsString::from_vec(self.to.to_vec()).into()
+    }
+}
+
 /// Everything durable about a transfer.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Record {
@@ -140,6 +146,12 @@ impl Record {
 
     pub fn id(&self) -> TransferId {
         self.offer.id
+    }
+
+    /// Where something under construction may lie although the transfer is over.
+    pub fn left_over(&self) -> Option<(PathBuf, TransferId)> {
+        self.ended?;
+        Some((self.accepted.as_ref()?.folder(), self.id()))
     }
 
     pub fn to_bytes(&self) -> Vec<u8> {

@@ -142,7 +142,7 @@ impl Transfers {
             if inner.record.ended.is_some() {
                 return None;
             }
-            inner.record.wire += std::mem::take(&mut inner.live.wire);
+            inner.settle_wire();
             (inner.record.problem, inner.record.trouble) = (problem, trouble);
             inner.failures += 1;
             inner.failures

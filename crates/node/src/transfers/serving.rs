@@ -58,6 +58,9 @@ impl Transfers {
             }
         };
         self.ended(&item, end);
+        if item.record().ended.is_some_and(|ended| ended != Ended::Done) {
+            incoming::discard(&item);
+        }
     }
 
     /// The transfer an offer is about: one that is known, or a new one; `None` if the peer has too many waiting.

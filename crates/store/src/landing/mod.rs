@@ -124,6 +124,25 @@ impl Landing {
         Ok(Self { path: received.to_owned(), dir })
     }
 
+    /// Sees whether something can be received into this folder, which is created where it is missing. Leaves nothing
+    /// else behind.
+    pub fn probe(received: &Path) -> Result<(), LandingError> {
+        Self::open(received)?.begin(&seal::random())?.abandon()
+    }
+
+    /// Removes what is left in `received` of transfer `id`, if there is anything.
+    ///
+    /// # Errors
+    /// [`LandingError::InUse`] while another process builds it.
+    pub fn discard(received: &Path, id: &LandingId) -> Result<(), LandingError> {
+        let dir = match disk::open_dir(received) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            dir => dir.map_err(LandingError::at(received))?,
+        };
+        let landing = Self { path: received.to_owned(), dir };
+        if landing.has(id)? { landing.begin(id)?.abandon() } else { Ok(()) }
+    }
+
     /// Begins to build the tree of transfer `id`, or goes on where it was left. One process at a time may do so.
     pub fn begin(&self, id: &LandingId) -> Result<Building, LandingError> {
         self.in_partial_dir(|received, partial| Building::begin(received, &self.path, partial, id))

@@ -5,12 +5,14 @@
 //! again. The file is named by what everybody may know about the code, and goes away with the end of the transfer.
 //!
 //! Invariants: one process at a time has a key (`flock`); only its owner can read it (0600, in a folder of mode 0700).
-//! Format: one byte version (1), then the 32 bytes of the seed.
+//! Format: one byte version (1), then the 32 bytes of the seed, then what the key's owner has noted for its successor
+//! (nothing, or at most [`NOTE_MAX`] bytes).
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
@@ -31,6 +33,9 @@ const TRIES: usize = 32;
 /// Bytes of a seed.
 const SEED: usize = 32;
 
+/// Most bytes of a note.
+const NOTE_MAX: usize = 256;
+
 /// A key that this process has for itself. Dropping it leaves it on disk for the next process.
 #[derive(Debug)]
 pub struct ReturnKey {
@@ -40,7 +45,7 @@ pub struct ReturnKey {
     seed: Zeroizing<[u8; SEED]>,
     kept: bool,
     /// Its lock says that somebody works with the key.
-    _lock: File,
+    file: File,
 }
 
 impl ReturnKey {
@@ -66,9 +71,9 @@ impl ReturnKey {
                 opened => opened.and_then(take_lock).map_err(LandingError::at(&path))?,
             };
             match taken {
-                Taken::Ours(mut lock) => {
-                    let seed = decode(&mut lock).ok_or(LandingError::InTheWay { path })?;
-                    return Ok(Self { received, partial, name, seed, kept, _lock: lock });
+                Taken::Ours(mut file) => {
+                    let seed = decode(&mut file).ok_or(LandingError::InTheWay { path })?;
+                    return Ok(Self { received, partial, name, seed, kept, file });
                 }
                 Taken::Theirs => return Err(LandingError::InUse),
                 Taken::Gone => {}
@@ -85,6 +90,22 @@ impl ReturnKey {
     /// Was it kept by an earlier process?
     pub fn was_kept(&self) -> bool {
         self.kept
+    }
+
+    /// What was noted last, by this process or an earlier one; empty if nothing. A crash may have cut it short.
+    pub fn note(&self) -> io::Result<Vec<u8>> {
+        let mut note = vec![0; NOTE_MAX];
+        let read = self.file.read_at(&mut note, 1 + SEED as u64)?;
+        note.truncate(read);
+        Ok(note)
+    }
+
+    /// Notes something for the next process. It is a convenience: not made durable, and cut where it is too long.
+    pub fn set_note(&self, note: &[u8]) -> io::Result<()> {
+        let note = &note[..note.len().min(NOTE_MAX)];
+        let begin = 1 + SEED as u64;
+        self.file.set_len(begin)?;
+        self.file.write_all_at(note, begin)
     }
 
     /// Removes the key: nobody will come back with it.
@@ -107,7 +128,7 @@ enum Taken {
 }
 
 fn open(partial: &OwnedFd, name: &OsStr) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let flags = OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     Ok(fs::openat(partial, name, flags, Mode::empty())?.into())
 }
 

@@ -392,12 +392,17 @@ fn a_key_to_come_back_with_stays_until_it_is_forgotten() {
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
     assert!(matches!(take(2), Err(LandingError::InUse)), "two with one key");
     assert_eq!(*received.landing.return_key("brave", &[3; 32]).unwrap().seed(), [3; 32], "another code, another key");
+    assert_eq!(key.note().unwrap(), b"");
+    key.set_note(b"the longer way home").unwrap();
+    key.set_note(b"home").unwrap();
 
     // Killed: the lock goes with the process, the key stays.
     drop(key);
     let key = take(4).unwrap();
     assert!(key.was_kept());
-    assert_eq!(*key.seed(), [1; 32]);
+    assert_eq!((*key.seed(), key.note().unwrap()), ([1; 32], b"home".to_vec()));
+    key.set_note(&[7; 10_000]).unwrap();
+    assert!(key.note().unwrap().len() < 1000);
     key.forget().unwrap();
     received.landing.return_key("brave", &[5; 32]).unwrap().forget().unwrap();
     assert!(!received.path(PARTIAL_DIR).exists());

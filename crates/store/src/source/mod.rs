@@ -162,6 +162,20 @@ impl Source {
         if source.roots.is_empty() { Err(SourceError::Nothing) } else { Ok(source) }
     }
 
+    /// Sees whether the files that were named themselves can be read: whoever names them wants to know it at once.
+    ///
+    /// # Errors
+    /// The first that cannot.
+    pub fn check_readable(&self) -> Result<(), SourceError> {
+        self.roots.iter().try_for_each(|root| match &root.at {
+            RootAt::File(dir, name) => {
+                let opened = SourceFile::open(dir, name);
+                opened.map(drop).map_err(|source| SourceError::of(&root.path, source))
+            }
+            RootAt::Dir(_) | RootAt::Spool(_) => Ok(()),
+        })
+    }
+
     /// One item of the spool, which is to arrive under `name`.
     pub fn spooled(name: OsString, file: Arc<SpoolFile>) -> Self {
         let root = Root { path: PathBuf::from(&name), name: name.clone(), at: RootAt::Spool(file) };

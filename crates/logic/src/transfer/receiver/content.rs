@@ -37,7 +37,10 @@ impl Receiver {
             return Ok(Admit::Write(target));
         }
         match held.map(|held| VerifiedBlock::held(piece, &held)) {
-            Some(Ok(block)) => Ok(Admit::Here(block, target)),
+            Some(Ok(block)) => {
+                self.kept += u64::from(piece.len);
+                Ok(Admit::Here(block, target))
+            }
             _ => {
                 self.spoiled(piece)?;
                 Ok(Admit::Stale)

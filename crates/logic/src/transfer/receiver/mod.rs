@@ -69,6 +69,7 @@ pub struct Receiver {
     bad_blocks: u32,
     done: Totals,
     wire: u64,
+    kept: u64,
     reported: (u32, Totals),
     report_after: Duration,
     actions: VecDeque<ReceiverAction>,
@@ -100,6 +101,7 @@ impl Receiver {
             bad_blocks: 0,
             done: Totals::default(),
             wire: 0,
+            kept: 0,
             reported: (0, Totals::default()),
             report_after: Duration::ZERO,
             actions: VecDeque::new(),
@@ -274,6 +276,11 @@ impl Receiver {
     /// Bytes of content that came over the wire in this run.
     pub fn wire(&self) -> u64 {
         self.wire
+    }
+
+    /// Bytes of content that an earlier run had brought, as far as the sender has confirmed them.
+    pub fn kept(&self) -> u64 {
+        self.kept
     }
 
     /// Ends the run: whatever comes now is refused.

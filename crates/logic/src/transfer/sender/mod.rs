@@ -246,9 +246,14 @@ impl Sender {
         self.limit_here = limit;
     }
 
+    /// The limit that holds now: the lower one of both sides'.
+    pub fn rate_limit(&self) -> Option<u64> {
+        self.limit_here.into_iter().chain(self.limit_there).min()
+    }
+
     /// Asks to send so many bytes: `Some(when)` to ask again then, `None` to send them now.
     pub fn pace(&mut self, bytes: u64, now: Duration) -> Option<Duration> {
-        let limit = self.limit_here.into_iter().chain(self.limit_there).min();
+        let limit = self.rate_limit();
         if limit != self.bucket.rate() {
             self.bucket.set(limit, now);
         }

@@ -72,6 +72,7 @@ impl Up {
                 _ => error,
             })?)
         };
+        cx.forget_passphrases();
         if self.detach {
             return self.spawn(cx, passphrase).await;
         }
@@ -158,9 +159,8 @@ impl Up {
         let cannot = |error: std::io::Error| Failure::io("cannot start the device", &error);
         let mut child = command.spawn().map_err(cannot)?;
         if let (Some(mut stdin), Some(passphrase)) = (child.stdin.take(), passphrase) {
-            let line = format!("{}\n", passphrase.0);
-            // A child that died already says why on its standard error.
-            let _ = stdin.write_all(line.as_bytes()).await;
+            // A child that died already says why on its standard error. The end of the stream ends the line.
+            let _ = stdin.write_all(passphrase.0.as_bytes()).await;
         }
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(Failure::io("cannot start the device", &std::io::ErrorKind::BrokenPipe.into()).into());

@@ -30,7 +30,10 @@ Examples:
   warren up --detach            run in the background; returns when the device is ready
   warren up --port 4100         on a port of your choice (QUIC on UDP, TLS on TCP)
   warren up --locked --detach   start without the passphrase; `warren unlock` opens it later
-  warren service --write        let systemd start it at login")]
+  warren service --write        let systemd start it at login
+
+In the foreground, give the passphrase with --passphrase-file or type it: /proc/PID/environ shows WARREN_PASSPHRASE to your
+other programs as long as the device runs.")]
 pub(crate) struct Up {
     /// Run in the background; return when the device is ready
     #[arg(short, long)]

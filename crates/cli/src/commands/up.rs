@@ -32,8 +32,8 @@ Examples:
   warren up --locked --detach   start without the passphrase; `warren unlock` opens it later
   warren service --write        let systemd start it at login
 
-In the foreground, give the passphrase with --passphrase-file or type it: /proc/PID/environ shows WARREN_PASSPHRASE to your
-other programs as long as the device runs.")]
+In the foreground, give the passphrase with --passphrase-file or type it: the environment of a
+process (WARREN_PASSPHRASE) is open to your other programs as long as it runs.")]
 pub(crate) struct Up {
     /// Run in the background; return when the device is ready
     #[arg(short, long)]

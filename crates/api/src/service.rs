@@ -126,7 +126,9 @@ calls! {
     join / Join(Join) -> Joined;
 
     /// Lists the devices of the circle except this one.
-    peers / Peers(Nothing) -> Vec<Peer>;
+    peers / Peers(PeerQuery) -> Vec<Peer>;
+    /// Everything about the device that a name means.
+    peer / Peer(ByName) -> Peer;
     /// Connects to an address by hand.
     add_peer / AddPeer(AddPeer) -> Peer;
     /// Marks a member as verified after the safety words were compared.

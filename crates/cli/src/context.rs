@@ -4,17 +4,14 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::types::{Nothing, Passphrase};
+use api::types::{Passphrase, PeerQuery};
 use api::{ApiError, ApiResult, ErrorCode, Host, Service};
 use serde::Serialize;
 
 use crate::args::Global;
 use crate::exit::{Failure, exit_code};
 use crate::print::{self, Page, Show, Tone};
-use crate::terminal::Terminal;
-
-/// Longest passphrase file that is read.
-const PASSPHRASE_FILE_MAX: u64 = 64 << 10;
+use crate::terminal::{Terminal, read_passphrase};
 
 /// How to give the device's passphrase without being asked.
 const DEVICE_PASSPHRASE: &str = "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE";
@@ -109,6 +106,20 @@ impl Context {
         }
     }
 
+    /// Shows a link as a QR code where a person looks. A picture that is broken into other lines is none.
+    pub(crate) fn draw(&mut self, link: &str) {
+        if !self.terminal.out_is_terminal || self.json || self.quiet {
+            return;
+        }
+        let Some(picture) = print::qr::qr(link) else { return };
+        let width = picture.lines().map(|line| line.chars().count()).max().unwrap_or_default();
+        if width <= self.terminal.columns.into() {
+            self.say(&picture);
+        } else {
+            self.note(&format!("(The QR code of the link needs a terminal of {width} columns.)"));
+        }
+    }
+
     /// Tells people something beside the result, on standard error; nothing with `--json` or `--quiet`.
     pub(crate) fn note(&mut self, text: &str) {
         if !self.json && !self.quiet {
@@ -175,7 +186,7 @@ impl Context {
     pub(crate) fn given_passphrase(&self) -> ApiResult<Option<Passphrase>> {
         match &self.passphrase_file {
             Some(path) => self.passphrase_in(path).map(Some),
-            None => Ok(self.terminal.passphrase.clone().map(Passphrase)),
+            None => Ok(self.terminal.passphrase.clone()),
         }
     }
 
@@ -184,26 +195,28 @@ impl Context {
     pub(crate) fn given_file_passphrase(&self, file: Option<&Path>) -> ApiResult<Option<Passphrase>> {
         match file {
             Some(path) => self.passphrase_in(path).map(Some),
-            None => Ok(self.terminal.file_passphrase.clone().map(Passphrase)),
+            None => Ok(self.terminal.file_passphrase.clone()),
         }
     }
 
     /// The first line of a file, or of standard input for `-`.
     pub(crate) fn passphrase_in(&self, path: &Path) -> ApiResult<Passphrase> {
         let what = format!("cannot read the passphrase file {}", path.display());
-        let reader: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
+        let mut reader: Box<dyn std::io::Read + Send> = if path.as_os_str() == "-" {
             self.terminal.input.bytes()
         } else {
             Box::new(std::fs::File::open(path).map_err(|error| Failure::io(&what, &error))?)
         };
-        let mut text = String::new();
-        std::io::Read::read_to_string(&mut std::io::Read::take(reader, PASSPHRASE_FILE_MAX), &mut text)
-            .map_err(|error| Failure::io(&what, &error))?;
-        let first = text.lines().next().unwrap_or_default();
-        if first.is_empty() {
+        let first = read_passphrase(&mut *reader).map_err(|error| Failure::io(&what, &error))?;
+        if first.0.is_empty() {
             return Err(ApiError::new(ErrorCode::BadRequest, "the passphrase file has an empty first line"));
         }
-        Ok(Passphrase(first.to_owned()))
+        Ok(first)
+    }
+
+    /// Forgets the passphrases of the environment: nothing else will need them.
+    pub(crate) fn forget_passphrases(&mut self) {
+        (self.terminal.passphrase, self.terminal.file_passphrase) = (None, None);
     }
 
     /// The passphrase: from file or environment, else asked for.
@@ -239,7 +252,7 @@ impl Context {
     pub(crate) async fn ask_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
         self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
         let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
-        off_thread(move || input.passphrase(&prompt)).await.map(Passphrase)
+        off_thread(move || input.passphrase(&prompt)).await
     }
 
     /// The file that was named for the passphrase.
@@ -266,7 +279,7 @@ impl Context {
         if error.code != ErrorCode::NotFound || error.hint.is_some() {
             return error;
         }
-        let Ok(peers) = service.peers(Nothing {}).await else {
+        let Ok(peers) = service.peers(PeerQuery::default()).await else {
             return error;
         };
         let names: Vec<String> = peers.into_iter().map(|peer| peer.name).collect();

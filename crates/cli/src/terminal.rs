@@ -4,9 +4,11 @@
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::sync::Arc;
 
+use api::types::Passphrase;
 use clap::ValueEnum;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
 use tokio::sync::Notify;
+use zeroize::Zeroizing;
 
 /// Answers of a person, or of a script of answers. Calls may block; they run on a thread of their own.
 pub trait Input: Send + Sync {
@@ -20,7 +22,7 @@ pub trait Input: Send + Sync {
     ///
     /// # Errors
     /// Those of reading; `UnexpectedEof` if the input ended instead (Ctrl-D).
-    fn passphrase(&self, prompt: &str) -> io::Result<String>;
+    fn passphrase(&self, prompt: &str) -> io::Result<Passphrase>;
 
     /// Standard input as bytes.
     fn bytes(&self) -> Box<dyn Read + Send>;
@@ -45,9 +47,9 @@ pub struct Terminal {
     /// True to use colours.
     pub color: bool,
     /// `WARREN_PASSPHRASE`.
-    pub passphrase: Option<String>,
+    pub passphrase: Option<Passphrase>,
     /// `WARREN_FILE_PASSPHRASE`.
-    pub file_passphrase: Option<String>,
+    pub file_passphrase: Option<Passphrase>,
     /// Name of this machine.
     pub hostname: String,
     /// Time now in Unix milliseconds.
@@ -137,8 +139,65 @@ impl Terminal {
 }
 
 /// A variable of the environment that is set and not empty.
-fn secret(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|secret| !secret.is_empty())
+fn secret(name: &str) -> Option<Passphrase> {
+    std::env::var(name).ok().map(Passphrase).filter(|secret| !secret.0.is_empty())
+}
+
+/// Longest passphrase in bytes that is read.
+const PASSPHRASE_MAX: usize = 64 << 10;
+
+/// The first line of what `reader` has, without its end. Nothing after it is read, and no copy of it is left anywhere.
+///
+/// # Errors
+/// Those of reading, and `InvalidData` where it is too long or no UTF-8.
+pub(crate) fn read_passphrase(reader: &mut dyn Read) -> io::Result<Passphrase> {
+    let mut line = Zeroizing::new(Vec::with_capacity(PASSPHRASE_MAX));
+    let mut byte = Zeroizing::new([0]);
+    loop {
+        match reader.read(&mut *byte) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+            Ok(0) => break,
+            Ok(_) if byte[0] == b'\n' => break,
+            Ok(_) if line.len() == PASSPHRASE_MAX => {
+                return Err(io::Error::new(io::ErrorKind::InvalidData, "the passphrase is too long"));
+            }
+            Ok(_) => line.push(byte[0]),
+        }
+    }
+    let typed = std::str::from_utf8(&line)
+        .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the passphrase is no UTF-8"))?;
+    Ok(Passphrase(typed.trim_end_matches('\r').to_owned()))
+}
+
+/// What comes from a terminal, up to a character that interrupts.
+struct Typed {
+    terminal: std::fs::File,
+    interrupt: u8,
+}
+
+impl Read for Typed {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        let read = self.terminal.read(buf)?;
+        if read == 0 {
+            // Ctrl-D, or the terminal is gone: what came so far is no passphrase.
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        if buf[..read].contains(&self.interrupt) {
+            // Not `Interrupted`, which readers take for "try again".
+            return Err(io::ErrorKind::ConnectionAborted.into());
+        }
+        Ok(read)
+    }
+}
+
+/// Standard input without a buffer of its own, in which a passphrase would stay.
+struct Unbuffered;
+
+impl Read for Unbuffered {
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        Ok(rustix::io::read(rustix::stdio::stdin(), buf)?)
+    }
 }
 
 /// A terminal that does not show what is typed, until this is dropped. Ctrl-C ends the line instead of the process, which
@@ -182,36 +241,24 @@ impl Input for Keyboard {
         Ok((read > 0).then(|| line.trim_end_matches(['\n', '\r']).to_owned()))
     }
 
-    fn passphrase(&self, prompt: &str) -> io::Result<String> {
+    fn passphrase(&self, prompt: &str) -> io::Result<Passphrase> {
         let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         terminal.write_all(prompt.as_bytes())?;
         let unseen = Unseen::begin(terminal.try_clone()?)?;
-        let mut line = Vec::new();
-        let typed = loop {
-            let mut byte = [0];
-            match terminal.read(&mut byte) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => break Err(error),
-                // Ctrl-D, or the terminal is gone: what came so far is no passphrase.
-                Ok(0) => break Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(_) if byte[0] == b'\n' => break Ok(line),
-                Ok(_) if byte[0] == unseen.interrupt() => break Err(io::ErrorKind::Interrupted.into()),
-                Ok(_) => line.push(byte[0]),
-            }
-        };
+        let typed = read_passphrase(&mut Typed { terminal: terminal.try_clone()?, interrupt: unseen.interrupt() });
         drop(unseen);
         terminal.write_all(b"\n")?;
-        if typed.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::Interrupted) {
-            // What Ctrl-C does at any other time, now that the terminal is as it was.
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)?;
+        match typed {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
+                // What Ctrl-C does at any other time, now that the terminal is as it was.
+                rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)?;
+                Err(io::ErrorKind::Interrupted.into())
+            }
+            typed => typed,
         }
-        let mut typed = String::from_utf8(typed?)
-            .map_err(|_| io::Error::new(io::ErrorKind::InvalidData, "the passphrase is no UTF-8"))?;
-        typed.truncate(typed.trim_end_matches('\r').len());
-        Ok(typed)
     }
 
     fn bytes(&self) -> Box<dyn Read + Send> {
-        Box::new(io::stdin())
+        Box::new(Unbuffered)
     }
 }

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use api::types::{Event, Nothing, Transfer, TransferQuery, TransferState};
+use api::types::{Event, PeerQuery, Transfer, TransferQuery, TransferState};
 use api::{ApiResult, ErrorCode, EventStream, Service};
 use futures_util::StreamExt;
 use tokio::time::{Instant, sleep};
@@ -175,7 +175,7 @@ impl Watch {
     /// Whoever is connected is not waited for: its time begins anew.
     async fn look_who_is_there(&mut self, service: &Arc<dyn Service>) {
         // A passing device knows no peers; it says by itself who is away.
-        let Ok(peers) = service.peers(Nothing {}).await else { return };
+        let Ok(peers) = service.peers(PeerQuery::default()).await else { return };
         let online = |transfer: &Transfer| {
             peers.iter().any(|peer| peer.device_id == transfer.device_id && peer.state == "online")
         };

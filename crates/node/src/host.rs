@@ -160,7 +160,7 @@ impl api::Host for NodeHost {
         let home = Arc::new(self.open()?);
         let _lock = home.lock().map_err(home_error)?;
         let (keyring, db) = {
-            let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0));
+            let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0.clone()));
             blocking(move || {
                 let keyring = access::open(&home, &passphrase)?.keyring;
                 let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
@@ -177,8 +177,8 @@ impl api::Host for NodeHost {
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| io_error("listen for signals", &e))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|e| io_error("listen for signals", &e))?;
         let device = Device::new(home, up.port);
-        if let Some(passphrase) = &up.passphrase {
-            device.unlock(passphrase).await?;
+        if let Some(passphrase) = up.passphrase {
+            device.unlock(&passphrase).await?;
         }
         let socket = match Socket::bind(&self.socket()) {
             Ok(socket) => socket,

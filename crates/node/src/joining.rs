@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use api::types::{Join, Joined as ApiJoined};
 use api::{ApiError, ApiResult, ErrorCode};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
 use logic::Misbehaved;
 use logic::code::{Channel, Guest, GuestFault, GuestProven, Purpose};
 use logic::limits::{GUEST_FRAME, PAIR_FRAME};
@@ -21,6 +23,9 @@ use crate::lan;
 
 /// How long an inviter is given to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Between two dials, where several devices say that they have the invitation.
+const STAGGER: Duration = Duration::from_millis(200);
 
 /// Reads what the user typed.
 pub(crate) fn ticket(text: &str) -> ApiResult<Ticket> {
@@ -73,14 +78,7 @@ pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan
             }
         }
     }
-    let mut last = None;
-    for (device, addresses) in candidates {
-        match network.connect_guest(device, &addresses, PATIENCE).await {
-            Ok(guest) => return Ok(guest),
-            Err(error) => last = Some(error),
-        }
-    }
-    Err(match last {
+    first_of(network, &candidates).await.map_err(|error| match error {
         None => internal("no address to try"),
         // Strangers are let in only while something is open for them.
         Some(ConnectError::Closed(Goodbye::Refused)) => {
@@ -89,6 +87,31 @@ pub(crate) async fn reach(network: &Network, ticket: &Ticket, at: &[String], lan
         }
         Some(error) => unreachable_at("the inviter's addresses", &error),
     })
+}
+
+/// Dials everybody, one a little after the other; the first to let us in is taken. The code is then tried there and
+/// nowhere else: a mistyped code that is tried at each would end the invitation of each.
+async fn first_of(
+    network: &Network,
+    candidates: &[(DeviceId, Vec<Address>)],
+) -> Result<GuestLink, Option<ConnectError>> {
+    let mut dials: FuturesUnordered<_> = (0..)
+        .zip(candidates)
+        .map(|(before, (device, addresses))| async move {
+            tokio::time::sleep(STAGGER * before).await;
+            network.connect_guest(*device, addresses, PATIENCE).await
+        })
+        .collect();
+    let mut worst = None;
+    while let Some(dialled) = dials.next().await {
+        match (dialled, &worst) {
+            (Ok(guest), _) => return Ok(guest),
+            // It tells most.
+            (Err(_), Some(ConnectError::Closed(Goodbye::Refused))) => {}
+            (Err(error), _) => worst = Some(error),
+        }
+    }
+    Err(worst)
 }
 
 fn unreachable_at(place: &str, error: &ConnectError) -> ApiError {

@@ -9,7 +9,7 @@
 //! | `links` | links to the circle's devices, gossip, presence |
 //! | `transfers`, `ground`, `sending`, `inputs` | files between devices |
 //! | `passing` | a device without a home, for one-time codes |
-//! | `peers`, `book`, `certs`, `files`, `journal`, `configuration` | what the API shows and changes |
+//! | `peers`, `naming`, `book`, `certs`, `files`, `journal`, `configuration` | what the API shows and changes |
 
 mod access;
 mod book;
@@ -32,6 +32,7 @@ mod joining;
 mod journal;
 mod lan;
 mod links;
+mod naming;
 mod passing;
 mod peers;
 mod running;

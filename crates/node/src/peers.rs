@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use api::types::{AcceptRule, AddPeer, ByName, Peer, Remove, Rename, Verify};
+use api::types::{AcceptRule, AddPeer, ByName, Peer, PeerQuery, Remove, Rename, Verify};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::audit::Event;
-use logic::roster::{DeviceView, MemberView, Standing};
+use logic::roster::{ID_PREFIX, Standing};
 use net::{KeyAgreement, Link};
 use seal::{DeviceId, MemberId};
 
@@ -16,24 +16,8 @@ use crate::circle::Snapshot;
 use crate::errors::database;
 use crate::files::Readers;
 use crate::links::path;
+use crate::naming::{Found, meant, unknown};
 use crate::running::Running;
-
-/// So many characters of a device id must be given where it stands for a name.
-const DEVICE_MIN: usize = 6;
-
-/// One device of one member, with everything known of it.
-struct Found<'a> {
-    device: &'a DeviceView,
-    member: &'a MemberView,
-    note: Note,
-}
-
-impl Found<'_> {
-    /// What commands call the member.
-    fn name(&self) -> &str {
-        if self.note.pet_name.is_empty() { &self.member.shown } else { &self.note.pet_name }
-    }
-}
 
 impl Running {
     /// The circle, or the error that says how to get one.
@@ -42,11 +26,19 @@ impl Running {
     }
 
     /// All devices but this one, by name.
-    pub(crate) fn peers(&self) -> ApiResult<Vec<Peer>> {
+    pub(crate) fn peers(&self, query: &PeerQuery) -> ApiResult<Vec<Peer>> {
         let now = self.circle_now()?;
-        let mut peers: Vec<_> = self.found(&now).iter().map(|found| self.shown(found)).collect();
+        let found = self.found(&now).into_iter().filter(|found| query.removed || !found.is_removed());
+        let mut peers: Vec<_> = found.map(|found| self.shown(&found)).collect();
         peers.sort_by(|a, b| (&a.name, &a.device).cmp(&(&b.name, &b.device)));
         Ok(peers)
+    }
+
+    /// The first device of whoever a name means, with everything known of it.
+    pub(crate) fn peer(&self, request: &ByName) -> ApiResult<Peer> {
+        let now = self.circle_now()?;
+        let found = self.named(&now, &request.name)?;
+        found.first().map(|found| self.shown(found)).ok_or_else(|| unknown(&request.name, []))
     }
 
     fn found<'a>(&self, now: &'a Snapshot) -> Vec<Found<'a>> {
@@ -106,37 +98,13 @@ impl Running {
         self.circle.read(|roster| logic::pair::safety_words(roster.circle(), own, other)).unwrap_or_default()
     }
 
-    /// Devices that a name means: pet name, member name, `member/device`, or the beginning of a device id.
+    /// Devices of the one member that a name means.
     fn named<'a>(&self, now: &'a Snapshot, name: &str) -> ApiResult<Vec<Found<'a>>> {
-        let all = self.found(now);
-        let key = seal::pki::name_key(name);
-        let is = |text: &str| seal::pki::name_key(text) == key;
-        let matching = |test: &dyn Fn(&Found<'a>) -> bool| -> Vec<usize> {
-            all.iter().enumerate().filter(|(_, found)| test(found)).map(|(i, _)| i).collect()
-        };
-        let mut hits = matching(&|found| is(found.name()) || is(&found.member.shown));
-        if hits.is_empty() {
-            hits = matching(&|found| {
-                is(&format!("{}/{}", found.name(), found.device.name))
-                    || is(&format!("{}/{}", found.member.shown, found.device.name))
-            });
-        }
-        if hits.is_empty() && name.len() >= DEVICE_MIN {
-            hits = matching(&|found| found.device.device.to_string().starts_with(&name.to_lowercase()));
-        }
-        let mut members: Vec<_> = hits.iter().map(|&i| all[i].member.member).collect();
-        members.dedup();
-        let names: Vec<String> = all.iter().map(|found| found.name().to_owned()).collect();
-        let kept: Vec<_> =
-            all.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, found)| found).collect();
-        match members.as_slice() {
-            [_] => Ok(kept),
-            [] if self.is_self(now, name) => {
+        match meant(self.found(now), name) {
+            Err(error) if error.code == ErrorCode::NotFound && self.is_self(now, name) => {
                 Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is you: name somebody else in the circle")))
             }
-            [] => Err(unknown(name, names)),
-            _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member"))
-                .hint("write member/device, or the beginning of a device id (`warren peers --json`)")),
+            meant => meant,
         }
     }
 
@@ -147,7 +115,7 @@ impl Running {
         let key = seal::pki::name_key(name);
         let names = [member.shown.clone(), format!("{}/{}", member.shown, own.name)];
         names.iter().any(|own| seal::pki::name_key(own) == key)
-            || name.len() >= DEVICE_MIN && own.device.to_string().starts_with(&name.to_lowercase())
+            || name.len() >= ID_PREFIX && own.device.to_string().starts_with(&name.to_lowercase())
     }
 
     /// The first device of whoever a name means, this member included; for looking at certificates.
@@ -201,8 +169,7 @@ impl Running {
                 match online.as_slice() {
                     [one] => Ok(one.device.device),
                     _ => {
-                        let names: Vec<_> =
-                            several.iter().map(|found| format!("{}/{}", found.name(), found.device.name)).collect();
+                        let names: Vec<_> = several.iter().map(|found| found.full_name()).collect();
                         Err(ApiError::new(ErrorCode::BadRequest, format!("{name} has several devices"))
                             .hint(format!("choose one of {}", names.join(", "))))
                     }
@@ -248,10 +215,8 @@ impl Running {
         self.book.change(member, change).map_err(database)?;
         self.links.choose();
         self.hub.send(api::types::Event::Peers);
-        let fresh = Found {
-            note: self.book.note(member),
-            ..found.into_iter().next().ok_or_else(|| unknown(name, Vec::new()))?
-        };
+        let fresh =
+            Found { note: self.book.note(member), ..found.into_iter().next().ok_or_else(|| unknown(name, []))? };
         Ok((member, self.shown(&fresh)))
     }
 
@@ -275,7 +240,12 @@ impl Running {
             seal::pki::valid_name(pet_name)
                 .map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{pet_name:?} is no name: {e}")))?;
             let member = self.named(&now, &request.name)?[0].member.member;
-            if self.named(&now, pet_name).is_ok_and(|taken| taken[0].member.member != member) {
+            let key = seal::pki::name_key(pet_name);
+            let has_it = |other: &Found<'_>| !other.is_removed() && other.is_called(&key);
+            if now.view.begins_id(pet_name) {
+                return Err(ApiError::new(ErrorCode::Exists, format!("a device id begins with {pet_name}")));
+            }
+            if self.found(&now).iter().any(|other| other.member.member != member && has_it(other)) {
                 return Err(ApiError::new(ErrorCode::Exists, format!("somebody else is called {pet_name} already")));
             }
         }
@@ -332,27 +302,7 @@ impl Running {
         }
         self.links.connect_at(device, address).await.map_err(|e| unreachable(e.to_string()))?;
         self.book.located(device, address).map_err(database)?;
-        let peers = self.peers()?;
-        peers
-            .into_iter()
-            .find(|peer| peer.device_id == device.to_string())
-            .ok_or_else(|| unknown(&request.address, Vec::new()))
-    }
-}
-
-/// No member has that name; perhaps a similar one was meant.
-fn unknown(name: &str, mut names: Vec<String>) -> ApiError {
-    names.sort();
-    names.dedup();
-    let near = names
-        .iter()
-        .map(|known| (strsim::levenshtein(&known.to_lowercase(), &name.to_lowercase()), known))
-        .filter(|(far, known)| *far <= 1 + known.chars().count() / 3)
-        .min();
-    let error = ApiError::new(ErrorCode::NotFound, format!("nobody in the circle is called {name}"));
-    match near {
-        Some((_, known)) => error.hint(format!("did you mean {known}?")),
-        None if names.is_empty() => error.hint("nobody else is in the circle yet: `warren invite` makes an invitation"),
-        None => error.hint(format!("there are {}", names.join(", "))),
+        let peers = self.peers(&PeerQuery::default())?;
+        peers.into_iter().find(|peer| peer.device_id == device.to_string()).ok_or_else(|| unknown(&request.address, []))
     }
 }

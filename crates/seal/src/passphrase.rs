@@ -15,9 +15,9 @@ impl Passphrase {
     pub fn new(typed: String) -> Self {
         let typed = Zeroizing::new(typed);
         // Composition grows a string at most threefold in UTF-8 (UAX 15): no reallocation leaves copies behind.
-        let mut normal = String::with_capacity(typed.len() * 3);
+        let mut normal = Zeroizing::new(String::with_capacity(typed.len() * 3));
         normal.extend(typed.nfc());
-        Self(SecretString::from(normal))
+        Self(SecretString::from(normal.as_str()))
     }
 
     /// The text; do not keep it.

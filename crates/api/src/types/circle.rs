@@ -123,6 +123,14 @@ pub struct Peer {
     pub certificate_ends_at: i64,
 }
 
+/// Ask for peers.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PeerQuery {
+    /// Also those that were removed from the circle.
+    pub removed: bool,
+}
+
 /// Names a member or device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ByName {

@@ -1,6 +1,7 @@
 //! This device: its state, its circle, its settings.
 
 use serde::{Deserialize, Serialize};
+use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// A request without fields.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,8 +85,8 @@ pub struct ChangePassphrase {
     pub new: Passphrase,
 }
 
-/// A passphrase on its way to the device; prints as stars.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// A passphrase on its way to the device; prints as stars, and is wiped when dropped.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct Passphrase(pub String);
 

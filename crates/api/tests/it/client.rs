@@ -23,7 +23,7 @@ async fn values_arrive_as_they_were_sent() {
 async fn errors_keep_code_and_hint() {
     let running = Running::start();
     let client = &running.client as &dyn Service;
-    let error = client.peers(Nothing {}).await.unwrap_err();
+    let error = client.peers(PeerQuery::default()).await.unwrap_err();
     assert_eq!(error.code, ErrorCode::NotFound);
     assert_eq!(error.message, "no peers");
     assert_eq!(error.hint.as_deref(), Some("a hint"));

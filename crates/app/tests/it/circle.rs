@@ -52,6 +52,11 @@ fn invitations_end_as_they_should() {
     let (id, _, link) = invite(&alice, &[]);
     join(&link, "Alice").fails(4, "");
     join(&link, "bad/name").fails(2, "");
+    // Nor a name that would receive what is sent to somebody's device id.
+    let device_id = alice.status()["identity"]["device_id"].as_str().unwrap().to_owned();
+    join(&link, &device_id[..12]).fails(4, "");
+    join(&link, &device_id).fails(2, "");
+    join(&link, "All").fails(2, "");
     no_device();
     assert_eq!(state_of(&alice, &id), "open");
     join(&link, "bob").ok();
@@ -153,4 +158,15 @@ fn whoever_is_blocked_or_removed_stays_outside() {
     let bob = Device::joined(&alice, "bob");
     carol.wait_online("bob");
     bob.wait_online("carol");
+    assert_eq!(alice.peers().len(), 2);
+    assert_eq!(alice.run(["peers", "--all", "--json"]).json().as_array().unwrap().len(), 3);
+    assert_eq!(
+        alice.run(["peers", "show", "bob", "--json"]).json()["device_id"],
+        bob.status()["identity"]["device_id"]
+    );
+    bob.trust("alice");
+    for name in ["bob", "bob/bob-box"] {
+        alice.run(["send", &note, "--to", name]).ok();
+        alice.run(["peers", "verify", name, "--yes"]).ok();
+    }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use crate::device::{Device, assert_same_tree, names_in, wait_or};
+use crate::device::{Device, assert_same_tree, names_in, wait, wait_or};
 use crate::tree::noise;
 
 /// True where the long tests were asked for.
@@ -233,4 +233,18 @@ fn kills_at_any_moment_lose_nothing_and_break_nothing() {
     for device in [&alice, &bob] {
         assert!(!device.events().contains(&"peer.misbehaved".to_owned()), "a crash is taken for an offence");
     }
+}
+
+#[test]
+fn a_home_that_was_copied_and_runs_twice_is_told() {
+    let (alice, bob) = Device::pair();
+    bob.down();
+    let copy = Device::beside(&alice);
+    std::fs::remove_dir_all(copy.home()).unwrap();
+    let copied = Command::new("cp").arg("-a").args([bob.home(), copy.home()]).status().unwrap();
+    assert!(copied.success());
+    bob.up();
+    copy.up();
+    wait("alice to be told", || alice.events().iter().any(|event| event == "peer.doubled"));
+    alice.wait_online("bob");
 }

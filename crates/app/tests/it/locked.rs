@@ -46,6 +46,41 @@ fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
     bob.wait_online("alice");
 }
 
+/// How often a text stands in the memory of a process; `None`: this system does not let a test look.
+fn in_memory(pid: u64, text: &str) -> Option<usize> {
+    use std::os::unix::fs::FileExt;
+    let memory = std::fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
+    let mut hits = 0;
+    for line in maps.lines().filter(|line| line.contains(" rw")) {
+        let (from, to) = line.split_once(' ')?.0.split_once('-')?;
+        let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
+        let mut bytes = vec![0; usize::try_from(to - from).ok()?];
+        // Not every mapping can be read, `[vvar]` for one.
+        if memory.read_exact_at(&mut bytes, from).is_ok() {
+            hits += bytes.windows(text.len()).filter(|window| *window == text.as_bytes()).count();
+        }
+    }
+    Some(hits)
+}
+
+#[test]
+fn the_passphrase_is_gone_from_memory() {
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let pid = alice.status()["pid"].as_u64().unwrap();
+    // The name of the device is there, so looking works.
+    match in_memory(pid, "alice-box") {
+        None => eprintln!("skipped: this system does not let the memory of others be read"),
+        Some(hits) => {
+            assert_ne!(hits, 0);
+            assert_eq!(in_memory(pid, PASSPHRASE), Some(0), "while it is unlocked");
+            alice.run(["lock"]).ok();
+            assert_eq!(in_memory(pid, PASSPHRASE), Some(0), "after lock");
+        }
+    }
+}
+
 #[test]
 fn passphrases_change_and_guessing_gets_slow() {
     let alice = Device::founder("alice", "home");

@@ -7,7 +7,6 @@ use clap::{Args, ValueEnum};
 
 use crate::context::Context;
 use crate::exit::Outcome;
-use crate::print::qr;
 use crate::units::parse_duration;
 
 /// Invite somebody into the circle: a code to speak, a link, a QR code
@@ -72,13 +71,7 @@ impl Invite {
             .invite(Request { role: self.role.name().to_owned(), expires_s: self.expires.as_secs(), uses: self.uses })
             .await?;
         cx.show(&invitation);
-        if cx.terminal.out_is_terminal
-            && !cx.json
-            && !cx.quiet
-            && let Some(picture) = qr(&invitation.link)
-        {
-            cx.say(&picture);
-        }
+        cx.draw(&invitation.link);
         cx.note(&format!("\nThey say: warren join {} --name NAME", crate::print::clean(&invitation.code)));
         Ok(())
     }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use api::types::{self, ChangePassphrase};
+use api::types::ChangePassphrase;
 use clap::Args;
 use serde::Serialize;
 
 use crate::context::Context;
-use crate::exit::{Failure, Outcome};
+use crate::exit::Outcome;
 use crate::print::{Page, Show};
 
 /// Change the passphrase of this device
@@ -39,7 +39,7 @@ impl Passphrase {
         let service = cx.running().await?;
         let old = cx.passphrase("Passphrase until now: ").await?;
         let new = match &self.new_passphrase_file {
-            Some(path) => from_file(path)?,
+            Some(path) => cx.passphrase_in(path)?,
             None => {
                 cx.ask_new_passphrase("New passphrase: ", "give the new one with --new-passphrase-file FILE").await?
             }
@@ -47,15 +47,5 @@ impl Passphrase {
         service.change_passphrase(ChangePassphrase { old, new }).await?;
         cx.show(&Changed { changed: true });
         Ok(())
-    }
-}
-
-/// The first line of a file.
-fn from_file(path: &std::path::Path) -> Result<types::Passphrase, Failure> {
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Failure::io(format_args!("cannot read the passphrase file {}", path.display()), &error))?;
-    match text.lines().next() {
-        Some(line) if !line.is_empty() => Ok(types::Passphrase(line.to_owned())),
-        _ => Err(Failure::usage("the passphrase file has an empty first line").into()),
     }
 }

@@ -1,7 +1,6 @@
 //! `warren peers`.
 
-use api::types::{AcceptRule, AddPeer, ByName, Nothing, Peer, Remove, Rename, Verify};
-use api::{ApiError, ApiResult};
+use api::types::{AcceptRule, AddPeer, ByName, Peer, PeerQuery, Remove, Rename, Verify};
 use clap::{Args, Subcommand};
 use serde::Serialize;
 
@@ -15,6 +14,7 @@ use crate::units::parse_size;
 #[command(after_help = "\
 Examples:
   warren peers                            all devices: online or away, path, address, round trip
+  warren peers --all                      also those that were removed
   warren peers show bo                    everything about one
   warren peers add 192.168.1.20:4100      connect by hand
   warren peers verify bo                  compare safety words, by voice
@@ -24,16 +24,26 @@ Examples:
   warren peers block bo                   nothing from bo reaches this device
   warren peers remove bo --reason left    bo's certificate is revoked for everybody (admins)
 
-NAME is a pet name, a member name, MEMBER/DEVICE, or the beginning of a device id.")]
+NAME is a pet name, a member name, MEMBER/DEVICE, or at least 6 characters of a device id.")]
 pub(crate) struct Peers {
+    #[command(flatten)]
+    list: List,
     #[command(subcommand)]
     action: Option<Action>,
+}
+
+/// What is listed.
+#[derive(Debug, Args)]
+struct List {
+    /// Also those that were removed from the circle
+    #[arg(long)]
+    all: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     /// List all devices (the same as no action)
-    List,
+    List(List),
     /// Show everything about one
     Show {
         /// Who
@@ -119,7 +129,12 @@ impl Show for Removed {
 
 impl Peers {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
-        let action = self.action.unwrap_or(Action::List);
+        let action = match self.action {
+            None => Action::List(self.list),
+            Some(Action::List(list)) => Action::List(List { all: list.all || self.list.all }),
+            Some(_) if self.list.all => return Err(Failure::usage("--all is for the list only").into()),
+            Some(action) => action,
+        };
         let service = cx.running().await?;
         let asked: Vec<String> = action.name().into_iter().map(str::to_owned).collect();
         match act(cx, &service, action).await {
@@ -133,7 +148,7 @@ impl Action {
     /// Whom it is about.
     fn name(&self) -> Option<&str> {
         match self {
-            Self::List | Self::Add { .. } => None,
+            Self::List(_) | Self::Add { .. } => None,
             Self::Show { name }
             | Self::Verify { name, .. }
             | Self::Block { name }
@@ -147,8 +162,8 @@ impl Action {
 
 async fn act(cx: &mut Context, service: &std::sync::Arc<dyn api::Service>, action: Action) -> Outcome {
     let peer = match action {
-        Action::List => {
-            let peers = service.peers(Nothing {}).await?;
+        Action::List(List { all }) => {
+            let peers = service.peers(PeerQuery { removed: all }).await?;
             cx.show(&peers);
             return Ok(());
         }
@@ -163,7 +178,7 @@ async fn act(cx: &mut Context, service: &std::sync::Arc<dyn api::Service>, actio
             return Ok(());
         }
         Action::Verify { name, undo } => verify(cx, service, name, undo).await?,
-        Action::Show { name } => find(service, &name).await?,
+        Action::Show { name } => service.peer(ByName { name }).await?,
         Action::Add { address } => service.add_peer(AddPeer { address }).await?,
         Action::Block { name } => service.block_peer(ByName { name }).await?,
         Action::Unblock { name } => service.unblock_peer(ByName { name }).await?,
@@ -185,7 +200,7 @@ async fn verify(
     undo: bool,
 ) -> Result<Peer, Failure> {
     if !undo && !cx.yes {
-        let peer = find(service, &name).await?;
+        let peer = service.peer(ByName { name: name.clone() }).await?;
         let words = cx.paint(Tone::Accent, &clean(&peer.safety_words));
         cx.note(&format!(
             "Ask {} to run `warren peers verify` for you, and read to each other:\n\n  {words}\n",
@@ -198,18 +213,4 @@ async fn verify(
     }
     let verified = !undo;
     Ok(service.verify_peer(Verify { name, verified }).await?)
-}
-
-/// One peer by any of its names.
-async fn find(service: &std::sync::Arc<dyn api::Service>, name: &str) -> ApiResult<Peer> {
-    let peers = service.peers(Nothing {}).await?;
-    let by_name =
-        |peer: &Peer| peer.name == name || peer.member == name || format!("{}/{}", peer.member, peer.device) == name;
-    let found = peers
-        .iter()
-        .find(|peer| by_name(peer))
-        .or_else(|| peers.iter().find(|peer| name.len() >= 4 && peer.device_id.starts_with(name)));
-    found.cloned().ok_or_else(|| {
-        ApiError::new(api::ErrorCode::NotFound, format!("nobody in the circle is called `{}`", clean(name)))
-    })
 }

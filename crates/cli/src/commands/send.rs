@@ -13,7 +13,7 @@ use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::{Failure, INTERRUPTED, Outcome, PARTLY, exit_code};
-use crate::print::{Tone, clean, ending, qr};
+use crate::print::{Tone, clean, ending};
 use crate::units::{Rate, parse_duration, parse_rate};
 use crate::watch::{End, Patience, follow, is_away};
 
@@ -260,12 +260,7 @@ fn show_code(cx: &mut Context, offer: &api::types::CodeOffer) {
     let code = cx.paint(Tone::Accent, &clean(&offer.code));
     cx.say(&format!("code  {code}"));
     cx.say(&format!("link  {}", clean(&offer.link)));
-    if cx.terminal.out_is_terminal
-        && !cx.quiet
-        && let Some(picture) = qr(&offer.link)
-    {
-        cx.say(&picture);
-    }
+    cx.draw(&offer.link);
     let code = clean(&offer.code).into_owned();
     cx.note(&format!("On the other machine: warren receive {code}"));
     cx.note("The code works once, and only while this command runs.");

@@ -30,7 +30,10 @@ Examples:
   warren up --detach            run in the background; returns when the device is ready
   warren up --port 4100         on a port of your choice (QUIC on UDP, TLS on TCP)
   warren up --locked --detach   start without the passphrase; `warren unlock` opens it later
-  warren service --write        let systemd start it at login")]
+  warren service --write        let systemd start it at login
+
+In the foreground, give the passphrase with --passphrase-file or type it: the environment of a
+process (WARREN_PASSPHRASE) is open to your other programs as long as it runs.")]
 pub(crate) struct Up {
     /// Run in the background; return when the device is ready
     #[arg(short, long)]
@@ -72,6 +75,7 @@ impl Up {
                 _ => error,
             })?)
         };
+        cx.forget_passphrases();
         if self.detach {
             return self.spawn(cx, passphrase).await;
         }
@@ -160,9 +164,8 @@ impl Up {
         close_fds::set_fds_cloexec(3, &[]);
         let mut child = command.spawn().map_err(cannot)?;
         if let (Some(mut stdin), Some(passphrase)) = (child.stdin.take(), passphrase) {
-            let line = format!("{}\n", passphrase.0);
-            // A child that died already says why on its standard error.
-            let _ = stdin.write_all(line.as_bytes()).await;
+            // A child that died already says why on its standard error. The end of the stream ends the line.
+            let _ = stdin.write_all(passphrase.0.as_bytes()).await;
         }
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
             return Err(Failure::io("cannot start the device", &std::io::ErrorKind::BrokenPipe.into()).into());

@@ -87,11 +87,7 @@ impl Show for Vec<Peer> {
             &["NAME", "DEVICE", "ROLE", "STATE", "PATH", "ADDRESS", ">ROUND TRIP", "LAST SEEN", "VERIFIED"],
         );
         for peer in self {
-            let path = match (&peer.path, &peer.bulk) {
-                (Some(path), Some(bulk)) => format!("{path}, {bulk}"),
-                (Some(path), None) => path.clone(),
-                _ => "-".to_owned(),
-            };
+            let path = path(peer);
             let verified =
                 if peer.verified { (Some(Tone::Good), "yes".to_owned()) } else { (Some(Tone::Warn), "no".to_owned()) };
             table.row([
@@ -99,14 +95,18 @@ impl Show for Vec<Peer> {
                 (None, peer.device.clone()),
                 (None, peer.role.clone()),
                 (Some(state_tone(&peer.state)), peer.state.clone()),
-                (None, path),
+                (None, path.unwrap_or_else(|| "-".to_owned())),
                 (None, peer.address.clone().unwrap_or_else(|| "-".to_owned())),
                 (None, peer.rtt_us.map_or_else(|| "-".to_owned(), round_trip)),
                 (None, last_seen(page, peer)),
                 verified,
             ]);
         }
-        table.put(page);
+        if table.fits(page) {
+            table.put(page);
+        } else {
+            self.iter().for_each(|peer| block(page, peer));
+        }
     }
 }
 
@@ -138,6 +138,27 @@ impl Show for Peer {
         page.field("offers", rule);
         page.field("certificate", format!("valid until {}", page.time(self.certificate_ends_at)));
     }
+}
+
+/// One peer in a few lines, for terminals that the table does not fit.
+fn block(page: &mut Page, peer: &Peer) {
+    let state = page.paint(state_tone(&peer.state), &clean(&peer.state));
+    page.line(format!("{} {state}", page.paint(Tone::Strong, &clean(&peer.name))));
+    let mut about = vec![clean(&peer.device).into_owned(), clean(&peer.role).into_owned()];
+    about.extend(path(peer).map(|path| clean(&path).into_owned()));
+    about.push(if peer.verified { "verified" } else { "not verified" }.to_owned());
+    page.line(format!("  {}", about.join(", ")));
+    if let Some(address) = &peer.address {
+        page.line(format!("  {}", clean(address)));
+    }
+    let round_trip = peer.rtt_us.map(|rtt| format!(", {}", round_trip(rtt))).unwrap_or_default();
+    page.line(format!("  seen {}{round_trip}", last_seen(page, peer)));
+}
+
+/// Path and lane in use.
+fn path(peer: &Peer) -> Option<String> {
+    let path = peer.path.as_ref()?;
+    Some(peer.bulk.as_ref().map_or_else(|| path.clone(), |bulk| format!("{path}, {bulk}")))
 }
 
 /// The beginning of an id, enough to name it in commands.

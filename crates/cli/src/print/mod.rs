@@ -8,7 +8,7 @@ mod clean;
 mod device;
 pub(crate) mod json;
 mod log;
-mod qr;
+pub(crate) mod qr;
 mod table;
 mod transfer;
 
@@ -22,7 +22,6 @@ use crate::terminal::Terminal;
 
 pub(crate) use clean::{clean, clean_text};
 pub(crate) use log::{LogList, log_line};
-pub(crate) use qr::qr;
 pub(crate) use table::Table;
 pub(crate) use transfer::{TransferList, ending, headline, names};
 

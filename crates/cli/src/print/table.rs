@@ -62,6 +62,13 @@ impl Table {
         }));
     }
 
+    /// True if nothing in it has to be broken.
+    pub(crate) fn fits(&self, page: &Page) -> bool {
+        let needed: usize =
+            self.table.column_max_content_widths().into_iter().map(|width| usize::from(width) + 2).sum();
+        page.columns.is_none_or(|columns| needed <= columns.into())
+    }
+
     /// Puts the table on the page.
     pub(crate) fn put(self, page: &mut Page) {
         for line in self.table.lines() {

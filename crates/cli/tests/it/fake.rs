@@ -152,6 +152,8 @@ impl FakeDevice {
             Request::RevokeInvitation(_) => Reply::RevokeInvitation(invitation("revoked")),
             Request::Join(join) => Reply::Join(joined(&join.name)),
             Request::Peers(_) => Reply::Peers(vec![peer("bo", "online"), peer(EVIL, "away")]),
+            Request::Peer(who) if who.name != "bo" => return Err(unknown(&who.name)),
+            Request::Peer(_) => Reply::Peer(peer("bo", "online")),
             Request::AddPeer(_) => Reply::AddPeer(peer("bo", "online")),
             Request::VerifyPeer(_) => Reply::VerifyPeer(Peer { verified: true, ..peer("bo", "online") }),
             Request::BlockPeer(who) if who.name != "bo" => return Err(unknown(&who.name)),

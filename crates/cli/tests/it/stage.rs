@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
+use api::types::Passphrase;
 use warren_cli::{Input, Terminal, run_on};
 
 use crate::fake::FakeHost;
@@ -28,6 +29,8 @@ pub struct Stage {
     pub file_passphrase: Option<&'static str>,
     pub full: bool,
     pub somebody_there: bool,
+    /// Columns of the terminal that a person looks at; absent: nobody looks.
+    pub columns: Option<u16>,
     pub stdin: &'static [u8],
     transcript: String,
 }
@@ -41,6 +44,7 @@ impl Stage {
             file_passphrase: None,
             full: false,
             somebody_there: false,
+            columns: None,
             stdin: b"",
             transcript: String::new(),
         }
@@ -63,14 +67,14 @@ impl Stage {
         let terminal = Terminal {
             out: if self.full { Box::new(FullDisk) } else { Box::new(out.clone()) },
             err: Box::new(err.clone()),
-            out_is_terminal: false,
+            out_is_terminal: self.columns.is_some(),
             err_is_terminal: false,
             in_is_terminal: self.somebody_there,
             input: Arc::new(Script { answers: Mutex::new(answers), stdin: self.stdin, err: err.clone() }),
-            columns: 100,
+            columns: self.columns.unwrap_or(100),
             color: false,
-            passphrase: self.passphrase.map(str::to_owned),
-            file_passphrase: self.file_passphrase.map(str::to_owned),
+            passphrase: self.passphrase.map(|text| Passphrase(text.to_owned())),
+            file_passphrase: self.file_passphrase.map(|text| Passphrase(text.to_owned())),
             hostname: "desk.example.org".to_owned(),
             clock: || NOW,
             zone: jiff::tz::TimeZone::UTC,
@@ -152,9 +156,9 @@ impl Input for Script {
         Ok(self.answers.lock().unwrap().pop_front())
     }
 
-    fn passphrase(&self, prompt: &str) -> io::Result<String> {
+    fn passphrase(&self, prompt: &str) -> io::Result<Passphrase> {
         writeln!(self.err.clone(), "{prompt}").unwrap();
-        self.answers.lock().unwrap().pop_front().ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+        self.answers.lock().unwrap().pop_front().map(Passphrase).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
     fn bytes(&self) -> Box<dyn Read + Send> {

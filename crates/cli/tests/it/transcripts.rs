@@ -34,6 +34,24 @@ async fn looking() {
 }
 
 #[tokio::test]
+async fn a_narrow_terminal_breaks_nothing() {
+    let mut stage = Stage::new();
+    stage.columns = Some(20);
+    let ran = stage.run("invite").await;
+    assert!(!ran.out.contains('\u{2588}'), "a QR code that does not fit: {}", ran.out);
+    assert!(ran.err.contains("columns"), "{}", ran.err);
+    stage.columns = Some(60);
+    let ran = stage.run("peers --color never").await;
+    for whole in ["direct, tcp", "laptop", "editor", "not verified"] {
+        assert!(ran.out.contains(whole), "{whole}: {}", ran.out);
+    }
+    assert!(ran.out.lines().all(|line| line.chars().count() <= 60), "{}", ran.out);
+    stage.columns = Some(160);
+    assert!(stage.run("invite").await.out.contains('\u{2588}'));
+    assert!(stage.run("peers --color never").await.out.starts_with("NAME"));
+}
+
+#[tokio::test]
 async fn looking_as_json() {
     let mut stage = Stage::new();
     for line in [

@@ -428,4 +428,9 @@ events! {
         /// Path of the file in it.
         path: String,
     }
+    /// Two copies of a member's device are at work, from one home that was copied. One of them is kept out.
+    "peer.doubled" Failed PeerDoubled {
+        /// Whose device.
+        who: Who,
+    }
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use seal::{DeviceId, Timestamp};
 
 use super::backoff::Jitter;
-use super::{DEAD_AFTER, PING_EVERY, YIELD};
+use super::{DEAD_AFTER, DOUBLED_FOR, LASTING, PING_EVERY, YIELD};
 
 /// Names a link on this device; the caller gives every link another number.
 pub type LinkId = u64;
@@ -47,12 +47,15 @@ pub enum Action {
     Online(DeviceId),
     /// The device is not online any more.
     Offline(DeviceId),
+    /// Two copies of the device are at work.
+    Doubled(DeviceId),
 }
 
 /// A link in use.
 #[derive(Debug)]
 struct Live {
     up: Up,
+    since: Timestamp,
     heard: Timestamp,
     pinged: Timestamp,
 }
@@ -75,6 +78,28 @@ struct Entry {
     dialling: bool,
     failures: u32,
     next_dial: Timestamp,
+    /// The run that was there last, and the one before it.
+    runs: [Option<[u8; 16]>; 2],
+    /// When two copies were last seen, and last told of.
+    doubled: Option<Timestamp>,
+    told: Option<Timestamp>,
+}
+
+impl Entry {
+    /// Notes which run of the device is there; true if it had been replaced by another one before.
+    fn came_back(&mut self, boot: [u8; 16]) -> bool {
+        let [last, before] = self.runs;
+        if last == Some(boot) {
+            return false;
+        }
+        self.runs = [Some(boot), last];
+        before == Some(boot)
+    }
+
+    /// True if another run than the one in use is a copy, not a restart.
+    fn is_doubled(&self, now: Timestamp) -> bool {
+        self.doubled.is_some_and(|at| now.since(at) < DOUBLED_FOR)
+    }
 }
 
 /// The table. See the module for its rules.
@@ -104,6 +129,9 @@ impl Presence {
             dialling: false,
             failures: 0,
             next_dial,
+            runs: [None; 2],
+            doubled: None,
+            told: None,
         });
         entry.wanted = true;
     }
@@ -156,8 +184,20 @@ impl Presence {
         if up.dialled {
             entry.dialling = false;
         }
-        entry.failures = 0;
+        let other_run = entry.live.as_ref().is_some_and(|old| old.up.boot != up.boot);
+        let copy = other_run && entry.is_doubled(now);
+        if entry.came_back(up.boot) || copy {
+            entry.doubled = Some(now);
+            if entry.told.is_none_or(|at| now.since(at) >= DOUBLED_FOR) {
+                entry.told = Some(now);
+                self.actions.push_back(Action::Doubled(up.device));
+            }
+        }
         match &entry.live {
+            Some(_) if other_run && entry.is_doubled(now) => {
+                self.actions.push_back(Action::Close(up.link, CloseReason::Duplicate));
+                return;
+            }
             Some(old) if !replaces(local, &up, &old.up) => {
                 self.actions.push_back(Action::Close(up.link, CloseReason::Duplicate));
                 return;
@@ -165,7 +205,7 @@ impl Presence {
             Some(old) => self.actions.push_back(Action::Close(old.up.link, CloseReason::Duplicate)),
             None => self.actions.push_back(Action::Online(up.device)),
         }
-        entry.live = Some(Live { up, heard: now, pinged: now });
+        entry.live = Some(Live { up, since: now, heard: now, pinged: now });
     }
 
     /// Something came over the link.
@@ -184,8 +224,13 @@ impl Presence {
         else {
             return;
         };
-        entry.live = None;
-        entry.next_dial = if self.local < *device { now } else { now.plus(YIELD) };
+        let lasted = entry.live.take().is_some_and(|live| now.since(live.since) >= LASTING);
+        entry.failures = if lasted { 0 } else { entry.failures.saturating_add(1) };
+        entry.next_dial = match (lasted, self.local < *device) {
+            (false, _) => now.plus(self.jitter.pause(entry.failures)),
+            (true, true) => now,
+            (true, false) => now.plus(YIELD),
+        };
         self.actions.push_back(Action::Offline(*device));
     }
 
@@ -205,7 +250,7 @@ impl Presence {
             if let Some(live) = entry.live.take_if(|live| live.dead_at() <= now) {
                 self.actions.push_back(Action::Close(live.up.link, CloseReason::Silent));
                 self.actions.push_back(Action::Offline(*device));
-                entry.next_dial = now;
+                (entry.failures, entry.next_dial) = (0, now);
             }
             match &mut entry.live {
                 Some(live) if live.next_ping() <= now => {

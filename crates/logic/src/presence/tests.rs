@@ -7,7 +7,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use seal::{DeviceId, Timestamp};
 
-use super::{Action, CloseReason, DEAD_AFTER, PAUSE_MAX, Presence, Up, YIELD};
+use super::{Action, CloseReason, DEAD_AFTER, DOUBLED_FOR, LASTING, PAUSE_MAX, Presence, Up, YIELD};
 
 fn device(byte: u8) -> DeviceId {
     DeviceId::from_bytes([byte; 32])
@@ -90,6 +90,60 @@ fn a_restarted_peer_replaces_its_old_link_at_once() {
     assert_eq!(presence.link(device(2)), Some(11));
     presence.down(10, at(6));
     assert_eq!(drain(&mut presence), [], "the end of a replaced link says nothing");
+}
+
+#[test]
+fn two_copies_of_a_device_are_told_and_do_not_take_turns() {
+    let mut presence = table();
+    let (mut told, mut in_use) = (0, None);
+    for half_second in 3..600_i64 {
+        // The copies dial in turn, whatever becomes of their links. Odd links are those of one, even ones of the other.
+        let (link, now) = (u64::try_from(half_second).unwrap(), at(half_second * 500));
+        presence.up(up(link, 2, u8::from(link.is_multiple_of(2)), false), now);
+        presence.heard(presence.link(device(2)).unwrap(), now);
+        told += drain(&mut presence).iter().filter(|action| **action == Action::Doubled(device(2))).count();
+        if told > 0 {
+            let copy = presence.link(device(2)).unwrap() % 2;
+            assert_eq!(*in_use.get_or_insert(copy), copy, "they take turns");
+        }
+    }
+    let minutes = usize::try_from(300 / DOUBLED_FOR.as_secs()).unwrap();
+    assert!((2..=minutes + 1).contains(&told), "{told}");
+
+    // The copy in use ends: the other one is let in.
+    let used = presence.link(device(2)).unwrap();
+    presence.down(used, at(300_000));
+    presence.up(up(1000, 2, u8::from(!used.is_multiple_of(2)), false), at(300_100));
+    assert_eq!(presence.link(device(2)), Some(1000));
+}
+
+#[test]
+fn restarts_are_no_copies() {
+    let mut presence = table();
+    for run in 1..20 {
+        presence.up(up(run.into(), 2, run, run % 2 == 0), at(i64::from(run) * 100));
+        assert_eq!(presence.link(device(2)), Some(run.into()));
+        assert!(!drain(&mut presence).contains(&Action::Doubled(device(2))));
+    }
+}
+
+#[test]
+fn a_link_that_does_not_last_is_not_dialled_again_at_once() {
+    let mut presence = table();
+    let mut now = at(0);
+    for link in 0..5 {
+        presence.up(up(link, 2, 1, true), now);
+        presence.down(link, now);
+        drain(&mut presence);
+        let next = presence.wake_at().unwrap();
+        assert!(next > now, "link {link}");
+        now = next;
+    }
+    assert!(now >= at(10_000), "the pauses do not grow: {now:?}");
+    presence.up(up(9, 2, 1, true), now);
+    let lasted = now.plus(LASTING);
+    presence.down(9, lasted);
+    assert_eq!(presence.wake_at(), Some(lasted));
 }
 
 #[test]

@@ -21,4 +21,4 @@ pub use issue::{Due, Me};
 pub use messages::{RosterUpdate, Summary};
 pub use record::{AddressRecord, BeaconRecord, SignedRecord};
 pub use state::{BadRoster, Roster};
-pub use view::{Change, DeviceView, MemberView, Standing, View};
+pub use view::{Change, DeviceView, ID_PREFIX, MemberView, Standing, View};

@@ -105,11 +105,17 @@ impl View {
         self.members.values().find(|member| member.standing != Standing::Removed && name_key(&member.shown) == wanted)
     }
 
-    /// True if somebody else than `member` has that name or one that looks like it, or had it and may come back.
+    /// True if somebody else than `member` has that name or one that looks like it, or had it and may come back; or if
+    /// it is the beginning of a device's id, so that what is sent to the id would go to the name.
     pub fn name_taken(&self, name: &str, member: MemberId) -> bool {
-        self.members
-            .values()
-            .any(|other| other.member != member && other.standing != Standing::Removed && look_alike(&other.name, name))
+        let taken = |other: &MemberView| other.standing != Standing::Removed && look_alike(&other.name, name);
+        self.members.values().any(|other| other.member != member && taken(other)) || self.begins_id(name)
+    }
+
+    /// True if `name` can be read as the beginning of the id of a device, removed ones included.
+    pub fn begins_id(&self, name: &str) -> bool {
+        let key = name_key(name);
+        key.len() >= ID_PREFIX && self.devices.keys().any(|device| device.to_string().starts_with(&key))
     }
 
     /// Active devices.
@@ -279,6 +285,9 @@ impl Roster {
         list.is_some_and(|crl| crl.facts().revokes(certificate.serial()))
     }
 }
+
+/// So many characters of a device id at least stand for the device where a name is expected.
+pub const ID_PREFIX: usize = 6;
 
 /// What an update brought.
 #[derive(Debug, Clone, PartialEq, Eq)]

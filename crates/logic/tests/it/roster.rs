@@ -349,6 +349,18 @@ fn the_first_certified_keeps_the_name() {
 }
 
 #[test]
+fn the_beginning_of_a_device_s_id_is_nobody_s_name() {
+    let scene = Scene::new();
+    let (view, id) = (scene.view(), scene.bob.key.id().to_string());
+    for name in [&id, &id[..12], &id[..6], &id[..8].to_uppercase()] {
+        assert!(view.name_taken(name, scene.ada_member.id()), "{name}");
+    }
+    for name in [&id[..5], &id[1..9], "bobby"] {
+        assert!(!view.name_taken(name, scene.ada_member.id()), "{name}");
+    }
+}
+
+#[test]
 fn a_stranger_s_key_is_nobody_s() {
     let scene = Scene::new();
     assert_eq!(scene.roster.chain_of(DeviceKey::from_seed(&[1; 32]).id(), FOUNDED), None);

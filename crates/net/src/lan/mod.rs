@@ -12,6 +12,7 @@
 
 mod beacon;
 mod nameplate;
+mod shares;
 mod socket;
 
 use std::{
@@ -32,10 +33,10 @@ use tokio_util::sync::CancellationToken;
 use self::{
     beacon::{Content, Newest},
     nameplate::{Answer, Question},
+    shares::{Rates, Shares},
     socket::{Buffer, DATAGRAM, Sockets},
 };
 use crate::address::usable;
-use crate::gate::{Gate, Verdict};
 
 /// The default port of announcements.
 pub const DEFAULT_PORT: u16 = 9090;
@@ -45,16 +46,17 @@ const EAGER_COUNT: u32 = 5;
 const CALM: Duration = Duration::from_secs(5);
 /// A newcomer is answered by an announcement of our own within this time.
 const WELCOME: Duration = Duration::from_millis(300);
-/// Datagrams per second and network that are looked at.
-const DATAGRAM_RATE: u32 = 200;
-/// Answers to questions, per second and network.
-const ANSWER_RATE: u32 = 1;
+/// Datagrams per second that are looked at. All devices of a machine send from one socket address.
+const DATAGRAMS: Rates = Rates { socket: 200, address: 400, all: 4000 };
+/// Answers to questions per second. Each is as long as its question, so nothing is amplified.
+const ANSWERS: Rates = Rates { socket: 4, address: 16, all: 64 };
 /// Sightings that may wait to be taken.
 const SIGHTINGS: usize = 64;
 /// Questions are repeated this often while somebody asks.
 const ASK_AGAIN: Duration = Duration::from_millis(400);
-/// Answers that are collected for one question.
+/// Devices whose answers are collected for one question, and addresses of each.
 const MAX_HINTS: usize = 16;
+const MAX_ADDRS: usize = 8;
 
 /// What the announcements need to know of this device. Must answer without waiting.
 pub trait LanOwner: Send + Sync + 'static {
@@ -136,8 +138,8 @@ impl Lan {
             owner,
             sightings,
             newest: Newest::default(),
-            datagrams: Gate::new(DATAGRAM_RATE, DATAGRAM_RATE),
-            answers: Gate::new(ANSWER_RATE, ANSWER_RATE),
+            datagrams: Shares::new(DATAGRAMS),
+            answers: Shares::new(ANSWERS),
             sent: 0,
             next: Moment::now(),
             last: None,
@@ -190,7 +192,7 @@ fn note(hints: &mut Vec<Hint>, answer: Answer, from: SocketAddr) {
     }
     let addr = Address::Direct(at_port(from, answer.port));
     match hints.iter_mut().find(|hint| hint.device == answer.device) {
-        Some(hint) if !hint.addrs.contains(&addr) => hint.addrs.push(addr),
+        Some(hint) if hint.addrs.len() < MAX_ADDRS && !hint.addrs.contains(&addr) => hint.addrs.push(addr),
         Some(_) => {}
         None => hints.push(Hint { device: answer.device, addrs: vec![addr] }),
     }
@@ -207,8 +209,8 @@ struct Station {
     owner: Arc<dyn LanOwner>,
     sightings: mpsc::Sender<Sighting>,
     newest: Newest,
-    datagrams: Gate,
-    answers: Gate,
+    datagrams: Shares,
+    answers: Shares,
     sent: u32,
     next: Moment,
     last: Option<Moment>,
@@ -243,7 +245,7 @@ impl Station {
 
     async fn heard(&mut self, datagram: &[u8], from: SocketAddr) {
         let now = Instant::now();
-        if self.datagrams.knock(from.ip(), true, false, now) == Verdict::Ignore {
+        if !self.datagrams.take(from, now) {
             return;
         }
         match Question::decode(datagram) {
@@ -258,7 +260,7 @@ impl Station {
         let Some(open) = open.filter(|_| socket::is_near(from.ip())) else {
             return;
         };
-        if self.answers.knock(from.ip(), true, false, now) != Verdict::Ignore {
+        if self.answers.take(from, now) {
             let answer = Answer { device: open.device, port: open.port };
             self.sockets.send(&answer.encode(&question), from).await;
         }

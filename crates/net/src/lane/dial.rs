@@ -55,7 +55,10 @@ pub(crate) async fn dial(
         writer.write_all(&token.0).await?;
         writer.flush().await?;
         match reader.read_u8().await {
-            Ok(VERSION) => Ok((reader, writer)),
+            Ok(VERSION) => {
+                reader.widen();
+                Ok((reader, writer))
+            }
             _ => Err(LaneError::Refused),
         }
     };
@@ -91,6 +94,7 @@ async fn admit(tickets: &Tickets, secured: Secured) -> Result<(), LaneError> {
     let give = tickets.redeem(LinkToken(token), peer)?;
     writer.write_u8(VERSION).await?;
     writer.flush().await?;
+    reader.widen();
     // Nobody waits any more: dropping the halves tells the dialer.
     let _ = give.send((reader, writer));
     Ok(())

@@ -91,3 +91,36 @@ async fn a_nameplate_is_found_where_it_is_open_and_nowhere_else() {
     let none = ask(port, 78, Duration::from_millis(500)).await.unwrap();
     assert_eq!(none, []);
 }
+
+/// A question as anybody can send it.
+fn question(number: u16) -> [u8; 256] {
+    let mut datagram = [0; 256];
+    datagram[..8].copy_from_slice(b"warren?\x01");
+    datagram[24..26].copy_from_slice(&number.to_be_bytes());
+    datagram
+}
+
+#[tokio::test]
+async fn who_asks_all_the_time_shuts_nobody_out() {
+    let (port, key) = (free_port(), BeaconKey::generate());
+    let mut owner = Neighbour::new(&key, 1002);
+    let device = owner.id();
+    owner.plates.push(Nameplate { number: 77, device, port: 1002 });
+    let (_lan, _seen) = Lan::start(port, Arc::new(owner)).unwrap();
+    let flood = UdpSocket::bind("127.0.0.1:0").unwrap();
+    flood.set_broadcast(true).unwrap();
+    let flooding = tokio::spawn(async move {
+        loop {
+            for _ in 0..5 {
+                let _ = flood.send_to(&question(77), ("127.255.255.255", port));
+            }
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    });
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    let asked = (0..3).map(|_| tokio::spawn(ask(port, 77, PATIENCE)));
+    for hints in asked.collect::<Vec<_>>() {
+        assert_eq!(hints.await.unwrap().unwrap()[0].device, device);
+    }
+    flooding.abort();
+}

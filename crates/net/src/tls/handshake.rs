@@ -12,7 +12,8 @@ use tokio_rustls::{TlsAcceptor, TlsConnector, TlsStream};
 
 use super::{
     config::key_from_spki,
-    stream::{self, Socket, TlsReader, TlsWriter},
+    socket::Socket,
+    stream::{self, TlsReader, TlsWriter},
 };
 
 /// Why no keys were agreed.
@@ -56,14 +57,14 @@ pub(crate) async fn identify(socket: TcpStream, config: Arc<ClientConfig>) -> Re
 
 /// Is dialled: accepts any key that proves itself.
 pub(crate) async fn accept(socket: TcpStream, config: Arc<ServerConfig>) -> Result<Secured, HandshakeError> {
-    let accept = TlsAcceptor::from(config).accept_with(stream::buffered(socket), |tls| stream::bound(tls));
+    let accept = TlsAcceptor::from(config).accept_with(Socket::new(socket), |tls| stream::bound(tls));
     secured(accept.await?.into())
 }
 
 async fn dial(socket: TcpStream, config: Arc<ClientConfig>) -> Result<TlsStream<Socket>, HandshakeError> {
     // rustls wants a name; it is neither sent (SNI is off) nor looked at (keys are).
     let nameless = ServerName::from(std::net::IpAddr::from([0, 0, 0, 0]));
-    let connect = TlsConnector::from(config).connect_with(nameless, stream::buffered(socket), |tls| stream::bound(tls));
+    let connect = TlsConnector::from(config).connect_with(nameless, Socket::new(socket), |tls| stream::bound(tls));
     Ok(connect.await?.into())
 }
 

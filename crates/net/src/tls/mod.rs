@@ -9,6 +9,7 @@
 
 pub(crate) mod config;
 pub(crate) mod handshake;
+mod socket;
 pub(crate) mod stream;
 
 pub(crate) use config::{LaneTls, provider};

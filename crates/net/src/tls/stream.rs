@@ -15,27 +15,19 @@ use std::{
 
 use rustls::ConnectionCommon;
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite, BufReader, BufWriter, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
 use tokio_rustls::TlsStream;
+
+use super::socket::Socket;
 
 /// What is read from the socket at once; rustls itself asks for 4 to 18 KiB. Measured on loopback:
 /// 256 KiB cost the receiver a third more CPU. It is most of the memory that a lane needs (below
-/// 1.5 MiB), and not touched before data comes.
+/// 1.5 MiB), so it is taken only once the peer is known.
 const RECEIVE_AT_ONCE: usize = 1024 * 1024;
 /// Sealed bytes that may wait for the socket: what one system call takes (16 records).
 const SEND_AT_ONCE: usize = 256 * 1024;
 /// Smaller writes are gathered up to here.
 const GATHER: usize = 64 * 1024;
-
-/// The socket as rustls reads it.
-pub(super) type Socket = BufReader<TcpStream>;
-
-pub(super) fn buffered(socket: TcpStream) -> Socket {
-    BufReader::with_capacity(RECEIVE_AT_ONCE, socket)
-}
 
 /// How much rustls may hold back.
 pub(super) fn bound<Data>(connection: &mut ConnectionCommon<Data>) {
@@ -121,6 +113,13 @@ pub(crate) struct TlsReader {
     shared: Arc<Mutex<Shared>>,
     /// The error that ended this direction; it waits until what came before it has been given out.
     failed: Option<Arc<io::Error>>,
+}
+
+impl TlsReader {
+    /// The peer is the one that was expected: from now on it may cost the memory of a fast lane.
+    pub(crate) fn widen(&mut self) {
+        lock(&self.shared).tls.get_mut().0.widen(RECEIVE_AT_ONCE);
+    }
 }
 
 impl AsyncRead for TlsReader {

@@ -213,6 +213,7 @@ impl Links {
                     }
                 }
                 Action::Close(id, reason) => self.drop_link(id, reason),
+                Action::Doubled(device) => self.note_doubled(device),
                 Action::Online(_) | Action::Offline(_) => self.parts.hub.send(api::types::Event::Peers),
             }
         }
@@ -300,9 +301,15 @@ impl Links {
         if kept {
             // It may have taken the place of another link without the device having been away.
             self.parts.transfers.link_up(connection);
+            self.tasks.spawn(self.clone().attend(id, link, outbox));
         }
-        self.tasks.spawn(self.clone().attend(id, link, outbox));
         self.wake.notify_one();
+    }
+
+    fn note_doubled(&self, device: DeviceId) {
+        let snapshot = self.parts.circle.snapshot();
+        let member = snapshot.and_then(|now| now.view.owner(device).map(|owner| owner.shown.clone()));
+        self.parts.journal.note(Event::PeerDoubled { who: Who { member, device: Some(device), address: None } });
     }
 
     /// The link in use to a device.

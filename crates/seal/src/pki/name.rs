@@ -9,6 +9,10 @@ use unicode_security::skeleton;
 pub const MAX_NAME: usize = 64;
 /// Characters of a DNS label: 100 bits of a hash.
 const LABEL: usize = 20;
+/// So many characters of an id's alphabet and nothing else read like an id: far above any name, and beyond guessing.
+const ID_LIKE: usize = 32;
+/// Words that stand for somebody or something else where a name is expected.
+const MEANINGS: [&str; 4] = [".", "..", "all", "me"];
 /// Under which all names of certificates lie; `.internal` is reserved for private use and never delegated.
 const DOMAIN: &str = "warren.internal";
 
@@ -30,6 +34,12 @@ pub enum BadName {
     /// One of `/ \ , ~`, which have a meaning in lists, paths and shown names, or a hyphen at the beginning.
     #[error("a name must not contain / \\ , ~ nor begin with -")]
     Reserved,
+    /// A word that means something else where a name is expected: `.`, `..`, `all`, `me`.
+    #[error("this word means something else where a name is expected")]
+    Meaning,
+    /// It reads like the id of a device or member.
+    #[error("the name reads like a device id")]
+    IdLike,
     /// Composed in an unusual way (not Unicode normal form C).
     #[error("the name is not in Unicode normal form C")]
     NotNormal,
@@ -58,6 +68,13 @@ pub fn valid_name(name: &str) -> Result<(), BadName> {
     }
     if !is_nfc(name) {
         return Err(BadName::NotNormal);
+    }
+    let key = name_key(name);
+    if MEANINGS.contains(&key.as_str()) {
+        return Err(BadName::Meaning);
+    }
+    if key.len() >= ID_LIKE && key.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2'..=b'7')) {
+        return Err(BadName::IdLike);
     }
     Ok(())
 }

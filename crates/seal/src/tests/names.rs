@@ -1,5 +1,6 @@
 //! Names that people read: what may be one, and which count as the same.
 
+use crate::DeviceId;
 use crate::pki::{BadName, look_alike, name_key, valid_name};
 use proptest::prelude::{any, prop_assert, proptest};
 
@@ -14,6 +15,7 @@ fn ordinary_names_of_many_scripts_are_valid() {
 #[test]
 fn names_that_deceive_or_break_lists_are_refused() {
     let long = "n".repeat(65);
+    let id = DeviceId::from_bytes([77; 32]).to_string();
     let cases = [
         ("", BadName::Empty),
         (&long, BadName::TooLong),
@@ -41,6 +43,13 @@ fn names_that_deceive_or_break_lists_are_refused() {
         ("Ada~2", BadName::Reserved),
         ("-rf", BadName::Reserved),
         ("Ju\u{308}rgen", BadName::NotNormal),
+        (".", BadName::Meaning),
+        ("..", BadName::Meaning),
+        ("All", BadName::Meaning),
+        ("\u{ff2d}e", BadName::Meaning),
+        (&id, BadName::IdLike),
+        (&id.to_uppercase(), BadName::IdLike),
+        (&id[..40], BadName::IdLike),
     ];
     for (name, fault) in cases {
         assert_eq!(valid_name(name), Err(fault), "{name:?}");

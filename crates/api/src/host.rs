@@ -28,6 +28,8 @@ pub struct Up {
     pub passphrase: Option<Passphrase>,
     /// Port for QUIC (UDP) and TLS (TCP); absent: the one of the settings, else a free one.
     pub port: Option<u16>,
+    /// Serve the API on this port of 127.0.0.1 as well (0: any free one); absent: on the socket in the home only.
+    pub api_port: Option<u16>,
 }
 
 /// The part of the program that can make and run devices in this process. `app` hands it to the command line.

@@ -1,7 +1,7 @@
 //! The device: locked or running. Everything that the API can ask comes here first.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
@@ -23,6 +23,8 @@ pub(crate) struct Device {
     started_at: Timestamp,
     /// When it was locked last, Unix milliseconds.
     locked_at: AtomicI64,
+    /// Where the API is served on TCP.
+    pub(crate) api: OnceLock<String>,
     /// Port that the command line named.
     port: Option<u16>,
     running: RwLock<Option<Arc<Running>>>,
@@ -38,6 +40,7 @@ impl Device {
             hub: EventHub::default(),
             started_at: clock::now(),
             locked_at: AtomicI64::new(clock::now().0),
+            api: OnceLock::new(),
             port,
             running: RwLock::new(None),
             turning: Mutex::new(()),
@@ -132,6 +135,7 @@ impl Device {
             identity: None,
             circle: None,
             addresses: Vec::new(),
+            api: self.api.get().cloned(),
             peers_online: 0,
             transfers_active: 0,
             offers_waiting: 0,

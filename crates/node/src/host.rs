@@ -4,15 +4,17 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use api::server::Socket;
+use api::server::{Loopback, Socket, Token};
 use api::types::{Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
 use api::{ApiError, ApiResult, Client, ErrorCode, EventHub, Init, Service, Up};
 use async_trait::async_trait;
 use logic::audit::{Event, Who};
 use seal::{Keyring, Passphrase, RootKey};
 use store::database::Database;
+use store::durable::{self, Existing};
 use store::home::{Home, HomeError, HomeLock};
 use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
 
 use crate::circle::Circle;
 use crate::device::Device;
@@ -26,6 +28,8 @@ const LAST_STEPS: Duration = Duration::from_secs(5);
 
 /// Name of the API's socket in the home's run folder.
 const SOCKET: &str = "api.sock";
+/// Name of the file beside it with the token for the API on TCP.
+const TOKEN: &str = "api.token";
 
 /// One home, with or without a device in it.
 #[derive(Debug, Clone)]
@@ -50,6 +54,22 @@ impl NodeHost {
 
     fn socket(&self) -> PathBuf {
         self.path.join("run").join(SOCKET)
+    }
+
+    fn token(&self) -> PathBuf {
+        self.path.join("run").join(TOKEN)
+    }
+
+    /// Opens the socket of the local API, and the port on 127.0.0.1 where one is wanted.
+    async fn doors(&self, port: Option<u16>) -> ApiResult<(Socket, Option<Loopback>)> {
+        let socket = Socket::bind(&self.socket()).map_err(|e| io_error("open the socket of the local API", &e))?;
+        let Some(port) = port else { return Ok((socket, None)) };
+        let token = Token::new(seal::random());
+        durable::write(&self.token(), token.text().as_bytes(), Existing::Replace)
+            .map_err(|e| io_error("store the token of the local API", &e))?;
+        let loopback = Loopback::bind(port, token).await;
+        let loopback = loopback.map_err(|e| io_error(&format!("serve the local API on port {port}"), &e))?;
+        Ok((socket, Some(loopback)))
     }
 
     /// Makes the home with its keystore. Whatever was made is removed again if `then` fails.
@@ -180,11 +200,11 @@ impl api::Host for NodeHost {
         if let Some(passphrase) = up.passphrase {
             device.unlock(&passphrase).await?;
         }
-        let socket = match Socket::bind(&self.socket()) {
-            Ok(socket) => socket,
+        let (socket, loopback) = match self.doors(up.api_port).await {
+            Ok(doors) => doors,
             Err(error) => {
                 device.close().await;
-                return Err(io_error("open the socket of the local API", &error));
+                return Err(error);
             }
         };
         let until = {
@@ -199,10 +219,18 @@ impl api::Host for NodeHost {
                 device.close().await;
             }
         };
+        let ended = CancellationToken::new();
+        let _end = ended.clone().drop_guard();
+        if let Some(loopback) = loopback {
+            let _ = device.api.set(format!("http://{}", loopback.address()));
+            tokio::spawn(loopback.serve(device.clone(), ended.cancelled_owned()));
+        }
         // In a task of its own: whoever awaits this may itself be a caller of the API.
         let served = tokio::spawn(socket.serve(device.clone(), until));
         ready();
-        served.await.map_err(internal)
+        let served = served.await.map_err(internal);
+        let _ = std::fs::remove_file(self.token());
+        served
     }
 
     async fn settings(&self, change: Option<SetSetting>) -> ApiResult<Settings> {

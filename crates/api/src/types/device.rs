@@ -28,6 +28,9 @@ pub struct Status {
     pub circle: Option<Circle>,
     /// Addresses (`IP:PORT`) on which other devices can reach this one (same port for QUIC/UDP and TLS/TCP).
     pub addresses: Vec<String>,
+    /// Where the local API is served beside the socket, `http://127.0.0.1:PORT`; absent unless that was asked for. The
+    /// token for it is in `run/api.token` of the home.
+    pub api: Option<String>,
     /// Members' devices that are online now.
     pub peers_online: u32,
     /// Transfers that are running now.

@@ -164,3 +164,43 @@ fn a_stopped_device_shows_no_names() {
         assert_eq!(keystore.permissions().mode() & 0o777, 0o600);
     }
 }
+
+/// What the API on TCP answers to a request for the status with these headers: the status line and the rest.
+fn ask(address: &str, headers: &str) -> String {
+    use std::io::{Read, Write};
+    let mut stream = std::net::TcpStream::connect(address).unwrap();
+    write!(stream, "POST /v1/status HTTP/1.1\r\n{headers}Content-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn the_api_on_tcp_is_there_when_asked_for_and_opens_to_its_token_only() {
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    assert!(alice.status()["api"].is_null());
+    alice.down();
+    alice.run(["up", "--detach", "--api-port", "0"]).ok();
+    let url = alice.status()["api"].as_str().unwrap().to_owned();
+    let address = url.strip_prefix("http://").unwrap();
+    assert!(address.starts_with("127.0.0.1:"));
+    let file = alice.home().join("run/api.token");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+
+    let good = ask(address, &format!("Host: {address}\r\nAuthorization: Bearer {token}\r\n"));
+    assert!(good.starts_with("HTTP/1.1 200") && good.contains("alice"), "{good}");
+    let port = address.rsplit(':').next().unwrap();
+    for (host, key, more) in [
+        (address, "", ""),
+        (address, &*token.replace(&token[..4], "zzzz"), ""),
+        (&*format!("evil.example:{port}"), &*token, ""),
+        (address, &*token, "Origin: http://evil.example\r\n"),
+    ] {
+        let refused = ask(address, &format!("Host: {host}\r\nAuthorization: Bearer {key}\r\n{more}"));
+        assert!(refused.starts_with("HTTP/1.1 403") && !refused.contains("alice"), "{refused}");
+    }
+    alice.down();
+    assert!(!file.exists() && std::net::TcpStream::connect(address).is_err());
+}

@@ -41,6 +41,9 @@ pub(crate) struct Up {
     /// Port for QUIC (UDP) and TLS (TCP) [default: the setting `port`, else a free one]
     #[arg(short, long)]
     port: Option<u16>,
+    /// Serve the local API on 127.0.0.1 as well; `0`: any free port (`api` in `warren status`)
+    #[arg(long, value_name = "PORT")]
+    api_port: Option<u16>,
     /// Start locked, without asking for the passphrase
     #[arg(long)]
     locked: bool,
@@ -79,7 +82,7 @@ impl Up {
         if self.detach {
             return self.spawn(cx, passphrase).await;
         }
-        let up = api::Up { passphrase, port: self.port };
+        let up = api::Up { passphrase, port: self.port, api_port: self.api_port };
         self.foreground(cx, up).await
     }
 
@@ -153,6 +156,9 @@ impl Up {
             .stderr(Stdio::piped());
         if let Some(port) = self.port {
             command.args(["--port", &port.to_string()]);
+        }
+        if let Some(port) = self.api_port {
+            command.args(["--api-port", &port.to_string()]);
         }
         if passphrase.is_some() {
             command.args(["--passphrase-file", "-"]);

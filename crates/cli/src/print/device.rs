@@ -32,6 +32,9 @@ impl Show for Status {
             page.field("circle", "none yet: `warren join CODE --name NAME`");
         }
         page.field("addresses", clean(&self.addresses.join(", ")));
+        if let Some(api) = &self.api {
+            page.field("local API", format!("{}, token in {}/run/api.token", clean(api), clean(&self.home)));
+        }
         page.field("peers", format!("{} online", self.peers_online));
         page.field(
             "transfers",

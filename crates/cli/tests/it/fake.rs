@@ -273,6 +273,7 @@ fn status() -> Status {
             removed: false,
         }),
         addresses: vec!["192.0.2.1:4100".into(), "[2001:db8::1]:4100".into()],
+        api: None,
         peers_online: 1,
         transfers_active: 1,
         offers_waiting: 1,

@@ -171,16 +171,15 @@ async fn what_was_accepted_is_not_shown_as_offered_after_a_cut() {
 async fn what_cannot_be_sent_is_refused_at_once() {
     let (a, b, _) = pair();
     let from = a.start();
-    let nothing = |request: SendRequest| {
-        let refused = from.send(&request, &[b.key.id()]);
-        assert!(matches!(refused, Err(TransferError::NothingToSend(_))), "{refused:?}");
-    };
-    nothing(SendRequest { text: Some(String::new()), ..SendRequest::default() });
-    nothing(request(&a.home.path().join("nowhere")));
+    let sent = |request: SendRequest| from.send(&request, &[b.key.id()]);
+    let nothing = sent(SendRequest { text: Some(String::new()), ..SendRequest::default() });
+    assert!(matches!(nothing, Err(TransferError::NothingToSend(_))), "{nothing:?}");
+    let nowhere = sent(request(&a.home.path().join("nowhere")));
+    assert!(matches!(nowhere, Err(TransferError::NoSource(_))), "{nowhere:?}");
     // A file that not even root may read, where the kernel has it.
     let secret = Path::new("/proc/sys/net/ipv4/route/flush");
     if secret.exists() && fs::File::open(secret).is_err() {
-        nothing(request(secret));
+        assert!(matches!(sent(request(secret)), Err(TransferError::NoSource(_))));
     }
     assert!(from.list().is_empty());
 }

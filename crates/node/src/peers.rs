@@ -102,7 +102,7 @@ impl Running {
     fn named<'a>(&self, now: &'a Snapshot, name: &str) -> ApiResult<Vec<Found<'a>>> {
         match meant(self.found(now), name) {
             Err(error) if error.code == ErrorCode::NotFound && self.is_self(now, name) => {
-                Err(ApiError::new(ErrorCode::BadRequest, format!("{name} is you: name somebody else in the circle")))
+                Err(ApiError::new(ErrorCode::NotFound, format!("{name} is you: name somebody else in the circle")))
             }
             meant => meant,
         }

@@ -125,7 +125,7 @@ impl Judge<'_> {
             {
                 return Err(Why::Circular);
             }
-            Control::Resolve { .. } if self.rules.founder && ruled.member != self.plane.founder => {
+            Control::Resolve { .. } if self.rules.founder && (ruled.member, ruled.depth) != (self.plane.founder, 0) => {
                 return Err(Why::NotFounder);
             }
             _ => {}
@@ -211,7 +211,8 @@ impl Judge<'_> {
             return None;
         }
         let mut found: Vec<(u64, &Ruled, CommitId)> = Vec::new();
-        for ruled in plane.ruled.values().filter(|ruled| !self.rules.founder || ruled.member == plane.founder) {
+        let may = |ruled: &&Ruled| !self.rules.founder || (ruled.member == plane.founder && ruled.depth == 0);
+        for ruled in plane.ruled.values().filter(may) {
             if let Some(keep) = self.choice(ruled, device, children) {
                 found.push((ruled.header().lamport, ruled, keep));
             }

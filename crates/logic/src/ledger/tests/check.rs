@@ -67,11 +67,15 @@ impl<'a> Case<'a> {
 
     /// The realm and those around it, with whether each inherits.
     fn realms(&self, realm: RealmId) -> Vec<(RealmId, bool)> {
-        let by = |realm: RealmId| self.commits.values().find(|commit| {
-            commit.header().kind == Kind::Realm && RealmId::made_by(commit.id()) == realm
-        });
-        let inherits = |realm: RealmId| matches!(by(realm).and_then(Commit::control), Some(Control::Realm { inherit: true, .. }));
-        let next = |at: &(RealmId, bool)| by(at.0).map(|commit| (commit.header().realm, inherits(commit.header().realm)));
+        let by = |realm: RealmId| {
+            self.commits
+                .values()
+                .find(|commit| commit.header().kind == Kind::Realm && RealmId::made_by(commit.id()) == realm)
+        };
+        let inherits =
+            |realm: RealmId| matches!(by(realm).and_then(Commit::control), Some(Control::Realm { inherit: true, .. }));
+        let next =
+            |at: &(RealmId, bool)| by(at.0).map(|commit| (commit.header().realm, inherits(commit.header().realm)));
         std::iter::successors(Some((realm, inherits(realm))), next).collect()
     }
 
@@ -119,8 +123,14 @@ impl<'a> Case<'a> {
                 hold!(self.covers(grant, holder), "{holder:?} counts on a realm that its grant is not for");
                 holder = grant;
             }
+            if let Some(Control::Grant { member, .. }) = commit.control() {
+                hold!(!members.contains(member), "{commit:?} grants something to a member above it");
+            }
             hold!(self.member(holder) == people().members[0], "{commit:?} counts without the founding member");
-            hold!(kind != Kind::Resolve || self.member(commit) == people().members[0], "{commit:?} is not its to settle");
+            hold!(
+                kind != Kind::Resolve || self.member(commit) == people().members[0],
+                "{commit:?} is not its to settle"
+            );
         }
         Ok(())
     }
@@ -215,7 +225,8 @@ impl<'a> Case<'a> {
         for commit in self.commits.values() {
             let Some(Verdict::Void(why)) = self.worth.get(&commit.id()) else { continue };
             let (header, cap) = (commit.header(), self.commits.get(&commit.header().cap));
-            let owner = header.kind == Kind::Data && self.role(commit) >= SpaceRole::Editor || self.role(commit) == SpaceRole::Owner;
+            let owner = header.kind == Kind::Data && self.role(commit) >= SpaceRole::Editor
+                || self.role(commit) == SpaceRole::Owner;
             let just = match why {
                 Why::Forked => self.forks.get(&commit.device()).is_some_and(|fork| header.seq >= *fork),
                 Why::CapVoid => cap.is_some_and(|grant| !self.counts(&grant.id())),

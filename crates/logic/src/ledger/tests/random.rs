@@ -102,8 +102,7 @@ fn examine_evidence(world: &World) -> Result<(), String> {
 /// I5: who has no rights (any more) changes nothing for others, whatever it signs.
 fn examine_interference(seed: u64, world: &World, before: &Node) -> Result<(), String> {
     let judgement = before.ledger.judgement();
-    let realms: Vec<_> =
-        before.ledger.plane.realms.iter().map(|(realm, _)| realm).chain([RealmId::ROOT]).collect();
+    let realms: Vec<_> = before.ledger.plane.realms.iter().map(|(realm, _)| realm).chain([RealmId::ROOT]).collect();
     let is_out = |device: &usize| {
         let id = people().keys[*device].id();
         let may = |realm: &RealmId| judgement.cap_for(id, *realm, SpaceRole::Storage).is_some();
@@ -131,7 +130,10 @@ fn examine_interference(seed: u64, world: &World, before: &Node) -> Result<(), S
     for (commit, said) in before.said.iter().filter(|(commit, _)| world.all[commit].device() != id) {
         let now = newcomer.said[commit];
         if (now == Verdict::Effective) != (*said == Verdict::Effective) {
-            return Err(format!("{:?} was {said:?} and is {now:?}, because {id:?} wrote without rights", world.all[commit]));
+            return Err(format!(
+                "{:?} was {said:?} and is {now:?}, because {id:?} wrote without rights",
+                world.all[commit]
+            ));
         }
     }
     Ok(())
@@ -176,7 +178,7 @@ proptest! {
 
 /// How many histories: PROPTEST_CASES, else few enough for every day.
 fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(100)
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(60)
 }
 
 /// Replays one history: `LEDGER_SEED=0x... cargo test -p warren-logic replays_a_seed`.

@@ -25,8 +25,6 @@ pub(super) struct People {
     pub(super) keys: Vec<DeviceKey>,
     pub(super) chains: Vec<Vec<ByteBuf>>,
     pub(super) members: Vec<MemberId>,
-    /// A device that two members certified: the chains that it can show.
-    pub(super) shared: (DeviceKey, [Vec<ByteBuf>; 2]),
 }
 
 pub(super) fn people() -> &'static People {
@@ -43,10 +41,8 @@ pub(super) fn people() -> &'static People {
                 keys.push(device.key);
             }
         }
-        let key = DeviceKey::from_seed(&[77; 32]);
-        let shared = [3, 4].map(|member: usize| der(&circle.certify(&members[member], key.clone(), "both").chain));
         let members = members.iter().map(|member| member.id()).collect();
-        People { root: circle.root.der().to_vec(), keys, chains, members, shared: (key, shared) }
+        People { root: circle.root.der().to_vec(), keys, chains, members }
     })
 }
 
@@ -252,7 +248,8 @@ impl World {
         match self.dice.below(20) {
             0..=7 => self.write(device, realm),
             8..=11 => {
-                let roles = [SpaceRole::Owner, SpaceRole::Owner, SpaceRole::Editor, SpaceRole::Reader, SpaceRole::Storage];
+                let roles =
+                    [SpaceRole::Owner, SpaceRole::Owner, SpaceRole::Editor, SpaceRole::Reader, SpaceRole::Storage];
                 let role = roles[self.pick(5)];
                 self.grant(device, member, realm, role)
             }
@@ -354,7 +351,8 @@ impl World {
         }
         let seen = past.frontier().since(&base.frontier());
         let lamport = |id: &CommitId| node.shelf.stored(id).map(|stored| stored.header.lamport);
-        let latest = seen.iter().filter_map(|seen| lamport(&seen.id)).chain(plan.base.and_then(|id| lamport(&id))).max();
+        let latest =
+            seen.iter().filter_map(|seen| lamport(&seen.id)).chain(plan.base.and_then(|id| lamport(&id))).max();
         Some(Header {
             ledger: genesis().id(),
             seq: base.of(id).map_or(0, |spot: Spot| spot.seq + 1),
@@ -373,7 +371,8 @@ impl World {
     pub(super) fn enter(&mut self, device: usize) -> bool {
         let key = &people().keys[device];
         self.nodes[device].ledger.knows(key.id()) || {
-            self.honest(device, RealmId::ROOT, CommitId::ZERO, CommitId::ZERO, Some(Control::Enter(entry(device)))).is_some()
+            self.honest(device, RealmId::ROOT, CommitId::ZERO, CommitId::ZERO, Some(Control::Enter(entry(device))))
+                .is_some()
         }
     }
 
@@ -442,7 +441,11 @@ impl World {
         let readers = self.nodes[device].ledger.judgement().readers(realm).into_iter();
         let wrap = |device| Wrap { device, algorithm: 0, enc: ByteBuf::new(), ct: ByteBuf::new() };
         let wraps = readers.map(wrap).collect();
-        self.own(device, realm, Control::Rekey(Rekey { number: 0, commitment: [0; 32], wraps, back: None, parent: None }))
+        self.own(
+            device,
+            realm,
+            Control::Rekey(Rekey { number: 0, commitment: [0; 32], wraps, back: None, parent: None }),
+        )
     }
 
     /// The founding member picks one branch of a fork that it knows.

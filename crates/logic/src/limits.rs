@@ -96,6 +96,8 @@ pub const WAITING_COMMITS: usize = 1000;
 pub const WAITING_BYTES: usize = 8 * 1024 * 1024;
 /// Devices in a summary, in a request, and in a statement of what somebody holds.
 pub const SYNC_TIPS: usize = 4096;
+/// Chains in one request, so that it fits [`LEDGER_FRAME`].
+pub const SYNC_WANTS: usize = 1024;
 /// Commits by which a request says where a chain is known.
 pub const SYNC_LOCATOR: usize = 48;
 /// Commits in one answer.

@@ -21,7 +21,7 @@ use super::header::Seen;
 use super::id::CommitId;
 use super::shelf::Shelf;
 use crate::Misbehaved;
-use crate::limits::{LEDGER_FRAME, SYNC_BATCH_BYTES, SYNC_COMMITS, SYNC_LOCATOR, SYNC_TIPS};
+use crate::limits::{LEDGER_FRAME, SYNC_BATCH_BYTES, SYNC_COMMITS, SYNC_LOCATOR, SYNC_TIPS, SYNC_WANTS};
 use crate::wire::{self, Frame, FrameTooBig};
 
 /// A chain, up to a commit that is wanted.
@@ -71,7 +71,7 @@ impl Message {
         let message: Self = wire::decode(body)?;
         let fits = match &message {
             Self::Have(tips) => tips.len() <= SYNC_TIPS,
-            Self::Want(wants) => wants.len() <= SYNC_TIPS && wants.iter().all(|want| want.here.len() <= SYNC_LOCATOR),
+            Self::Want(wants) => wants.len() <= SYNC_WANTS && wants.iter().all(|want| want.here.len() <= SYNC_LOCATOR),
             Self::Commits { commits, .. } => commits.len() <= SYNC_COMMITS,
             Self::Head(_) => true,
         };
@@ -99,7 +99,7 @@ pub fn shown(tips: &[Seen]) -> Frontier {
 
 /// What to ask somebody for who has these tips.
 pub fn wants(ledger: &Ledger, shelf: &dyn Shelf, theirs: &[Seen]) -> Vec<Want> {
-    let unknown = theirs.iter().filter(|tip| shelf.stored(&tip.id).is_none()).take(SYNC_TIPS);
+    let unknown = theirs.iter().filter(|tip| shelf.stored(&tip.id).is_none()).take(SYNC_WANTS);
     unknown.map(|goal| Want { goal: *goal, here: here(ledger, shelf, goal.device) }).collect()
 }
 
@@ -118,7 +118,7 @@ fn here(ledger: &Ledger, shelf: &dyn Shelf, device: DeviceId) -> Vec<CommitId> {
 
 /// What of the wanted is here, at most one answer's worth, and whether there is more.
 pub fn serve(ledger: &Ledger, shelf: &dyn Shelf, wants: &[Want]) -> Message {
-    let mut ways: Vec<_> = wants.iter().take(SYNC_TIPS).filter_map(|want| Way::new(ledger, shelf, want)).collect();
+    let mut ways: Vec<_> = wants.iter().take(SYNC_WANTS).filter_map(|want| Way::new(ledger, shelf, want)).collect();
     // Logical time first: a commit comes after everything that it names.
     let mut heap = BinaryHeap::new();
     for (number, way) in ways.iter_mut().enumerate() {

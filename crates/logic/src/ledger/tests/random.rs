@@ -27,6 +27,27 @@ pub(super) fn newcomer(commits: &BTreeMap<CommitId, Commit>, dice: &mut Dice, ru
     node
 }
 
+/// The same, but the device is switched off in between; what waited then comes again.
+fn restarted(commits: &BTreeMap<CommitId, Commit>, dice: &mut Dice) -> Node {
+    let mut node = Node::new(Rules::ALL);
+    let mut order: Vec<_> = commits.values().collect();
+    dice.shuffle(&mut order);
+    for (number, commit) in order.iter().chain(&order.clone()).enumerate() {
+        node.take(commit).unwrap_or_else(|offence| panic!("{commit:?} was refused: {offence}"));
+        if number % 16 == 15 {
+            node.perform();
+            node.ledger = Ledger::from_bytes(&node.ledger.to_bytes()).unwrap();
+        }
+    }
+    node.perform();
+    // Everything that waited when the device was switched off last.
+    for commit in &order {
+        node.take(commit).unwrap();
+    }
+    node.perform();
+    node
+}
+
 /// What somebody knows at the end, without what depends on the order of arrival.
 fn knowledge(node: &Node) -> (BTreeMap<CommitId, bool>, Vec<String>) {
     let worth = node.said.iter().map(|(id, verdict)| (*id, *verdict == Verdict::Effective)).collect();
@@ -51,6 +72,9 @@ fn examine(seed: u64) -> Result<(), String> {
         if knowledge(&other) != knowledge(&first) {
             return Err("the order of arrival matters".into());
         }
+    }
+    if knowledge(&restarted(&world.all, &mut dice)) != knowledge(&first) {
+        return Err("switching the device off matters".into());
     }
     // What was said step by step is what a judge says who sees everything at once.
     let judgement = first.ledger.judgement().clone();

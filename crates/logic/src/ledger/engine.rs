@@ -51,7 +51,7 @@ pub enum Action {
     Store(Box<Shelved>),
     /// It is stored, and counts.
     Effective(CommitId),
-    /// It is stored, and does not count: from the beginning, or no more.
+    /// It is stored, and does not count: from the beginning, or no more, or for another reason than was said before.
     Void(CommitId, Why),
     /// It counted once, then not, and counts again.
     Again(CommitId),
@@ -327,7 +327,7 @@ impl Ledger {
         }
         for (id, old, new) in changes {
             match (old, new) {
-                (Verdict::Effective, Verdict::Void(why)) => self.actions.push_back(Action::Void(id, why)),
+                (old, Verdict::Void(why)) if old != new => self.actions.push_back(Action::Void(id, why)),
                 (Verdict::Void(_), Verdict::Effective) => self.actions.push_back(Action::Again(id)),
                 _ => {}
             }

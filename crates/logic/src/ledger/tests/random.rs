@@ -81,8 +81,7 @@ fn examine(seed: u64) -> Result<(), String> {
     for (id, said) in &first.said {
         let stored = first.shelf.stored(id).ok_or("a verdict about what is not stored")?;
         let is = judgement.control(id).unwrap_or_else(|| judgement.counts(&stored));
-        let same = (is == Verdict::Effective) == (*said == Verdict::Effective);
-        if !same {
+        if is != *said {
             return Err(format!("{id:?} was said to be {said:?} and is {is:?}"));
         }
     }

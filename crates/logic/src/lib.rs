@@ -11,6 +11,7 @@
 pub mod audit;
 pub mod code;
 pub mod hello;
+pub mod ledger;
 pub mod limits;
 mod misbehaved;
 pub mod pair;

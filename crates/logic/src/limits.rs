@@ -71,3 +71,40 @@ pub const HELLO_DEADLINE: Duration = Duration::from_secs(5);
 pub const GUEST_DEADLINE: Duration = Duration::from_secs(10);
 /// Strangers that are served at once.
 pub const GUESTS_AT_ONCE: usize = 3;
+
+/// Header of a commit, bytes.
+pub const COMMIT_HEADER_BYTES: usize = 80 * 1024;
+/// Entries of what a commit has seen for the first time: one per device.
+pub const COMMIT_SEEN: usize = 1024;
+/// Body of a commit, bytes: a batch of changes, or the keys of an epoch for all devices.
+pub const COMMIT_BODY_BYTES: usize = 2 * 1024 * 1024;
+/// A whole commit, bytes: header, signature, body and their lengths.
+pub const COMMIT_BYTES: usize = COMMIT_HEADER_BYTES + COMMIT_BODY_BYTES + 128;
+/// Public keys that a device offers for epoch keys.
+pub const SEALING_KEYS: usize = 4;
+/// One public key, or one encapsulation or ciphertext of an epoch key, bytes (X-Wing: 1,216).
+pub const SEALING_BYTES: usize = 2048;
+/// Sealed copies of one epoch key: one per device.
+pub const WRAPS: usize = 1024;
+/// Realms inside each other.
+pub const REALM_DEPTH: usize = 32;
+/// Grants between the founding member and anybody who acts.
+pub const DELEGATION_DEPTH: usize = 16;
+/// Commits that wait for others, per author and per peer that sent them.
+pub const WAITING_COMMITS: usize = 1000;
+/// Their bytes.
+pub const WAITING_BYTES: usize = 8 * 1024 * 1024;
+/// Devices in a summary, in a request, and in a statement of what somebody holds.
+pub const SYNC_TIPS: usize = 4096;
+/// Chains in one request, so that it fits [`LEDGER_FRAME`].
+pub const SYNC_WANTS: usize = 1024;
+/// Commits by which a request says where a chain is known.
+pub const SYNC_LOCATOR: usize = 48;
+/// Commits in one answer.
+pub const SYNC_COMMITS: usize = 1024;
+/// Bytes of commits in one answer, the last one not counted.
+pub const SYNC_BATCH_BYTES: usize = 1024 * 1024;
+/// A frame of the ledger's exchange: an answer, or a summary.
+pub const LEDGER_FRAME: FrameLimit = FrameLimit::new(4 * 1024 * 1024);
+/// How far a commit's time may be ahead before it is reported.
+pub const CLOCK_AHEAD: Duration = Duration::from_secs(10 * 60);

@@ -5,6 +5,10 @@
 /// What a signature is for. A signature made for one purpose does not verify for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Purpose {
+    /// One entry of a device's chain in a ledger.
+    Commit,
+    /// A device's statement of what it holds of a ledger.
+    HeadStatement,
     /// Proof of membership on a fresh channel (`hello`).
     HelloProof,
     /// The joiner's proof that it owns the keys that it asks to have certified.
@@ -17,12 +21,21 @@ pub enum Purpose {
 
 impl Purpose {
     /// Every purpose, for tests that the labels differ.
-    pub const ALL: [Self; 4] = [Self::HelloProof, Self::JoinRequest, Self::RosterEntry, Self::TransferReceipt];
+    pub const ALL: [Self; 6] = [
+        Self::Commit,
+        Self::HeadStatement,
+        Self::HelloProof,
+        Self::JoinRequest,
+        Self::RosterEntry,
+        Self::TransferReceipt,
+    ];
 
     /// The label inside the signed bytes.
     #[must_use]
     pub const fn label(self) -> &'static str {
         match self {
+            Self::Commit => "commit",
+            Self::HeadStatement => "head-statement",
             Self::HelloProof => "hello-proof",
             Self::JoinRequest => "join-request",
             Self::RosterEntry => "roster-entry",

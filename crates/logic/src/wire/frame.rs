@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::Misbehaved;
@@ -87,7 +86,7 @@ pub fn body_len(prefix: [u8; FRAME_PREFIX], limit: FrameLimit) -> Result<usize, 
 ///
 /// # Errors
 /// [`Misbehaved::FrameGarbled`] or [`Misbehaved::FrameTrailingBytes`].
-pub fn decode<M: DeserializeOwned>(body: &[u8]) -> Result<M, Misbehaved> {
+pub fn decode<'a, M: Deserialize<'a>>(body: &'a [u8]) -> Result<M, Misbehaved> {
     match postcard::take_from_bytes(body) {
         Ok((message, [])) => Ok(message),
         Ok(_) => Err(Misbehaved::FrameTrailingBytes),

@@ -1,0 +1,57 @@
+//! The rules of judging, one by one, so that tests can leave one out and see that it is missed.
+
+/// Which rules hold. Everything but tests uses [`Rules::ALL`].
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rules {
+    /// Revocations void.
+    pub(super) revoke: bool,
+    /// What the revoking device had seen still counts.
+    pub(super) cut: bool,
+    /// The grant that somebody acts under must count itself.
+    pub(super) cap: bool,
+    /// The role must allow it.
+    pub(super) role: bool,
+    /// Owners are revoked by members above them only.
+    pub(super) above: bool,
+    /// ... who act by fewer grants than the revoked one.
+    pub(super) shallower: bool,
+    /// After a fork nothing counts.
+    pub(super) fork: bool,
+    /// Only the founding member settles forks.
+    pub(super) founder: bool,
+    /// A realm that does not inherit keeps roles of the realm around it out.
+    pub(super) inherit: bool,
+    /// A grant counts on its realm and what is inside, not elsewhere.
+    pub(super) realm: bool,
+    /// A revocation on a realm reaches no further than that realm.
+    pub(super) scope: bool,
+    /// A grant after a revocation brings the member back.
+    pub(super) again: bool,
+    /// ... but not a device that was revoked.
+    pub(super) lost: bool,
+    /// Among the devices of one member the older one wins.
+    pub(super) elder: bool,
+    /// Nobody is granted anything by somebody whom it stands above.
+    pub(super) circle: bool,
+}
+
+impl Rules {
+    /// All of them.
+    pub(super) const ALL: Self = Self {
+        revoke: true,
+        cut: true,
+        cap: true,
+        role: true,
+        above: true,
+        shallower: true,
+        fork: true,
+        founder: true,
+        inherit: true,
+        realm: true,
+        scope: true,
+        again: true,
+        lost: true,
+        elder: true,
+        circle: true,
+    };
+}

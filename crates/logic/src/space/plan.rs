@@ -227,6 +227,21 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         Ok(())
     }
 
+    /// Where a move dissolves a ring, what was set aside because of it would count again: such nodes are kept where they
+    /// are.
+    fn pin_rings(&mut self) -> Outcome<(), R> {
+        let mut open: Vec<NodeId> = self.moves.keys().copied().collect();
+        let mut passed: BTreeSet<NodeId> = open.iter().copied().collect();
+        while let Some(id) = open.pop() {
+            let record = self.tree.record(Node { realm: self.realm, id })?;
+            open.extend(record.knot.into_iter().filter(|tied| passed.insert(*tied)));
+            if let Some(at) = record.at.filter(|_| !record.aside.is_empty() && !self.moves.contains_key(&id)) {
+                self.moves.insert(id, (at.parent, at.name));
+            }
+        }
+        Ok(())
+    }
+
     /// The directory that a node is in after the plan.
     fn parent_then(&self, id: NodeId) -> Outcome<Option<NodeId>, R> {
         match self.moves.get(&id) {
@@ -237,6 +252,7 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
 
     fn finish(mut self) -> Outcome<Plan, R> {
         self.avoid_rings()?;
+        self.pin_rings()?;
         let ordered: BTreeSet<NodeId> = self.ordered.iter().copied().collect();
         let free: Vec<NodeId> = self.moves.keys().copied().filter(|id| !ordered.contains(id)).collect();
         for id in free.into_iter().chain(std::mem::take(&mut self.ordered)) {

@@ -53,7 +53,7 @@ pub enum Event {
     /// It was made or moved.
     Placed(Place),
     /// It was written or deleted.
-    Written(Version),
+    Written(Box<Version>),
 }
 
 impl Event {
@@ -260,7 +260,8 @@ impl<R: Rows> Tree<R> {
     /// As above.
     pub fn history(&self, node: Node) -> Outcome<Vec<Event>, R> {
         let rows: Vec<VersionRow> = self.desk.scan(&node.key(), None)?;
-        let mut events: Vec<_> = rows.into_iter().filter_map(|row| row.version).map(Event::Written).collect();
+        let mut events: Vec<_> =
+            rows.into_iter().filter_map(|row| row.version).map(|version| Event::Written(Box::new(version))).collect();
         events.extend(self.places(node)?.into_iter().map(Event::Placed));
         events.sort_by_key(|event| std::cmp::Reverse(event.stamp()));
         Ok(events)

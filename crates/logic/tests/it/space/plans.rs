@@ -16,6 +16,9 @@ fn look(tree: &Tree<logic::space::MemoryRows>, below: Node) -> BTreeMap<String, 
     all.map(|(path, (id, written))| (path, (id, plain(written)))).collect()
 }
 
+/// Parent, name and content of what is below a node.
+type Inside = BTreeMap<NodeId, (NodeId, Vec<u8>, Written)>;
+
 proptest! {
     #![proptest_config(config(12))]
 
@@ -61,7 +64,7 @@ proptest! {
             let tree = &world.devices[0].tree;
             let view = tree.at(&frontier);
             prop_assert_eq!(of_view(&view), of_tree(&then));
-            let inside: Vec<BTreeMap<NodeId, (NodeId, Vec<u8>, Written)>> = [&then, tree].map(|tree| {
+            let inside: [Inside; 2] = [&then, tree].map(|tree| {
                 let nodes = tree.subtree(target).unwrap();
                 nodes.into_iter().map(|node| {
                     let path = tree.path(node).unwrap().unwrap();
@@ -73,7 +76,7 @@ proptest! {
                     let parent = of_tree(tree)[&node.id].0;
                     (node.id, (parent, name, written))
                 }).collect()
-            }).into();
+            });
             prop_assert_eq!(&inside[0], &inside[1]);
         }
     }

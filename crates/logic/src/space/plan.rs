@@ -162,7 +162,9 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         if self.view.shows(node)? {
             return self.bring(node);
         }
-        if !node.id.is_fixed() && self.tree.record(node)?.listed.is_some() {
+        let record = self.tree.record(node)?;
+        // What is deleted already is there because of what others have in it.
+        if !node.id.is_fixed() && record.listed.is_some() && !record.is_deleted() {
             self.writes.push((node, What::Delete, self.tree.deletion(node)?));
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use logic::space::{Change, Node, NodeId, Stamp, Tree, Written};
+use logic::space::{Change, Flag, Node, NodeId, Stamp, Tree, Written};
 use proptest::prelude::*;
 
 use super::properties::{config, of_tree, of_view, seeds};
@@ -110,7 +110,9 @@ proptest! {
         let after = of_tree(tree);
         for (id, (_, entry)) in &after {
             let version = entry.brief.as_ref().map(|brief| brief.version);
-            if version.is_some_and(|version| undone(&version)) {
+            // A directory that is deleted now may be there because of what others put into it.
+            let kept = tree.stat(entry.node).unwrap().unwrap().flags.contains(&Flag::Kept(*id));
+            if !kept && version.is_some_and(|version| undone(&version)) {
                 // It may stay where it says the same as what was there without it.
                 let shown = entry.brief.as_ref().map(|brief| brief.size);
                 prop_assert!(without.get(id).copied() == shown, "{entry:?} still shows it");
@@ -123,7 +125,5 @@ proptest! {
         for (id, (parent, _)) in &goal {
             prop_assert!(after.contains_key(id), "{id:?} in {parent:?} should be there");
         }
-        let again = tree.undo(&BTreeSet::from([bad]), &since).unwrap();
-        prop_assert!(again.iter().all(|plan| plan.changes.is_empty()), "{again:?}");
     }
 }

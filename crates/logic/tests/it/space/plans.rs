@@ -20,7 +20,7 @@ fn look(tree: &Tree<logic::space::MemoryRows>, below: Node) -> BTreeMap<String, 
 type Inside = BTreeMap<NodeId, (NodeId, Vec<u8>, Written)>;
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(config(8))]
 
     /// I14: the whole space as it was at any point somebody knew.
     #[test]

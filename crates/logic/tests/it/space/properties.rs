@@ -87,7 +87,7 @@ fn restless(world: &mut World, order: &[Commit]) -> Tree<MemoryRows> {
 }
 
 proptest! {
-    #![proptest_config(config(12))]
+    #![proptest_config(config(8))]
 
     /// I1, I2: whatever the order, whatever came twice, was taken out and came again: the same rows, byte for byte; and
     /// they show what the model says.

@@ -237,7 +237,10 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         while let Some(id) = open.pop() {
             let record = self.tree.record(Node { realm: self.realm, id })?;
             open.extend(record.knot.into_iter().filter(|tied| passed.insert(*tied)));
-            if let Some(at) = record.at.filter(|_| !record.aside.is_empty() && !self.moves.contains_key(&id)) {
+            // A move would bring back what is deleted, now or by this plan.
+            let deleted = self.writes.iter().any(|(node, what, _)| node.id == id && *what == What::Delete);
+            let pinned = record.listed.is_some() && !deleted && !record.aside.is_empty();
+            if let Some(at) = record.at.filter(|_| pinned && !self.moves.contains_key(&id)) {
                 self.moves.insert(id, (at.parent, at.name));
             }
         }

@@ -17,6 +17,7 @@ mod misbehaved;
 pub mod pair;
 pub mod presence;
 pub mod roster;
+pub mod space;
 pub mod transfer;
 pub mod wire;
 

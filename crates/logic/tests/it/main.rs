@@ -8,3 +8,4 @@ mod hello;
 mod pair;
 mod roster;
 mod simulated;
+mod space;

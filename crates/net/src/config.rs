@@ -72,6 +72,9 @@ pub struct Limits {
     pub lane_dial: Duration,
     /// After a TCP lane could not be had: how long QUIC is used without trying again.
     pub lane_pause: Duration,
+    /// With a longer round trip, bulk data stays on QUIC: there the network is the limit and not the
+    /// processor, and most systems' TCP (CUBIC) takes every loss for congestion, our QUIC does not.
+    pub lane_round_trip: Duration,
     /// TCP lanes that one peer may be about to open.
     pub lane_tickets: usize,
 }
@@ -88,6 +91,7 @@ impl Default for Limits {
             silence: Duration::from_secs(9),
             lane_dial: Duration::from_millis(1500),
             lane_pause: Duration::from_secs(60),
+            lane_round_trip: Duration::from_millis(25),
             lane_tickets: 16,
         }
     }

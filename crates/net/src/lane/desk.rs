@@ -29,9 +29,6 @@ use crate::{
 
 /// Desk frames are tiny.
 const DESK_FRAME: FrameLimit = FrameLimit::new(64);
-/// With a longer round trip, bulk data stays on QUIC: there the network is the limit and not the processor, and most
-/// systems' TCP (CUBIC) takes every loss for congestion, while our QUIC does not.
-const FAR: Duration = Duration::from_millis(25);
 /// How long a question may stay unanswered, on top of what dialling may take.
 const ANSWER: Duration = Duration::from_secs(3);
 
@@ -114,7 +111,7 @@ impl Desk {
 /// A lane for `core`, if TCP gets through one way or the other.
 pub(crate) async fn open(core: &Core) -> Option<Halves> {
     let shared = &core.shared;
-    let addr = near(&core.paths())?;
+    let addr = near(&core.paths(), shared.config.limits.lane_round_trip)?;
     if !shared.config.tcp_lane || !core.desk.worth_trying() {
         return None;
     }
@@ -128,9 +125,9 @@ pub(crate) async fn open(core: &Core) -> Option<Halves> {
     lane
 }
 
-/// The peer's address, if packets go there straight and it is not [`FAR`].
-fn near(path: &PathInfo) -> Option<SocketAddr> {
-    path.direct.filter(|_| path.rtt.is_none_or(|rtt| rtt <= FAR))
+/// The peer's address, if packets go there straight and within this round trip.
+fn near(path: &PathInfo, most: Duration) -> Option<SocketAddr> {
+    path.direct.filter(|_| path.rtt.is_none_or(|rtt| rtt <= most))
 }
 
 async fn by_dialling(core: &Core, addr: SocketAddr) -> Option<Halves> {
@@ -245,11 +242,14 @@ async fn deliver(core: &Weak<Core>, lane: Option<Halves>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Limits;
 
     /// Where a lane would lead on a path with this round trip.
     fn lane_at(rtt: Option<Duration>, relay: bool) -> Option<SocketAddr> {
         let addr = SocketAddr::from(([192, 0, 2, 1], 4000));
-        near(&PathInfo { direct: (!relay).then_some(addr), relay: relay.then(|| "https://relay.example".into()), rtt })
+        let relay_url = relay.then(|| "https://relay.example".into());
+        let path = PathInfo { direct: (!relay).then_some(addr), relay: relay_url, rtt };
+        near(&path, Limits::default().lane_round_trip)
     }
 
     #[test]

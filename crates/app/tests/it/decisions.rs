@@ -27,7 +27,7 @@ fn offers_wait_for_a_decision_unless_a_rule_made_it() {
     bob.run(["inbox", "accept", ""]).fails(2, "too short");
     bob.run(["inbox", "accept", &third, "--out", "/proc/nope"]).fails(15, "/proc/nope");
     bob.run(["config", "received_dir", "/proc/nope"]).fails(15, "/proc/nope");
-    bob.run(["send", &note, "--to", "bob"]).fails(2, "is you");
+    bob.run(["send", &note, "--to", "bob"]).fails(3, "is you");
     bob.offer();
     let other = bob.files().join("other");
     bob.run(["inbox", "accept", &third, "--out", other.to_str().unwrap()]).ok();

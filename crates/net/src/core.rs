@@ -14,6 +14,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::StreamExt;
 use iroh::{
     TransportAddr,
     endpoint::{Connection, ConnectionError, VarInt},
@@ -27,7 +28,11 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     close::Goodbye,
     frame::FrameError,
-    lane::desk::{self, Desk},
+    lane::{
+        Halves,
+        desk::{self, Desk},
+        watch::{self, Lanes},
+    },
     network::Shared,
     stream::{Lane, Stream},
 };
@@ -94,6 +99,7 @@ pub(crate) struct Core {
     said: OnceLock<Goodbye>,
     /// What bulk data travelled on last, in either direction.
     lane: Mutex<Option<Lane>>,
+    lanes: Arc<Lanes>,
 }
 
 impl Core {
@@ -120,7 +126,10 @@ impl Core {
             trusted: AtomicBool::new(false),
             said: OnceLock::new(),
             lane: Mutex::new(None),
+            lanes: Arc::default(),
         });
+        let (lanes, path) = (core.lanes.clone(), core.conn.path_events().filter_map(watch::changed));
+        core.spawn(async move { watch::follow(&lanes, path).await });
         let ended = core.conn.weak_handle().closed();
         let cut = core.cut.clone();
         core.spawn(async move {
@@ -179,9 +188,8 @@ impl Core {
     }
 
     pub(crate) async fn open_bulk(&self, want: usize) -> io::Result<Bulk> {
-        if let Some((reader, writer)) = desk::open(self).await {
-            self.note_lane(Lane::Tcp);
-            return Ok(Bulk { streams: vec![Stream::tcp(reader, writer, &self.cut)], lane: Lane::Tcp });
+        if let Some(halves) = desk::open(self).await {
+            return Ok(Bulk { streams: vec![self.lane_stream(halves)], lane: Lane::Tcp });
         }
         let mut streams = Vec::with_capacity(want);
         for _ in 0..want.max(1) {
@@ -189,6 +197,13 @@ impl Core {
         }
         self.note_lane(Lane::Quic);
         Ok(Bulk { streams, lane: Lane::Quic })
+    }
+
+    /// A TCP lane of this link as a stream of it.
+    pub(crate) fn lane_stream(&self, (reader, writer): Halves) -> Stream {
+        self.note_lane(Lane::Tcp);
+        self.lanes.add(reader.pulse());
+        Stream::tcp(reader, writer, &self.cut)
     }
 
     pub(crate) fn note_lane(&self, lane: Lane) {

@@ -24,7 +24,7 @@ use super::{Halves, dial, tickets::Ticket};
 use crate::{
     core::{Core, PathInfo},
     frame::{FrameError, read_frame, write_frame},
-    stream::{Lane, RecvHalf, SendHalf, Stream},
+    stream::{RecvHalf, SendHalf},
 };
 
 /// Desk frames are tiny.
@@ -231,11 +231,9 @@ async fn dial_back(core: &Arc<Core>, id: u32, token: LinkToken, port: u16) -> Re
 
 /// Hands a lane that the peer opened to whoever accepts streams of the link.
 async fn deliver(core: &Weak<Core>, lane: Option<Halves>) {
-    if let (Some(core), Some((reader, writer))) = (core.upgrade(), lane) {
-        let stream = Stream::tcp(reader, writer, &core.cut);
-        core.note_lane(Lane::Tcp);
+    if let (Some(core), Some(halves)) = (core.upgrade(), lane) {
         // A full or closed inbox: nobody accepts; dropping the stream tells the peer.
-        let _ = core.arrivals.try_send(stream);
+        let _ = core.arrivals.try_send(core.lane_stream(halves));
     }
 }
 

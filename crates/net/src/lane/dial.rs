@@ -11,17 +11,14 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Halves, tickets::Tickets};
+use super::{Halves, tickets::Tickets, watch::SILENCE};
 use crate::tls::{
-    HandshakeError, LaneTls,
+    HandshakeError, LaneTls, bound_silence,
     handshake::{self, Secured},
 };
 
 /// First byte of a lane in both directions: the version of what follows.
 const VERSION: u8 = 1;
-/// How long the system may keep resending, or find the other side's buffers full, before it gives a lane up. A slow
-/// disk may take a while; that the peer is gone, the link notices sooner.
-const TCP_SILENCE: Duration = Duration::from_secs(30);
 
 /// Why there is no lane.
 #[derive(Debug, Error)]
@@ -102,9 +99,6 @@ async fn admit(tickets: &Tickets, secured: Secured) -> Result<(), LaneError> {
 
 fn prepare(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
-    let socket = SockRef::from(socket);
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(TCP_SILENCE))?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(TCP_SILENCE))?;
-    Ok(())
+    SockRef::from(socket).set_tcp_keepalive(&TcpKeepalive::new().with_time(SILENCE))?;
+    bound_silence(socket, SILENCE)
 }

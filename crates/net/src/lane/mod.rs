@@ -12,6 +12,7 @@
 pub(crate) mod desk;
 pub(crate) mod dial;
 pub(crate) mod tickets;
+pub(crate) mod watch;
 
 use crate::tls::{TlsReader, TlsWriter};
 

@@ -307,6 +307,43 @@ async fn a_half_that_is_dropped_is_an_error_and_the_other_way_goes_on() {
     assert_eq!(text, "go on");
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_lane_has_to_hurry_while_the_path_changes() {
+    use std::time::Duration;
+
+    use crate::lane::watch::{Lanes, SILENCE, follow};
+
+    let (a, b) = pair(&crate::tls::provider()).await;
+    let lanes = Arc::new(Lanes::default());
+    lanes.add(a.reader.pulse());
+    let (path, mut changes) = tokio::sync::mpsc::unbounded_channel();
+    let changes = futures_util::stream::poll_fn(move |cx| changes.poll_recv(cx));
+    let bound = || a.reader.pulse().silence().unwrap();
+    assert!(a.reader.pulse().bound(SILENCE));
+    tokio::time::pause();
+    let following = tokio::spawn({
+        let lanes = lanes.clone();
+        async move { follow(&lanes, changes).await }
+    });
+    for _ in 0..2 {
+        path.send(()).unwrap();
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert!(bound() < Duration::from_secs(10), "{:?}", bound());
+    }
+    tokio::time::sleep(Duration::from_secs(20)).await;
+    assert_eq!(bound(), SILENCE);
+    // Lanes that are gone are forgotten, and hold nothing open.
+    let pulse = a.reader.pulse();
+    drop((a, b));
+    assert!(!pulse.beats() && !pulse.bound(SILENCE));
+    path.send(()).unwrap();
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert!(lanes.is_empty());
+    drop(path);
+    following.await.unwrap();
+}
+
 /// A dialer that agrees on keys as it should and sends, when told, a good record and one whose tag
 /// is wrong. It never reads.
 async fn forger() -> (handshake::Secured, mpsc::Sender<()>, JoinHandle<()>) {

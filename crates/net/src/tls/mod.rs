@@ -14,4 +14,4 @@ pub(crate) mod stream;
 
 pub(crate) use config::{LaneTls, provider};
 pub(crate) use handshake::HandshakeError;
-pub(crate) use stream::{TlsReader, TlsWriter};
+pub(crate) use stream::{Pulse, TlsReader, TlsWriter, bound_silence};

@@ -9,13 +9,17 @@ use std::{
     io,
     net::Shutdown,
     pin::Pin,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use rustls::ConnectionCommon;
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, BufWriter, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::TlsStream;
 
 use super::socket::Socket;
@@ -56,6 +60,36 @@ impl Shared {
 
 fn lock(shared: &Mutex<Shared>) -> MutexGuard<'_, Shared> {
     shared.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bounds the silence of a stream without keeping it open.
+pub(crate) struct Pulse(Weak<Mutex<Shared>>);
+
+impl Pulse {
+    /// True while one of the halves is in use.
+    pub(crate) fn beats(&self) -> bool {
+        self.0.strong_count() > 0
+    }
+
+    /// What was sent has to be acknowledged within this time, or the stream fails (RFC 5482; only
+    /// where the system has it). False if the stream is gone.
+    pub(crate) fn bound(&self, silence: Duration) -> bool {
+        let Some(shared) = self.0.upgrade() else { return false };
+        bound_silence(lock(&shared).tls.get_ref().0.get_ref(), silence).is_ok()
+    }
+
+    #[cfg(all(test, target_os = "linux"))]
+    pub(crate) fn silence(&self) -> Option<Duration> {
+        let shared = self.0.upgrade()?;
+        SockRef::from(lock(&shared).tls.get_ref().0.get_ref()).tcp_user_timeout().ok()?
+    }
+}
+
+/// See [`Pulse::bound`].
+pub(crate) fn bound_silence(socket: &TcpStream, silence: Duration) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    SockRef::from(socket).set_tcp_user_timeout(Some(silence))?;
+    Ok(())
 }
 
 /// The sending half, with a buffer for small writes.
@@ -119,6 +153,11 @@ impl TlsReader {
     /// The peer is the one that was expected: from now on it may cost the memory of a fast lane.
     pub(crate) fn widen(&mut self) {
         lock(&self.shared).tls.get_mut().0.widen(RECEIVE_AT_ONCE);
+    }
+
+    /// See [`Pulse`].
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse(Arc::downgrade(&self.shared))
     }
 }
 

@@ -6,7 +6,7 @@
 //! | [`Frontier`], [`Past`] | what somebody had seen |
 //! | [`Ledger`] | structural acceptance, waiting commits, forks, what changed |
 //! | [`Judgement`] | what counts and who may do what |
-//! | [`sync`] | exchange by difference of frontiers |
+//! | [`sync`], [`session`] | exchange by difference of frontiers |
 //! | [`HeadStatement`], [`Heads`] | signed statements of what somebody holds, and what they prove |
 //!
 //! Invariants:
@@ -34,6 +34,7 @@ mod judgement;
 mod plane;
 mod realms;
 mod rules;
+pub mod session;
 mod shelf;
 mod state;
 pub mod sync;

@@ -14,10 +14,12 @@
 //! - *lost+found*: what has no place that is known (its maker's commit does not count) is shown there.
 //!
 //! Goals: no written version is ever lost or silently replaced; any earlier state can be read ([`View`]) and brought back
-//! ([`Plan`]). Non-goals: who may write (the ledger decides which commits count), contents (a manifest is bytes here).
+//! ([`Plan`]). Non-goals: who may write (the ledger decides which commits count), contents (the fold does not
+//! look into a [`manifest`]).
 
 mod change;
 mod cycles;
+pub mod manifest;
 mod name;
 mod node;
 mod plan;

@@ -1,5 +1,6 @@
 //! The tree of a space against a model that recomputes everything, and against what people do to each other offline.
 
+mod manifest;
 mod model;
 mod names;
 mod neighbours;

@@ -5,13 +5,12 @@
 //! where the commits are. Invariants: at most one question is open; what a peer says costs at most one answer; a session
 //! in which nobody writes falls silent, whatever the peer serves.
 //!
-//! Called by `node`, one per link and space; it performs the ledger's actions after each call, and only then sends what
-//! came out. Whether the peer may have the ledger at all is the caller's question.
-
-use seal::{DeviceId, Timestamp};
+//! Called by `node`, one per link and space. The session only looks at the ledger: commits that come are handed out, to be
+//! given to [`Ledger::handle`] and stored, and the session is told how many were new. Whether the peer may have the ledger
+//! at all is the caller's question.
 
 use super::commit::Commit;
-use super::engine::{Ledger, Taken};
+use super::engine::Ledger;
 use super::frontier::Frontier;
 use super::head::HeadStatement;
 use super::header::Seen;
@@ -19,15 +18,15 @@ use super::id::CommitId;
 use super::shelf::Shelf;
 use super::sync::{self, Message, Want};
 use crate::Misbehaved;
-use crate::limits::SYNC_WANTS;
+use seal::DeviceId;
 
 /// What comes of a message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Out {
     /// To the peer.
     Send(Message),
-    /// The ledger was opened: check whose it is before anything is stored.
-    Opened,
+    /// To the ledger, then [`Session::taken`].
+    Take(Vec<Commit>),
     /// The peer shows that it has this: compare with what it signed ([`super::Heads::withheld`]).
     Shown(Frontier),
     /// The peer, or somebody through it, says what it holds.
@@ -42,7 +41,6 @@ pub enum Out {
 #[derive(Debug)]
 pub struct Session {
     ledger: CommitId,
-    peer: DeviceId,
     /// The tips that the peer was told of.
     told: Option<Vec<Seen>>,
     /// The tips that the peer told of last.
@@ -52,14 +50,19 @@ pub struct Session {
 }
 
 impl Session {
-    /// A session with `peer` about a ledger.
-    pub fn new(ledger: CommitId, peer: DeviceId) -> Self {
-        Self { ledger, peer, told: None, theirs: Vec::new(), asked: false }
+    /// A session about a ledger that is here.
+    pub fn new(ledger: CommitId) -> Self {
+        Self { ledger, told: None, theirs: Vec::new(), asked: false }
+    }
+
+    /// Goes on after [`Begin::Found`], once the ledger is there.
+    pub fn begin(&mut self, ledger: &Ledger, shelf: &dyn Shelf) -> Option<Out> {
+        self.ask(ledger, shelf)
     }
 
     /// What to tell the peer, if it does not know it: to be asked at the beginning and whenever the ledger grew.
-    pub fn news(&mut self, ledger: Option<&Ledger>) -> Option<Message> {
-        let tips = ledger.map(sync::summary).unwrap_or_default();
+    pub fn news(&mut self, ledger: &Ledger) -> Option<Message> {
+        let tips = sync::summary(ledger);
         if self.told.as_ref() == Some(&tips) {
             return None;
         }
@@ -67,42 +70,23 @@ impl Session {
         Some(Message::Have(tips))
     }
 
-    /// Takes a message. The ledger is `None` as long as only its name is known.
+    /// Takes a message.
     ///
     /// # Errors
-    /// The first offence, of the peer or of somebody whose commits it passes on: the session is over. What was accepted
-    /// before it stays accepted.
-    pub fn handle(
-        &mut self,
-        message: Message,
-        ledger: &mut Option<Ledger>,
-        shelf: &dyn Shelf,
-        now: Timestamp,
-    ) -> Result<Vec<Out>, Misbehaved> {
+    /// The first offence of the peer: the session is over.
+    pub fn handle(&mut self, message: Message, ledger: &Ledger, shelf: &dyn Shelf) -> Result<Vec<Out>, Misbehaved> {
         match message {
             Message::Have(tips) => {
-                let mut out = vec![Out::Shown(sync::shown(&tips))];
+                let shown = Out::Shown(sync::shown(&tips));
                 self.theirs = tips;
-                out.extend(self.ask(ledger.as_ref(), shelf));
-                Ok(out)
+                Ok(std::iter::once(shown).chain(self.ask(ledger, shelf)).collect())
             }
-            Message::Want(wants) => {
-                let answer = ledger.as_ref().map(|ledger| sync::serve(ledger, shelf, &wants));
-                let nothing = Message::Commits { commits: Vec::new(), more: false };
-                Ok(vec![Out::Send(answer.unwrap_or(nothing))])
-            }
+            Message::Want(wants) => Ok(vec![Out::Send(sync::serve(ledger, shelf, &wants))]),
             Message::Commits { commits, .. } => {
-                if !std::mem::take(&mut self.asked) {
+                if !self.asked {
                     return Err(Misbehaved::FrameOutOfTurn);
                 }
-                let mut out = Vec::new();
-                let taken = self.take(sync::read_commits(&commits)?, ledger, shelf, now, &mut out)?;
-                // The question is put anew: what has come is known by now.
-                out.extend(match taken {
-                    0 => self.give_up(ledger.as_ref(), shelf),
-                    _ => self.ask(ledger.as_ref(), shelf),
-                });
-                Ok(out)
+                Ok(vec![Out::Take(sync::read_commits(&commits)?)])
             }
             Message::Head(bytes) => {
                 let head = HeadStatement::read(&bytes)?;
@@ -112,58 +96,87 @@ impl Session {
         }
     }
 
-    /// Gives commits to the ledger; says how many were new.
-    fn take(
-        &self,
-        commits: Vec<Commit>,
-        ledger: &mut Option<Ledger>,
-        shelf: &dyn Shelf,
-        now: Timestamp,
-        out: &mut Vec<Out>,
-    ) -> Result<usize, Misbehaved> {
-        let mut taken = 0;
-        for commit in commits {
-            let Some(ledger) = ledger.as_mut() else {
-                if commit.id() != self.ledger {
-                    return Err(Misbehaved::CommitForeign);
-                }
-                *ledger = Some(Ledger::open(commit)?);
-                out.push(Out::Opened);
-                taken += 1;
-                continue;
-            };
-            let became = ledger.handle(commit, Some(self.peer), now, shelf)?;
-            // Whoever serves what waits brings nothing forward.
-            taken += usize::from(became == Taken::Accepted);
+    /// So many of the commits that were handed out are new and accepted. Whoever serves what is known, or what has to wait,
+    /// brings nothing forward.
+    pub fn taken(&mut self, accepted: usize, ledger: &Ledger, shelf: &dyn Shelf) -> Option<Out> {
+        self.asked = false;
+        if accepted > 0 {
+            // The question is put anew: what has come is known by now.
+            return self.ask(ledger, shelf);
         }
-        Ok(taken)
+        let missing: Vec<_> = sync::wants(ledger, shelf, &self.theirs).into_iter().map(|want| want.goal).collect();
+        self.theirs.clear();
+        Some(if missing.is_empty() { Out::Settled } else { Out::Withheld(missing) })
     }
 
     /// Asks for what the peer has and this side has not.
-    fn ask(&mut self, ledger: Option<&Ledger>, shelf: &dyn Shelf) -> Option<Out> {
+    fn ask(&mut self, ledger: &Ledger, shelf: &dyn Shelf) -> Option<Out> {
         if self.asked || self.theirs.is_empty() {
             return None;
         }
-        let wants = self.wants(ledger, shelf);
+        let wants = sync::wants(ledger, shelf, &self.theirs);
         if wants.is_empty() {
             return Some(Out::Settled);
         }
         self.asked = true;
         Some(Out::Send(Message::Want(wants)))
     }
+}
 
-    /// An answer brought nothing: asking again would bring nothing either.
-    fn give_up(&mut self, ledger: Option<&Ledger>, shelf: &dyn Shelf) -> Option<Out> {
-        let missing: Vec<_> = self.wants(ledger, shelf).into_iter().map(|want| want.goal).collect();
-        self.theirs.clear();
-        Some(if missing.is_empty() { Out::Settled } else { Out::Withheld(missing) })
+/// The beginning of a session about a ledger of which only the name is known.
+#[derive(Debug)]
+pub struct Newcomer {
+    ledger: CommitId,
+    /// The tips that the peer told of.
+    theirs: Option<Vec<Seen>>,
+}
+
+/// What a newcomer does next.
+#[derive(Debug)]
+pub enum Begin {
+    /// To the peer.
+    Send(Message),
+    /// The ledger's first commit, and the session to go on with. Check whose ledger it is before anything is stored; then
+    /// [`Session::begin`].
+    Found(Box<Commit>, Session),
+    /// The peer has nothing yet.
+    Wait,
+}
+
+impl Newcomer {
+    /// Wants to know a ledger.
+    pub fn new(ledger: CommitId) -> Self {
+        Self { ledger, theirs: None }
     }
 
-    fn wants(&self, ledger: Option<&Ledger>, shelf: &dyn Shelf) -> Vec<Want> {
-        match ledger {
-            Some(ledger) => sync::wants(ledger, shelf, &self.theirs),
-            // The first commit comes before all others in the order of an answer.
-            None => self.theirs.iter().take(SYNC_WANTS).map(|goal| Want { goal: *goal, here: Vec::new() }).collect(),
+    /// Takes a message.
+    ///
+    /// # Errors
+    /// The first offence of the peer.
+    pub fn handle(&mut self, message: Message) -> Result<Begin, Misbehaved> {
+        match (message, &self.theirs) {
+            (Message::Have(tips), None) if tips.is_empty() => Ok(Begin::Wait),
+            (Message::Have(tips), None) => {
+                self.theirs = Some(tips);
+                // By its name alone: whose it is, the commit itself says.
+                let goal = Seen { device: DeviceId::from_bytes([0; 32]), seq: 0, id: self.ledger };
+                Ok(Begin::Send(Message::Want(vec![Want { goal, here: Vec::new() }])))
+            }
+            (Message::Have(tips), Some(_)) => {
+                self.theirs = Some(tips);
+                Ok(Begin::Wait)
+            }
+            (Message::Commits { commits, .. }, Some(theirs)) => {
+                let first = commits.first().ok_or(Misbehaved::CommitFirstWrong)?;
+                let first = Commit::read(first)?;
+                if first.id() != self.ledger {
+                    return Err(Misbehaved::CommitForeign);
+                }
+                let session = Session { theirs: theirs.clone(), ..Session::new(self.ledger) };
+                Ok(Begin::Found(Box::new(first), session))
+            }
+            (Message::Want(_), _) => Ok(Begin::Send(Message::Commits { commits: Vec::new(), more: false })),
+            (Message::Commits { .. } | Message::Head(_), _) => Err(Misbehaved::FrameOutOfTurn),
         }
     }
 }

@@ -28,6 +28,7 @@ mod engine;
 mod frontier;
 mod head;
 mod header;
+mod holders;
 mod id;
 mod judge;
 mod judgement;

@@ -51,6 +51,11 @@ impl Journal {
         }
     }
 
+    /// Notes that something stored cannot be read, once at each start.
+    pub(crate) fn damaged(&self, table: &str, record: impl std::fmt::Display) {
+        self.note(Event::RecordDamaged { table: table.to_owned(), record: record.to_string() });
+    }
+
     /// Entries as the API shows them, oldest first. One that cannot be read any more is shown as `log.damaged`, whatever
     /// is asked for: it may be that.
     pub(crate) fn entries(&self, query: &api::types::LogQuery) -> Result<Vec<LogEntry>, DatabaseError> {

@@ -433,4 +433,11 @@ events! {
         /// Whose device.
         who: Who,
     }
+    /// A stored record cannot be read; it is left where it is, without effect.
+    "record.damaged" Failed RecordDamaged {
+        /// Table that it belongs to.
+        table: String,
+        /// Its place in the table, or its id where that is known.
+        record: String,
+    }
 }

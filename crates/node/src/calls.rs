@@ -40,6 +40,19 @@ pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply
             settings(device, Some(SetSetting { key: "rate_limit".into(), value })).await?;
             Reply::LimitTransfer(Nothing {})
         }
+        // What was sealed under a passphrase needs no key of this device.
+        Request::Decrypt(request) => {
+            let (path, running) = (request.input.clone(), device.running().await);
+            let identity = match &running {
+                Ok(running) => Ok(running.keyring.seal.clone()),
+                Err(locked) => Err(locked.clone()),
+            };
+            let opened = blocking(move || files::open_file(&request, identity)).await?;
+            if let Ok(running) = running {
+                running.journal.note(Event::FileDecrypted { path });
+            }
+            Reply::Decrypt(opened)
+        }
         other => return unlocked(&*device.running().await?, other).await,
     })
 }
@@ -71,12 +84,6 @@ async fn unlocked(running: &Running, request: Request) -> ApiResult<Reply> {
             let sealed = blocking(move || files::seal_file(&request, readers)).await?;
             running.journal.note(Event::FileEncrypted { path, to });
             Reply::Encrypt(sealed)
-        }
-        Request::Decrypt(request) => {
-            let (path, identity) = (request.input.clone(), running.keyring.seal.clone());
-            let sealed = blocking(move || files::open_file(&request, Some(identity))).await?;
-            running.journal.note(Event::FileDecrypted { path });
-            Reply::Decrypt(sealed)
         }
         Request::Log(query) => {
             let journal = running.journal.clone();

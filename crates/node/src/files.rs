@@ -43,29 +43,28 @@ pub(crate) fn seal_file(request: &Encrypt, readers: Readers) -> ApiResult<Sealed
     Ok(Sealed { output: request.output.clone(), bytes, readers: names })
 }
 
-/// Opens a sealed file with the member's identity or a passphrase.
-pub(crate) fn open_file(request: &Decrypt, identity: Option<SealIdentity>) -> ApiResult<Sealed> {
+/// Opens a sealed file with the member's identity or a passphrase. Where there is no identity, the reason is given to
+/// whoever brings a file that needs one.
+pub(crate) fn open_file(request: &Decrypt, identity: ApiResult<SealIdentity>) -> ApiResult<Sealed> {
     let input = open(&request.input)?;
     let bytes = match (&request.passphrase, identity) {
         (Some(passphrase), _) => {
             let passphrase = Passphrase::new(passphrase.0.clone());
             convert(&request.output, |out| decrypt(input, out, OpenWith::Passphrase(&passphrase)))?
         }
-        (None, Some(identity)) => {
-            convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?
-        }
-        (None, None) if wants_passphrase(input).map_err(|e| age_error(&request.output, e))? => {
+        (None, Ok(identity)) => convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?,
+        (None, Err(_)) if wants_passphrase(input).map_err(|e| age_error(&request.output, e))? => {
             return Err(age_error(&request.output, FileError::NeedsPassphrase));
         }
-        (None, None) => {
-            return Err(ApiError::new(
-                ErrorCode::NotRunning,
-                "the file is sealed to members, and no device is running",
-            )
-            .hint("start yours with `warren up --detach`: its keys open what is sealed to you"));
-        }
+        (None, Err(why)) => return Err(why),
     };
     Ok(Sealed { output: request.output.clone(), bytes, readers: Vec::new() })
+}
+
+/// Why nothing that is sealed to members can be opened without a device.
+pub(crate) fn no_device() -> ApiError {
+    ApiError::new(ErrorCode::NotRunning, "the file is sealed to members, and no device is running")
+        .hint("start yours with `warren up --detach`: its keys open what is sealed to you")
 }
 
 fn open(path: &str) -> ApiResult<BufReader<File>> {

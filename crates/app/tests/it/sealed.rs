@@ -101,6 +101,24 @@ fn a_passphrase_opens_without_any_device() {
             assert!(std::fs::read(&theirs).unwrap() == plain);
         }
     }
+    // A locked device lacks nothing that this takes; a file that is sealed to its member it cannot open.
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let to_members = alice.file("plain", &plain);
+    alice.run(["encrypt", &to_members, "--to", "alice"]).ok();
+    alice.run(["lock"]).ok();
+    let sealed = nobody.files().join("sealed-true.age");
+    let out = alice.files().join("opened");
+    let decrypt = |file: &str| {
+        let mut command = alice.command(["decrypt", file, "--out", out.to_str().unwrap()]);
+        Ran::of(command.env("WARREN_FILE_PASSPHRASE", FILE_PASSPHRASE).output().unwrap())
+    };
+    decrypt(sealed.to_str().unwrap()).ok();
+    assert!(std::fs::read(&out).unwrap() == plain);
+    std::fs::remove_file(&out).unwrap();
+    decrypt(&format!("{to_members}.age")).fails(5, "warren unlock");
+    assert!(!out.exists());
+
     let out = nobody.files().join("x");
     under(FILE_PASSPHRASE, vec!["decrypt", &file, "--out", out.to_str().unwrap()]).fails(16, "");
 }

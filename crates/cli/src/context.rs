@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::exit::{Failure, exit_code};
 use crate::print::{self, Page, Show, Tone};
 use crate::terminal::{Terminal, read_passphrase};
+use crate::unseen;
 
 /// How to give the device's passphrase without being asked.
 const DEVICE_PASSPHRASE: &str = "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE";
@@ -251,6 +252,9 @@ impl Context {
     /// Asks for a passphrase. `otherwise`: how to give it where nobody can answer.
     pub(crate) async fn ask_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
         self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
+        if self.terminal.interrupt.is_none() {
+            unseen::mind_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
+        }
         let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
         off_thread(move || input.passphrase(&prompt)).await
     }

@@ -63,6 +63,8 @@ impl NodeHost {
     /// Opens the socket of the local API, and the port on 127.0.0.1 where one is wanted.
     async fn doors(&self, port: Option<u16>) -> ApiResult<(Socket, Option<Loopback>)> {
         let socket = Socket::bind(&self.socket()).map_err(|e| io_error("open the socket of the local API", &e))?;
+        // One from a run that was killed: its token would seem good, and its port may be somebody else's by now.
+        durable::remove(&self.token()).map_err(|e| io_error("remove an old token of the local API", &e))?;
         let Some(port) = port else { return Ok((socket, None)) };
         let token = Token::new(seal::random());
         durable::write(&self.token(), token.text().as_bytes(), Existing::Replace)

@@ -203,6 +203,13 @@ fn the_api_on_tcp_is_there_when_asked_for_and_opens_to_its_token_only() {
     }
     alice.down();
     assert!(!file.exists() && std::net::TcpStream::connect(address).is_err());
+
+    // What a killed device leaves behind is no key to the next one.
+    alice.run(["up", "--detach", "--api-port", "0"]).ok();
+    alice.kill();
+    assert!(file.exists());
+    alice.up();
+    assert!(alice.status()["api"].is_null() && !file.exists());
 }
 
 /// Runs a shell script on a terminal of its own; `None` where there is no `script` (Debian package bsdutils).

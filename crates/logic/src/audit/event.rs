@@ -440,4 +440,19 @@ events! {
         /// Its place in the table, or its id where that is known.
         record: String,
     }
+    /// A peer did the same over and over: so many more times than are written one by one.
+    "peer.repeated" Refused PeerRepeated {
+        /// Who; absent where many strangers did it.
+        who: Who,
+        /// Name of the event.
+        event: String,
+        /// The offence, where it is one.
+        offence: Option<Misbehaved>,
+        /// How often.
+        count: u64,
+        /// The first one that was counted, Unix milliseconds.
+        first_at: Timestamp,
+        /// The last one.
+        last_at: Timestamp,
+    }
 }

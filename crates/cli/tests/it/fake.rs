@@ -175,8 +175,14 @@ impl FakeDevice {
             Request::LimitTransfer(_) => Reply::LimitTransfer(Nothing {}),
             Request::AcceptOffer(by) => Reply::AcceptOffer(arrived(&by.id)),
             Request::RejectOffer(by) => Reply::RejectOffer(transfer(&by.id, "bo", TransferState::Rejected)),
-            Request::CodeSend(_) => {
-                let transfer = transfer("dddd4444", "guest", TransferState::Done);
+            Request::CodeSend(request) => {
+                let (problem, problem_code) = match request.text.as_deref() {
+                    Some("full") => (Some("the receiver's disk is full".into()), Some(ErrorCode::DiskFull)),
+                    Some("gone") => (Some("the receiver is away".into()), Some(ErrorCode::Unreachable)),
+                    _ => (None, None),
+                };
+                let state = if problem.is_some() { TransferState::Waiting } else { TransferState::Done };
+                let transfer = Transfer { problem, problem_code, ..transfer("dddd4444", "guest", state) };
                 Reply::CodeSend(CodeOffer {
                     code: "acid-brave-coral-dune".into(),
                     link: "warren:take/abc".into(),

@@ -138,6 +138,22 @@ async fn whoever_does_not_answer_is_waited_for_as_long_as_was_asked() {
     assert!(tokio::time::timeout(std::time::Duration::from_secs(24 * 3600), forever).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_has_the_code_and_no_room_is_waited_for_ten_minutes_and_keeps_what_it_has() {
+    let mut stage = Stage::with(FakeHost::stopped());
+    let begun = tokio::time::Instant::now();
+    let ran = stage.run("send|--text|full").await;
+    assert_eq!((ran.code, begun.elapsed().as_secs() / 60), (14, 10), "{}", ran.err);
+    let cancelled = |stage: &Stage| {
+        let asked = stage.host.passing.asked.lock().unwrap();
+        asked.iter().any(|request| matches!(request, Request::CancelTransfer(_)))
+    };
+    assert!(!cancelled(&stage), "the receiver was told to throw away what it has");
+    stage.golden("no-room");
+    let forever = stage.run("send|--text|gone");
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(23 * 3600), forever).await.is_err());
+}
+
 #[tokio::test]
 async fn sending() {
     let mut stage = Stage::new();

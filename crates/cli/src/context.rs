@@ -29,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) yes: bool,
     passphrase_file: Option<PathBuf>,
     host: Option<Arc<dyn Host>>,
+    /// Standard input is no place for answers: the content comes from there.
+    pub(crate) content_on_stdin: bool,
     /// The first write to standard output that failed.
     lost_output: Option<std::io::Error>,
 }
@@ -42,6 +44,7 @@ impl Context {
             yes: global.yes,
             passphrase_file: global.passphrase_file,
             host: None,
+            content_on_stdin: false,
             lost_output: None,
         }
     }
@@ -251,7 +254,9 @@ impl Context {
 
     /// Asks for a passphrase. `otherwise`: how to give it where nobody can answer.
     pub(crate) async fn ask_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
-        self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
+        if !self.content_on_stdin || !self.terminal.input.has_keyboard() {
+            self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
+        }
         if self.terminal.interrupt.is_none() {
             unseen::mind_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
         }

@@ -26,6 +26,9 @@ pub trait Input: Send + Sync {
     /// Those of reading; `UnexpectedEof` if the input ended instead (Ctrl-D).
     fn passphrase(&self, prompt: &str) -> io::Result<Passphrase>;
 
+    /// True if a passphrase can be asked for, whatever standard input is.
+    fn has_keyboard(&self) -> bool;
+
     /// Standard input as bytes.
     fn bytes(&self) -> Box<dyn Read + Send>;
 }
@@ -228,6 +231,10 @@ impl Input for Keyboard {
             }
             typed => typed,
         }
+    }
+
+    fn has_keyboard(&self) -> bool {
+        std::fs::File::open("/dev/tty").is_ok()
     }
 
     fn bytes(&self) -> Box<dyn Read + Send> {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::types::{Limit, Nothing, SetSetting, Settings as ApiSettings};
+use api::types::{Limit, Nothing, Recipient, SetSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode, Reply, Request};
 use logic::audit::Event;
 
@@ -84,6 +84,18 @@ async fn unlocked(running: &Running, request: Request) -> ApiResult<Reply> {
             let sealed = blocking(move || files::seal_file(&request, readers)).await?;
             running.journal.note(Event::FileEncrypted { path, to });
             Reply::Encrypt(sealed)
+        }
+        Request::Recipients(request) => {
+            let readers = running.recipients(&request.to)?;
+            running.journal.note(Event::FileEncrypted { path: request.path, to: Some(request.to.join(", ")) });
+            let shown =
+                |(name, recipient): (String, seal::SealRecipient)| Recipient { name, recipient: recipient.into() };
+            Reply::Recipients(readers.into_iter().map(shown).collect())
+        }
+        Request::FileKey(request) => {
+            let key = files::key_of(&request, &running.keyring.seal)?;
+            running.journal.note(Event::FileDecrypted { path: request.path });
+            Reply::FileKey(key)
         }
         Request::Log(query) => {
             let journal = running.journal.clone();

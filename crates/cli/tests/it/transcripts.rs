@@ -267,6 +267,46 @@ async fn sealing_files() {
 }
 
 #[tokio::test]
+async fn sealing_streams() {
+    let mut stage = Stage::new();
+    stage.stdin = b"content";
+    stage.run("encrypt - --to bo").await;
+    stage.run("encrypt - --to boo").await;
+    stage.run("encrypt -").await;
+    stage.file_passphrase = Some("of the file");
+    stage.run("encrypt -").await;
+    stage.run("encrypt - --to bo -o /x/sealed.age").await;
+    stage.run("encrypt - --file-passphrase-file -").await;
+    stage.stdin = b"to:age1bo:content";
+    stage.run("decrypt -").await;
+    stage.run("decrypt - --json").await;
+    stage.run("decrypt - --json --out /x/plain").await;
+    stage.stdin = b"pass:of the file:half of it, then damaged";
+    stage.run("decrypt -").await;
+    stage.file_passphrase = None;
+    stage.run("decrypt -").await;
+    // Who sits at the keyboard is asked, although standard input is a pipe.
+    stage.answers = vec!["typed"];
+    stage.run("decrypt -").await;
+    // Terminals.
+    stage.columns = Some(100);
+    stage.stdin = b"to:age1bo:some text\n";
+    stage.run("decrypt -").await;
+    stage.stdin = b"to:age1bo:\x1b[2J";
+    stage.run("decrypt -").await;
+    stage.run("encrypt - --to bo").await;
+    stage.stdin = b"content";
+    stage.run("encrypt - --to bo --armor").await;
+    stage.somebody_there = true;
+    stage.run("encrypt - --to bo --armor").await;
+    stage.golden("sealing-streams");
+    let mut stage = Stage::with(FakeHost::stopped());
+    stage.stdin = b"to:age1bo:content";
+    assert_eq!(stage.run("decrypt -").await.code, 7);
+    assert_eq!(stage.run("encrypt - --to bo").await.code, 7);
+}
+
+#[tokio::test]
 async fn man_pages_and_completions_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let mut stage = Stage::with(FakeHost::empty());

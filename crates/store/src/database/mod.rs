@@ -24,7 +24,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use seal::RecordKey;
 
 pub use log::{EventLog, Numbered};
-pub use table::Table;
+pub use table::{Contents, RowId, Table};
 
 /// How long to wait for another process that has the database open (a backup, a curious administrator).
 const BUSY: Duration = Duration::from_secs(5);

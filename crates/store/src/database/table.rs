@@ -1,5 +1,6 @@
 //! Sealed values by key.
 
+use std::fmt;
 use std::marker::PhantomData;
 
 use rusqlite::{OptionalExtension, params};
@@ -10,6 +11,25 @@ use super::{Database, DatabaseError, sealing};
 
 /// Table name under which the names of tables are blinded.
 const KINDS: &str = "kinds";
+
+/// Where a value lies in its table: a keyed hash of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowId(pub(super) [u8; 16]);
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Everything in a table.
+#[derive(Debug)]
+pub struct Contents<T> {
+    /// Keys and values, sorted by key.
+    pub values: Vec<(Vec<u8>, T)>,
+    /// Rows that cannot be read any more. They stay until something else is put there.
+    pub damaged: Vec<RowId>,
+}
 
 /// A table of values of type `T`, looked up by a key of bytes. Keys are stored sealed with the value; SQLite sees a
 /// keyed hash of them. Values should begin with a version of their own.
@@ -36,6 +56,16 @@ impl<T> Table<T> {
 
     fn blind(&self, key: &[u8]) -> [u8; 16] {
         self.database.key().blind(self.name, key)
+    }
+
+    /// Where the value at `key` lies, or would.
+    pub fn row(&self, key: &[u8]) -> RowId {
+        RowId(self.blind(key))
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Removes the value at `key`; tells whether there was one.
@@ -104,17 +134,25 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         Ok(transaction.commit()?)
     }
 
-    /// All keys and values, sorted by key. For tables that fit into memory.
-    pub fn all(&self) -> Result<Vec<(Vec<u8>, T)>, DatabaseError> {
+    /// All keys and values. For tables that fit into memory. A damaged value does not hide the others; whoever asks
+    /// decides what it means that it is missing.
+    pub fn all(&self) -> Result<Contents<T>, DatabaseError> {
+        // What is of another type than was written opens as nothing.
         let rows: Vec<([u8; 16], Vec<u8>)> = self
             .database
             .connection()
             .prepare_cached("SELECT id, body FROM records WHERE kind = ?")?
-            .query_map(params![self.kind], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![self.kind], |row| Ok((row.get(0).unwrap_or_default(), row.get(1).unwrap_or_default())))?
             .collect::<Result<_, _>>()?;
-        let mut items = rows.iter().map(|(id, body)| self.open(id, body)).collect::<Result<Vec<_>, _>>()?;
-        items.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(items)
+        let mut contents = Contents { values: Vec::with_capacity(rows.len()), damaged: Vec::new() };
+        for (id, body) in rows {
+            match self.open(&id, &body) {
+                Ok(value) => contents.values.push(value),
+                Err(_) => contents.damaged.push(RowId(id)),
+            }
+        }
+        contents.values.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(contents)
     }
 
     fn open(&self, id: &[u8; 16], body: &[u8]) -> Result<(Vec<u8>, T), DatabaseError> {

@@ -199,8 +199,6 @@ async fn a_flood_of_connects_leaves_an_honest_link_unharmed() {
     let _keep: Arc<_> = b.owner.clone();
 }
 
-/// Two devices with the same port, each on a machine of its own: the loopback address of the one leads the other to itself,
-/// which answers before the peer does, and with the wrong key.
 #[tokio::test]
 async fn a_member_is_known_where_it_proved_itself_and_where_it_is_looked_for() {
     let (_circle, a, mut b) = two(|_| {}).await;
@@ -214,6 +212,8 @@ async fn a_member_is_known_where_it_proved_itself_and_where_it_is_looked_for() {
     }
 }
 
+/// Two devices with the same port, each on a machine of its own: the loopback address of the one leads the other to itself,
+/// which answers before the peer does, and with the wrong key.
 #[tokio::test]
 async fn nobody_looks_for_a_peer_at_its_own_addresses() {
     let (_circle, a, b) = two(|_| {}).await;

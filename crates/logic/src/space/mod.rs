@@ -18,6 +18,7 @@
 
 mod change;
 mod cycles;
+mod draft;
 mod name;
 mod node;
 mod plan;

@@ -319,12 +319,21 @@ impl<R: Rows> Tree<R> {
         let mut at = 0;
         while let Some(dir) = found.get(at).copied() {
             at += 1;
-            if dir.id.kind() == Some(NodeKind::Dir) {
-                let children: Vec<Child> = self.desk.scan(&dir.key(), None)?;
-                found.extend(children.into_iter().map(|child| dir.beside(child.node)));
-            }
+            found.extend(self.children(dir)?);
         }
         Ok(found)
+    }
+
+    /// What a directory shows.
+    pub(super) fn children(&self, dir: Node) -> Outcome<Vec<Node>, R> {
+        let children: Vec<Child> = self.desk.scan(&dir.key(), None)?;
+        Ok(children.into_iter().map(|child| dir.beside(child.node)).collect())
+    }
+
+    /// What a directory shows under a folded name and its twins.
+    pub(super) fn named(&self, dir: Node, fold: &[u8]) -> Outcome<Vec<NodeId>, R> {
+        let children: Vec<Child> = self.desk.scan(&dir.key(), Some(fold))?;
+        Ok(children.into_iter().map(|child| child.node).collect())
     }
 
     pub(super) fn record(&self, node: Node) -> Outcome<NodeRecord, R> {

@@ -178,10 +178,12 @@ pub(super) const LOST_NAME: &[u8] = b"lost+found";
 impl NodeRecord {
     /// True if it is there by itself, not only because something in it is.
     pub(super) fn stands(&self) -> bool {
-        if self.alive > 0 || self.dead == 0 {
-            return self.alive > 0 || self.made.is_some();
-        }
-        self.at.as_ref().is_some_and(|at| Some(at.stamp) > self.gone)
+        self.stands_if(self.at.as_ref().is_some_and(|at| Some(at.stamp) > self.gone))
+    }
+
+    /// The same, given whether its place is later than what its deletes have seen.
+    pub(super) fn stands_if(&self, moved: bool) -> bool {
+        if self.alive > 0 || self.dead == 0 { self.alive > 0 || self.made.is_some() } else { moved }
     }
 
     /// True if a delete counts, as far as the node itself goes.

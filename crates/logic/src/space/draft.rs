@@ -22,9 +22,10 @@ use super::node::{Node, NodeId};
 use super::plan::{Plan, Step, What};
 use super::record::{NodeRecord, Place, Version};
 use super::rows::{Outcome, Rows};
-use super::stamp::{RealmId, Stamp};
+use super::stamp::Stamp;
 use super::tree::Tree;
 use super::view::View;
+use crate::ledger::RealmId;
 
 /// A place that a node is to have.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

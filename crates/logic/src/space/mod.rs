@@ -41,6 +41,6 @@ pub use plan::{Plan, Step, What};
 pub use read::{Conflict, Entry, Event, Stat};
 pub use record::{Brief, Flag, Place, Version};
 pub use rows::{Fault, Key, MemoryRows, Outcome, Rows, Table};
-pub use stamp::{CommitId, Frontier, Origin, RealmId, Stamp, VersionId};
+pub use stamp::{Origin, Stamp, VersionId};
 pub use tree::{Effect, Seen, Tree};
 pub use view::View;

@@ -17,9 +17,10 @@ use super::draft::Draft;
 use super::node::{Node, NodeId};
 use super::record::CommitRow;
 use super::rows::{Outcome, Rows};
-use super::stamp::{Frontier, RealmId, Stamp};
+use super::stamp::Stamp;
 use super::tree::Tree;
 use super::view::View;
+use crate::ledger::{Frontier, RealmId};
 
 /// What to commit, and what it means.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -95,7 +96,7 @@ impl<R: Rows> Tree<R> {
     /// # Errors
     /// Those of the rows.
     pub fn undo(&self, devices: &BTreeSet<DeviceId>, since: &Frontier) -> Outcome<Vec<Plan>, R> {
-        let undone = |stamp: &Stamp| devices.contains(&stamp.device) && !since.covers(&stamp.device, stamp.seq);
+        let undone = |stamp: &Stamp| devices.contains(&stamp.device) && !since.covers(stamp.device, stamp.seq);
         let mut touched: BTreeMap<RealmId, BTreeSet<NodeId>> = BTreeMap::new();
         for device in devices {
             let commits: Vec<CommitRow> = self.desk.scan(device.as_bytes(), None)?;

@@ -13,8 +13,9 @@ use super::node::{Kind, Node, NodeId, NodeKind};
 use super::record::{Been, Brief, Child, Flag, Head, Mount, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::settle::{Named, name_twins, twins};
-use super::stamp::{RealmId, Stamp, VersionId};
+use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
+use crate::ledger::RealmId;
 use crate::transfer::path::RelPath;
 
 /// A line of a listing.
@@ -138,7 +139,7 @@ impl<R: Rows> Tree<R> {
 
     /// The node that shows a realm: the first that was made for it.
     fn mount(&self, realm: RealmId) -> Outcome<Option<Mount>, R> {
-        let mounts: Vec<Mount> = self.desk.scan(&realm.0, None)?;
+        let mounts: Vec<Mount> = self.desk.scan(realm.as_bytes(), None)?;
         Ok(mounts.into_iter().min_by_key(|mount| mount.stamp))
     }
 
@@ -284,7 +285,7 @@ impl<R: Rows> Tree<R> {
     /// # Errors
     /// As above.
     pub fn conflicts(&self, realm: RealmId) -> Outcome<Vec<Conflict>, R> {
-        let flags: Vec<Flag> = self.desk.scan(&realm.0, None)?;
+        let flags: Vec<Flag> = self.desk.scan(realm.as_bytes(), None)?;
         flags.into_iter().map(|flag| self.conflict(realm, flag)).collect()
     }
 

@@ -9,7 +9,7 @@ use super::name::fold;
 use super::node::{Kind, Node, NodeId};
 use super::record::{Been, Head, Mount, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Desk, Outcome, Rows};
-use super::stamp::{CommitId, Origin, VersionId};
+use super::stamp::{OWN, Origin, Stamp, VersionId};
 
 /// A record as it was, and as it is going to be.
 #[derive(Default)]
@@ -57,11 +57,8 @@ impl<'a, R: Rows> Session<'a, R> {
                 self.version(*node, version, on)
             }
             Change::Delete { node, seen, place } => {
-                let own = |place| if place == CommitId::OWN { self.origin.commit } else { place };
-                let place = place.map(|place| match own(place.commit) {
-                    commit if commit == place.commit => place,
-                    _ => self.origin.stamp(place.index),
-                });
+                let own = |place: Stamp| if place.commit == OWN { self.origin.stamp(place.index) } else { place };
+                let place = place.map(own);
                 let version = Version { stamp, time, bases: self.bases(seen), written: None, place };
                 self.version(*node, version, on)
             }

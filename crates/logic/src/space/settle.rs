@@ -82,7 +82,7 @@ impl<R: Rows> Session<'_, R> {
     }
 
     fn all_twins(&self, parent: NodeId) -> Outcome<Vec<Group>, R> {
-        let flags: Vec<Flag> = self.desk.scan(&self.origin.realm.0, Some(&parent.0))?;
+        let flags: Vec<Flag> = self.desk.scan(self.origin.realm.as_bytes(), Some(&parent.0))?;
         let twins = flags.into_iter().filter_map(|flag| match flag {
             Flag::Names(parent, fold) => Some((parent, fold.into_vec())),
             _ => None,

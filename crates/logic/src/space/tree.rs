@@ -8,7 +8,8 @@ use super::node::{Node, NodeId};
 use super::record::{CommitRow, Flag};
 use super::rows::{Desk, Outcome, Rows};
 use super::session::Session;
-use super::stamp::{Origin, RealmId, VersionId};
+use super::stamp::{Origin, VersionId};
+use crate::ledger::RealmId;
 
 /// A versioned file tree, folded from commits.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -12,8 +12,9 @@ use super::read::{Entry, name_all};
 use super::record::{Been, Child, LOST_NAME, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::settle::{brief, newest_below};
-use super::stamp::{Frontier, Stamp, VersionId};
+use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
+use crate::ledger::Frontier;
 use crate::transfer::path::RelPath;
 
 /// The tree by the changes that are counted in it.
@@ -56,7 +57,7 @@ impl Facts {
 impl<R: Rows> Tree<R> {
     /// The tree as it was at a frontier, as far as those commits count today.
     pub fn at<'a>(&'a self, frontier: &'a Frontier) -> View<'a, R> {
-        self.only(move |stamp| frontier.covers(&stamp.device, stamp.seq))
+        self.only(move |stamp| frontier.covers(stamp.device, stamp.seq))
     }
 
     /// The tree that those changes make. What superseded a version that is not counted supersedes what lay below it.

@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use logic::space::{Change, CommitId, NodeId, Stamp, VersionId, Written, fold};
+use logic::ledger::CommitId;
+use logic::space::{Change, NodeId, Stamp, VersionId, Written, fold};
 
 use super::world::Commit;
 
@@ -55,7 +56,7 @@ impl Model {
     fn take(&mut self, commit: &Commit, stamp: Stamp, change: &Change) {
         let bases = |bases: &[VersionId]| {
             let own = |base: &VersionId| match base.commit {
-                CommitId::OWN => VersionId { commit: commit.origin.commit, ..*base },
+                CommitId::ZERO => VersionId { commit: commit.origin.commit, ..*base },
                 _ => *base,
             };
             bases.iter().map(own).collect()

@@ -101,7 +101,7 @@ proptest! {
         let plans = undo(&world.devices[0].tree);
         let own: Vec<_> = plans.into_iter().map(|plan| world.commit(0, plan.changes).origin.commit).collect();
         let tree = &world.devices[0].tree;
-        let view = tree.only(|stamp| !own.contains(&stamp.commit) && (stamp.device != bad || since.covers(&bad, stamp.seq)));
+        let view = tree.only(|stamp| !own.contains(&stamp.commit) && (stamp.device != bad || since.covers(bad, stamp.seq)));
         let (goal, after) = (of_view(&view), of_tree(tree));
         let plain = |version: Option<Version>| Written {
             restored: None, ..version.and_then(|version| version.written).unwrap_or_default()

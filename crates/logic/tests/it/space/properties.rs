@@ -2,7 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use logic::space::{Conflict, Effect, Entry, Event, Flag, MemoryRows, Node, NodeId, RealmId, Tree, View, fold};
+use logic::ledger::RealmId;
+use logic::space::{Conflict, Effect, Entry, Event, Flag, MemoryRows, Node, NodeId, Tree, View, fold};
 use logic::transfer::path::check_name;
 use proptest::prelude::*;
 use proptest::test_runner::TestCaseError;

@@ -1,8 +1,8 @@
 //! Devices that change one tree, online and offline, and tell each other when they meet.
 
+use logic::ledger::{CommitId, Frontier, RealmId};
 use logic::space::{
-    Change, CommitId, Content, Event, Frontier, Kind, MemoryRows, Node, NodeId, NodeKind, Origin, RealmId, Tree,
-    VersionId, Written,
+    Change, Content, Event, Kind, MemoryRows, Node, NodeId, NodeKind, Origin, Tree, VersionId, Written,
 };
 use seal::{DeviceId, Timestamp};
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ pub fn put(node: NodeId, bases: Vec<VersionId>, content: u64) -> Change {
 }
 
 pub fn own(index: u32) -> VersionId {
-    VersionId { commit: CommitId::OWN, index }
+    VersionId::own(index)
 }
 
 impl World {
@@ -112,7 +112,7 @@ impl World {
         let author = &mut self.devices[device];
         author.lamport += 1;
         let origin = Origin {
-            commit: CommitId(
+            commit: CommitId::from_bytes(
                 *blake3::hash(&[&author.id.as_bytes()[..], &author.seq.to_be_bytes()].concat()).as_bytes(),
             ),
             device: author.id,
@@ -157,7 +157,8 @@ impl World {
     pub fn frontier(&self, knows: u128) -> Frontier {
         let mut frontier = Frontier::default();
         for commit in chosen(&self.commits, knows) {
-            frontier.advance(commit.origin.device, commit.origin.seq, commit.origin.commit);
+            let Origin { device, seq, commit, .. } = commit.origin;
+            frontier.set(device, seq, commit);
         }
         frontier
     }

@@ -9,6 +9,7 @@ use serde_bytes::ByteBuf;
 use thiserror::Error;
 
 use super::node::{Kind, NodeId, NodeKind};
+use super::rules::Rule;
 use super::stamp::{OWN, Origin, Stamp, VersionId};
 use crate::Misbehaved;
 use crate::ledger::RealmId;
@@ -227,7 +228,7 @@ impl Change {
         let kind = self.node().kind().ok_or(Refused::NoNode)?;
         match self {
             Self::Make { node, kind, parent, name } => {
-                if *node != NodeId::of(&origin.device, origin.seq, index, (*kind).into()) {
+                if *node != NodeId::of(&origin.device, origin.seq, index, (*kind).into()) && Rule::OwnIds.holds() {
                     return Err(Refused::ForeignId);
                 }
                 if matches!(kind, Kind::Realm(realm) if *realm == origin.realm || *realm == RealmId::ROOT) {

@@ -22,6 +22,7 @@ use super::node::{Node, NodeId};
 use super::plan::{Plan, Step, What};
 use super::record::{NodeRecord, Place, Version};
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::stamp::Stamp;
 use super::tree::Tree;
 use super::view::View;
@@ -41,6 +42,9 @@ impl From<Place> for Goal {
         Self { since: place.stamp, parent: place.parent, name: place.name }
     }
 }
+
+/// Nodes of one folded name in one directory, by when they got there.
+type Twins = BTreeMap<(NodeId, Vec<u8>), BTreeSet<(Stamp, NodeId)>>;
 
 /// What is to become of a node.
 #[derive(Debug, Clone)]
@@ -166,6 +170,9 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
             let mut way = vec![start];
             while let Some(goal) = self.fate(way[way.len() - 1])?.at.filter(|goal| !goal.parent.is_fixed()) {
                 if let Some(at) = way.iter().position(|passed| *passed == goal.parent) {
+                    if !Rule::PlanRings.holds() {
+                        break;
+                    }
                     let ring = way.split_off(at);
                     self.open_ring(&ring)?;
                     open.extend(ring);
@@ -184,7 +191,7 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         let fate = self.fate(id)?;
         match fate.shown {
             true => Ok(()),
-            false if self.view.shows(self.node(id))? => self.bring(self.node(id)),
+            false if Rule::PlanParents.holds() && self.view.shows(self.node(id))? => self.bring(self.node(id)),
             false => self.doom(self.node(id), fate.at, fate.stands, true),
         }
     }
@@ -220,8 +227,8 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         while let Some(id) = open.pop() {
             let record = self.record(id)?;
             let mut fate = self.fate(id)?;
-            if fate.shown && !record.aside.is_empty() {
-                if fate.at.is_none() {
+            if fate.shown && !record.aside.is_empty() && Rule::PlanTies.holds() {
+                if fate.at.is_none() && Rule::PlanHomeless.holds() {
                     let latest = self.tree.places(self.node(id))?.into_iter().next();
                     fate.at = latest.map(|place| Goal { parent: NodeId::ROOT, ..place.into() });
                 }
@@ -240,7 +247,7 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
             for (_, id) in twins {
                 let now = self.record(id)?.at.map(|at| at.stamp);
                 moving |= self.moved.contains(&id) || now < last;
-                if moving {
+                if moving && Rule::PlanTwins.holds() {
                     let fate = self.fate(id)?;
                     self.fates.insert(id, fate);
                     self.moved.insert(id);
@@ -252,8 +259,8 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
     }
 
     /// What is to be shown under the folded names that the plan is about, by when it got there.
-    fn twins(&self) -> Outcome<BTreeMap<(NodeId, Vec<u8>), BTreeSet<(Stamp, NodeId)>>, R> {
-        let mut groups: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+    fn twins(&self) -> Outcome<Twins, R> {
+        let mut groups = Twins::new();
         for (id, fate) in self.fates.iter().filter(|(_, fate)| fate.shown) {
             if let Some(goal) = &fate.at {
                 groups.entry((goal.parent, fold(&goal.name))).or_default().insert((goal.since, *id));
@@ -307,7 +314,7 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
     fn would_stand(&self, id: NodeId, moved: bool) -> Outcome<bool, R> {
         let record = self.record(id)?;
         // What hangs together with what is moved may get any of its places.
-        let latest = match self.tied.contains(&id) {
+        let latest = match self.tied.contains(&id) && Rule::PlanDeletesFreed.holds() {
             true => self.tree.places(self.node(id))?.into_iter().next(),
             false => record.at.clone(),
         };
@@ -317,7 +324,9 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
     /// A delete that has seen everything of a node, and the move with that number.
     fn deletion(&self, id: NodeId, moved: Option<u32>) -> Outcome<Change, R> {
         let mut change = self.tree.deletion(self.node(id))?;
-        if let (Change::Delete { place, .. }, Some(index)) = (&mut change, moved) {
+        if let (Change::Delete { place, .. }, Some(index)) =
+            (&mut change, moved.filter(|_| Rule::PlanDeletesMoved.holds()))
+        {
             *place = Some(Stamp { index, ..Stamp::FIRST });
         }
         Ok(change)

@@ -25,11 +25,15 @@ mod plan;
 mod read;
 mod record;
 mod rows;
+mod rules;
 mod session;
 mod settle;
 mod stamp;
 mod tree;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use change::{
     BASES_MAX, BODY_MAX, BadBody, Change, Content, MANIFEST_MAX, MODE_MASK, Meta, Refused, Written, XATTR_BYTES_MAX,

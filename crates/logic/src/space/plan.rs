@@ -17,6 +17,7 @@ use super::draft::Draft;
 use super::node::{Node, NodeId};
 use super::record::CommitRow;
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::stamp::Stamp;
 use super::tree::Tree;
 use super::view::View;
@@ -121,7 +122,8 @@ impl<R: Rows> Tree<R> {
             } else {
                 draft.remove(node)?;
             }
-            let tied = self.record(node)?.knot.into_iter().chain(view.knot(node)?);
+            let now = self.record(node)?.knot.into_iter().filter(|_| Rule::UndoKnots.holds());
+            let tied = now.chain(view.knot(node)?.into_iter().filter(|_| Rule::UndoViewKnots.holds()));
             open.extend(tied.filter(|id| passed.insert(*id)));
         }
         draft.finish()

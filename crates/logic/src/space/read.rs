@@ -12,6 +12,7 @@ use super::name::{fold, without_suffix};
 use super::node::{Kind, Node, NodeId, NodeKind};
 use super::record::{Been, Brief, Child, Flag, Head, Mount, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::settle::{Named, name_twins, twins};
 use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
@@ -131,7 +132,7 @@ impl<R: Rows> Tree<R> {
                     return Ok(None);
                 };
                 let here = self.mount(realm)?.is_some_and(|mount| mount.node == dir);
-                Ok(here.then(|| Node::root_of(realm)))
+                Ok((here || !Rule::RealmOnce.holds()).then(|| Node::root_of(realm)))
             }
             _ => Ok(None),
         }

@@ -13,6 +13,7 @@ use serde_bytes::ByteBuf;
 use super::change::{Meta, Written};
 use super::name::Maker;
 use super::node::{Kind, Node, NodeId};
+use super::rules::Rule;
 use super::stamp::{Origin, Stamp, VersionId};
 
 /// A version of a node, or a delete of it.
@@ -183,7 +184,10 @@ impl NodeRecord {
 
     /// The same, given whether its place is later than what its deletes have seen.
     pub(super) fn stands_if(&self, moved: bool) -> bool {
-        if self.alive > 0 || self.dead == 0 { self.alive > 0 || self.made.is_some() } else { moved }
+        if self.dead == 0 {
+            return self.alive > 0 || self.made.is_some() || !Rule::Made.holds();
+        }
+        self.alive > 0 && Rule::EditWins.holds() || moved && Rule::MoveWins.holds()
     }
 
     /// True if a delete counts, as far as the node itself goes.
@@ -193,12 +197,13 @@ impl NodeRecord {
 
     /// Where it must be shown.
     pub(super) fn wanted(&self, id: NodeId) -> Option<Listed> {
-        if id == NodeId::ROOT || !(self.live > 0 || self.stands()) {
+        if id == NodeId::ROOT || !(self.live > 0 && Rule::Holding.holds() || self.stands()) {
             return None;
         }
         let (parent, stamp, name) = match &self.at {
             _ if id == NodeId::LOST => (NodeId::ROOT, Stamp::FIRST, ByteBuf::from(LOST_NAME)),
             Some(at) => (at.parent, at.stamp, at.name.clone()),
+            None if !Rule::LostFound.holds() => return None,
             None => (NodeId::LOST, Stamp::FIRST, ByteBuf::from(id.hex())),
         };
         let made = self.made.as_ref();

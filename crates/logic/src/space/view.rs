@@ -11,6 +11,7 @@ use super::node::{Kind, Node, NodeId, NodeKind};
 use super::read::{Entry, name_all};
 use super::record::{Been, Child, LOST_NAME, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::settle::{brief, newest_below};
 use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
@@ -226,7 +227,7 @@ impl<R: Rows> View<'_, R> {
         let mut below = BTreeSet::new();
         while let Some(version) = open.pop() {
             let bases = version.bases.iter().filter(|base| below.insert(**base)).filter_map(|base| all.get(base));
-            open.extend(bases.filter(|base| !self.is_counted(base)));
+            open.extend(bases.filter(|base| !self.is_counted(base) && Rule::Through.holds()));
         }
         below
     }
@@ -243,7 +244,7 @@ impl<R: Rows> View<'_, R> {
     pub(super) fn place(&self, node: Node) -> Outcome<Option<Place>, R> {
         loop {
             let ring = self.ring_above(node)?;
-            let Some((_, latest)) = ring.iter().max() else {
+            let Some((_, latest)) = ring.iter().filter(|_| Rule::ViewRings.holds()).max() else {
                 return self.choice(node);
             };
             let mut rings = self.rings.borrow_mut();

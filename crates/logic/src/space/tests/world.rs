@@ -1,12 +1,13 @@
 //! Devices that change one tree, online and offline, and tell each other when they meet.
 
-use logic::ledger::{CommitId, Frontier, RealmId};
-use logic::space::{
+use crate::ledger::{CommitId, Frontier, RealmId};
+use crate::space::{
     Change, Content, Event, Kind, MemoryRows, Node, NodeId, NodeKind, Origin, Tree, VersionId, Written,
 };
 use seal::{DeviceId, Timestamp};
 use std::collections::BTreeMap;
 use testkit::Dice;
+use unicode_normalization::UnicodeNormalization;
 
 /// A commit, and the commits that its maker had.
 #[derive(Debug, Clone)]
@@ -35,6 +36,12 @@ pub struct World {
 /// Names that meet each other: equal, equal but for case, equal but for normalisation, and hostile ones.
 pub const NAMES: [&[u8]; 10] =
     [b"a", b"A", b"b", b"doc.txt", b"DOC.txt", "\u{e9}".as_bytes(), "e\u{301}".as_bytes(), b"\xff\xfe", b"CON", b"x."];
+
+/// What names are compared by, said simply: enough for [`NAMES`].
+pub fn without_case(name: &[u8]) -> Vec<u8> {
+    let lower = |text: &str| text.nfc().collect::<String>().to_lowercase().into_bytes();
+    str::from_utf8(name).map_or_else(|_| name.to_vec(), lower)
+}
 
 pub fn node(id: NodeId) -> Node {
     Node { realm: RealmId::ROOT, id }

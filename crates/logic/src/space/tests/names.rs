@@ -3,14 +3,14 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 
-use logic::Misbehaved;
-use logic::ledger::{CommitId, RealmId};
-use logic::space::{
+use crate::Misbehaved;
+use crate::ledger::{CommitId, RealmId};
+use crate::space::{
     BASES_MAX, BODY_MAX, BadBody, Change, Content, Effect, Key, Kind, MemoryRows, Meta, Node, NodeId, NodeKind, Origin,
     Refused, Rows, Stamp, Table, Tree, VersionId, Written,
 };
-use logic::transfer::listing::Mtime;
-use logic::transfer::path::RelPath;
+use crate::transfer::listing::Mtime;
+use crate::transfer::path::RelPath;
 use proptest::prelude::*;
 use seal::{DeviceId, Timestamp};
 
@@ -104,7 +104,7 @@ fn twins_of_every_kind_are_told_apart() {
 
 /// Somebody gives another file the very name that a twin is shown by: also when names are so long that they are cut.
 #[test]
-fn the_name_of_a_twin_is_never_taken_by_another() {
+pub fn the_name_of_a_twin_is_never_taken_by_another() {
     for name in [b"doc.txt".to_vec(), vec![b'x'; 255], [vec![b'y'; 250], b".gz".to_vec()].concat()] {
         let mut world = World::new(1, 1);
         world.commit(0, vec![make(&world, 0, NodeId::ROOT, &name)]);
@@ -125,7 +125,7 @@ fn the_name_of_a_twin_is_never_taken_by_another() {
 }
 
 #[test]
-fn changes_that_cannot_count_are_refused() {
+pub fn changes_that_cannot_count_are_refused() {
     let world = World::new(1, 2);
     let origin = origin(&world, RealmId::ROOT);
     let dir = world.fresh(0, 0, NodeKind::Dir);
@@ -201,7 +201,7 @@ fn a_commit_can_build_on_itself() {
 }
 
 #[test]
-fn a_realm_is_shown_once_and_nobody_reaches_out_of_it() {
+pub fn a_realm_is_shown_once_and_nobody_reaches_out_of_it() {
     let inner = RealmId::from_bytes([7; 16]);
     let mut world = World::new(1, 1);
     let mount = |world: &World, index, name: &[u8]| {

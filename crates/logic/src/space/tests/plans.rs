@@ -1,0 +1,203 @@
+//! Bringing things back: files, directories, the whole space; and undoing what somebody did.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::space::{Change, Flag, MemoryRows, Node, NodeId, Tree, Version, What, Written};
+use proptest::prelude::*;
+
+use super::properties::{Checked, config, of_tree, of_view, properties, seeds};
+use super::world::{World, chosen, node, paths, tree_of};
+
+/// What a reader sees: paths with contents. Directories that were never written look like those written with nothing.
+fn look(tree: &Tree<MemoryRows>, below: Node) -> BTreeMap<String, (NodeId, Written)> {
+    let inside: BTreeSet<NodeId> = tree.subtree(below).unwrap().into_iter().map(|node| node.id).collect();
+    let all = paths(tree).into_iter().filter(|(_, (id, _))| inside.contains(id));
+    let plain = |written: Option<Written>| Written { restored: None, ..written.unwrap_or_default() };
+    all.map(|(path, (id, written))| (path, (id, plain(written)))).collect()
+}
+
+/// The directories that a node is in.
+fn above(tree: &Tree<MemoryRows>, id: NodeId) -> impl Iterator<Item = NodeId> {
+    let listing = of_tree(tree);
+    let parent = move |id: &NodeId| Some(listing.get(id)?.0).filter(|id| !id.is_fixed());
+    std::iter::successors(Some(id), parent).skip(1)
+}
+
+/// A name, without who made it if it has a suffix: somebody whose commits do not count has made nothing.
+fn without_maker(name: &[u8]) -> &[u8] {
+    const MARK: &[u8] = b" (conflict ";
+    let at = name.windows(MARK.len()).position(|window| window == MARK);
+    at.map_or(name, |at| &name[..at + MARK.len()])
+}
+
+/// Parent, name and content of what is below a node.
+type Inside = BTreeMap<NodeId, (NodeId, Vec<u8>, Written)>;
+
+/// I14: the whole space as it was at any point somebody knew.
+pub fn restored_space(seed: u64) -> Checked {
+    let mut world = World::honest(seed, 30);
+    world.meet_all();
+    let points: Vec<u128> = world.commits.iter().map(|commit| commit.knew).collect();
+    for _ in 0..3 {
+        let knows = points[world.pick(points.len())];
+        let frontier = world.frontier(knows);
+        let then = tree_of(chosen(&world.commits, knows));
+        let tree = &world.devices[0].tree;
+        let plan = tree.restore(&tree.at(&frontier), Node::ROOT).unwrap();
+        prop_assert_eq!(plan.changes.len(), plan.steps.len());
+        world.commit(0, plan.changes);
+        let tree = &world.devices[0].tree;
+        prop_assert_eq!(look(tree, Node::ROOT), look(&then, Node::ROOT));
+        // And there is nothing left to do.
+        prop_assert_eq!(tree.restore(&tree.at(&frontier), Node::ROOT).unwrap().changes, Vec::new());
+    }
+    Ok(())
+}
+
+/// I14 for one directory or file: what was in it, under the names of then.
+pub fn restored_directory(seed: u64) -> Checked {
+    let mut world = World::honest(seed, 30);
+    world.meet_all();
+    let points: Vec<u128> = world.commits.iter().map(|commit| commit.knew).filter(|knew| *knew != 0).collect();
+    for _ in 0..3 {
+        let knows = points[world.pick(points.len())];
+        let frontier = world.frontier(knows);
+        let then = tree_of(chosen(&world.commits, knows));
+        let nodes: Vec<Node> =
+            then.subtree(Node::ROOT).unwrap().into_iter().filter(|node| !node.id.is_fixed()).collect();
+        if nodes.is_empty() {
+            continue;
+        }
+        let target = nodes[world.pick(nodes.len())];
+        let tree = &world.devices[0].tree;
+        let gone_above: Vec<NodeId> =
+            above(&then, target.id).filter(|id| !tree.stat(node(*id)).unwrap().unwrap().shown).collect();
+        let plan = tree.restore(&tree.at(&frontier), target).unwrap();
+        world.commit(0, plan.changes);
+        let tree = &world.devices[0].tree;
+        for id in gone_above {
+            let kept = |tree: &Tree<MemoryRows>| tree.stat(node(id)).unwrap().unwrap().flags.contains(&Flag::Kept(id));
+            prop_assert_eq!(kept(tree), kept(&then), "a directory above came back, as it was");
+        }
+        let view = tree.at(&frontier);
+        prop_assert_eq!(of_view(&view), of_tree(&then));
+        let inside: [Inside; 2] = [&then, tree].map(|tree| {
+            let nodes = tree.subtree(target).unwrap();
+            nodes
+                .into_iter()
+                .map(|node| {
+                    let path = tree.path(node).unwrap().unwrap();
+                    let name = path.rsplit(|byte| *byte == b'/').next().unwrap().to_vec();
+                    // Beside the target there may be others of its name now.
+                    let name = if node == target { Vec::new() } else { name };
+                    let version = tree.stat(node).unwrap().unwrap().version.and_then(|version| version.written);
+                    let written = Written { restored: None, ..version.unwrap_or_default() };
+                    let parent = of_tree(tree)[&node.id].0;
+                    (node.id, (parent, name, written))
+                })
+                .collect()
+        });
+        prop_assert_eq!(&inside[0], &inside[1]);
+    }
+    Ok(())
+}
+
+/// Undo of one device: what is shown is what the others made, as if that device had done nothing since then. What
+/// then would have no known place, because that device made it and others wrote it, stays where it is.
+pub fn undone(seed: u64) -> Checked {
+    let mut world = World::honest(seed, 30);
+    world.meet_all();
+    let knows = world.commits[world.dice.clone().below(30) as usize].knew;
+    let since = world.frontier(knows);
+    let bad = world.devices[1].id;
+    let undo = |tree: &Tree<MemoryRows>| tree.undo(&BTreeSet::from([bad]), &since).unwrap();
+    let plans = undo(&world.devices[0].tree);
+    let own: Vec<_> = plans.into_iter().map(|plan| world.commit(0, plan.changes).origin.commit).collect();
+    let tree = &world.devices[0].tree;
+    let view = tree.only(|stamp| !own.contains(&stamp.commit) && (stamp.device != bad || since.covers(bad, stamp.seq)));
+    let (goal, after) = (of_view(&view), of_tree(tree));
+    let plain = |version: Option<Version>| Written {
+        restored: None,
+        ..version.and_then(|version| version.written).unwrap_or_default()
+    };
+    // A view lists in lost+found only what is there now.
+    let all: BTreeSet<NodeId> =
+        world.commits.iter().flat_map(|commit| &commit.changes).map(|change| change.node()).collect();
+    let at_home = |id: &NodeId| goal.get(id).is_some_and(|(parent, _)| *parent != NodeId::LOST);
+    let shown: BTreeSet<NodeId> = all.into_iter().filter(|id| view.shows(node(*id)).unwrap()).collect();
+    // What stays because it is homeless, or holds what is, may have the name of somebody else.
+    let with_homeless: BTreeSet<NodeId> =
+        after.iter().filter(|(id, _)| !at_home(id)).map(|(_, (parent, _))| *parent).collect();
+    for id in &shown {
+        prop_assert!(after.contains_key(id), "{id:?} should be there");
+        let version = tree.stat(node(*id)).unwrap().unwrap().version;
+        prop_assert_eq!(plain(version), plain(view.version(node(*id)).unwrap()));
+    }
+    for (id, (parent, entry)) in goal.iter().filter(|(id, _)| at_home(id) && !id.is_fixed()) {
+        let (parent_now, now) = &after[id];
+        prop_assert_eq!(parent_now, parent);
+        let same = without_maker(&now.name) == without_maker(&entry.name);
+        prop_assert!(same || with_homeless.contains(parent), "{:?} {:?}", now, entry);
+    }
+    for (id, (_, entry)) in after.iter().filter(|(id, _)| !shown.contains(id) && !id.is_fixed()) {
+        prop_assert!(after.values().any(|(parent, _)| parent == id), "{entry:?} should not be there");
+    }
+    prop_assert!(undo(tree).iter().all(|plan| plan.changes.is_empty()), "{:?}", undo(tree));
+    Ok(())
+}
+
+/// Who deletes a file that somebody else has edited has deleted the file: it does not come back when the edit is undone.
+#[test]
+pub fn undo_leaves_what_others_deleted_later() {
+    let mut world = World::new(1, 2);
+    let file = world.file(0, 0, NodeId::ROOT, b"a");
+    let id = file[0].node();
+    world.commit(0, file);
+    world.meet_all();
+    let since = world.frontier(world.everything());
+    let edit = world.edit(1, id);
+    world.commit(1, vec![edit]);
+    world.meet_all();
+    let delete = world.delete(0, id);
+    world.commit(0, delete);
+    let plans = world.devices[0].tree.undo(&BTreeSet::from([world.devices[1].id]), &since).unwrap();
+    assert!(plans.iter().all(|plan| plan.changes.is_empty()), "{plans:?}");
+}
+
+/// Somebody makes a directory and others put a file into it, delete what they should not, move things into each other.
+/// The preview of its undo says in words what happens, and the file stays where it is.
+#[test]
+fn undo_says_what_it_does_and_keeps_what_others_made() {
+    let mut world = World::new(1, 2);
+    let mine = [world.file(0, 0, NodeId::ROOT, b"deleted"), world.file(0, 2, NodeId::ROOT, b"moved")].concat();
+    let (deleted, moved) = (mine[0].node(), mine[2].node());
+    world.commit(0, mine);
+    world.meet_all();
+    let since = world.frontier(world.everything());
+    let (dir, other) = (world.dir(1, 0, NodeId::ROOT, b"dir"), world.dir(1, 1, NodeId::ROOT, b"other"));
+    let (dir_id, other_id) = (dir.node(), other.node());
+    world.commit(1, vec![dir, other, Change::Move { node: moved, parent: dir_id, name: b"here".to_vec().into() }]);
+    let delete = world.delete(1, deleted);
+    world.commit(1, delete);
+    world.meet_all();
+    let kept = world.file(0, 0, dir_id, b"kept");
+    let kept_id = kept[0].node();
+    world.commit(0, kept);
+    let mut plans = world.devices[0].tree.undo(&BTreeSet::from([world.devices[1].id]), &since).unwrap();
+    let plan = plans.remove(0);
+    let did: BTreeMap<NodeId, What> = plan.steps.iter().map(|step| (step.node.id, step.what.clone())).collect();
+    let back = What::Move(NodeId::ROOT, b"moved".to_vec().into());
+    let expected = [(deleted, What::Revive), (moved, back), (dir_id, What::Delete), (other_id, What::Delete)];
+    assert_eq!(did, BTreeMap::from(expected));
+    world.commit(0, plan.changes);
+    let seen = paths(&world.devices[0].tree);
+    let names: Vec<&str> = seen.keys().map(String::as_str).collect();
+    assert_eq!(names, ["", "deleted", "dir", "dir/kept", "moved"]);
+    assert_eq!(seen["dir/kept"].0, kept_id);
+}
+
+properties! {
+    a_restored_space_is_as_it_was: restored_space,
+    a_restored_directory_is_as_it_was: restored_directory,
+    undo_takes_back_one_device_and_no_other: undone,
+}

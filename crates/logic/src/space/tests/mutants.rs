@@ -49,12 +49,12 @@ mutants! {
     views_open_their_rings: ViewRings, [], [the_past];
     what_is_below_stays_superseded: Through, [plans::undo_leaves_what_others_deleted_later], [];
     plans_hold_what_hangs_together: PlanTies, [], PLANS;
-    plans_lead_up: PlanRings, [], PLANS;
+    plans_lead_up: PlanRings, [plans::what_is_around_does_not_stay_inside], [];
     plans_bring_directories_above: PlanParents, [], PLANS;
     plans_give_twins_their_names: PlanTwins, [], PLANS;
     plans_delete_what_they_free: PlanDeletesFreed, [], PLANS;
     plans_delete_what_they_move: PlanDeletesMoved, [], PLANS;
     undo_looks_at_rings: UndoKnots, [], PLANS;
-    undo_looks_at_rings_of_the_view: UndoViewKnots, [], PLANS;
-    the_homeless_go_to_the_root: PlanHomeless, [], PLANS;
+    undo_looks_at_rings_of_the_view: UndoViewKnots, [plans::undo_finds_rings_that_left_no_trace], [];
+    the_homeless_go_to_the_root: PlanHomeless, [plans::what_a_plan_frees_from_lost_and_found_goes_to_the_root], [];
 }

@@ -196,6 +196,109 @@ fn undo_says_what_it_does_and_keeps_what_others_made() {
     assert_eq!(seen["dir/kept"].0, kept_id);
 }
 
+fn into(node: NodeId, parent: NodeId, name: &[u8]) -> Change {
+    Change::Move { node, parent, name: name.to_vec().into() }
+}
+
+/// A world in which the first device made these directories in the root and all know of them.
+fn with_dirs<const N: usize>(devices: usize, names: [&[u8]; N]) -> (World, [NodeId; N]) {
+    let mut world = World::new(1, devices);
+    let dirs = (0..).zip(names).map(|(index, name)| world.dir(0, index, NodeId::ROOT, name)).collect::<Vec<_>>();
+    let ids = std::array::from_fn(|number| dirs[number].node());
+    world.commit(0, dirs);
+    world.meet_all();
+    (world, ids)
+}
+
+fn dirs_of(tree: &Tree<MemoryRows>) -> Vec<String> {
+    paths(tree).into_keys().filter(|path| !path.is_empty()).collect()
+}
+
+/// What comes back would be put into itself, because what was around it is in it now: that goes back too.
+#[test]
+pub fn what_is_around_does_not_stay_inside() {
+    let (mut world, [q, p, t, c]) = with_dirs(1, [b"q", b"p", b"t", b"c"]);
+    world.commit(0, vec![into(p, q, b"p"), into(t, p, b"t"), into(c, t, b"c")]);
+    let then = world.frontier(world.everything());
+    world.commit(0, vec![into(c, NodeId::ROOT, b"c"), into(t, NodeId::ROOT, b"t"), into(q, c, b"q")]);
+    let tree = &world.devices[0].tree;
+    assert_eq!(dirs_of(tree), ["c", "c/q", "c/q/p", "t"]);
+    let plan = tree.restore(&tree.at(&then), node(t)).unwrap();
+    world.commit(0, plan.changes);
+    assert_eq!(dirs_of(&world.devices[0].tree), ["q", "q/p", "q/p/t", "q/p/t/c"]);
+}
+
+/// What is in lost+found because its only move is set aside must not slip into what the plan frees.
+#[test]
+pub fn what_a_plan_frees_from_lost_and_found_goes_to_the_root() {
+    let (mut world, [c]) = with_dirs(3, [b"c"]);
+    let dir = world.dir(1, 0, NodeId::ROOT, b"d");
+    let d = dir.node();
+    let void = world.commit(1, vec![dir]);
+    world.meet_all();
+    let then = world.frontier(world.everything());
+    let edit = world.edit(0, d);
+    world.commit(0, vec![edit, into(c, d, b"c")]);
+    world.commit(2, vec![into(d, c, b"d")]);
+    world.meet_all();
+    let tree = &mut world.devices[0].tree;
+    tree.retract(&void.origin, &void.changes).unwrap();
+    assert_eq!(dirs_of(tree), ["lost+found", &format!("lost+found/{}", d.hex()), &format!("lost+found/{}/c", d.hex())]);
+    let plan = tree.restore(&tree.at(&then), node(c)).unwrap();
+    world.commit(0, plan.changes);
+    assert!(world.devices[0].tree.list(node(c)).unwrap().is_empty(), "it was empty then");
+    assert_eq!(dirs_of(&world.devices[0].tree), ["c", "d"]);
+}
+
+/// Somebody makes a directory; others put theirs into it; the same somebody turns them inside out. Undone, the directory
+/// is still needed, and has no other place than the root.
+#[test]
+fn what_holds_something_and_cannot_stay_goes_to_the_root() {
+    let (mut world, [c]) = with_dirs(2, [b"c"]);
+    let since = world.frontier(world.everything());
+    let dir = world.dir(1, 0, NodeId::ROOT, b"d");
+    let d = dir.node();
+    world.commit(1, vec![dir]);
+    world.meet_all();
+    world.commit(0, vec![into(c, d, b"c")]);
+    world.meet_all();
+    world.commit(1, vec![into(c, NodeId::ROOT, b"c"), into(d, c, b"d")]);
+    world.meet_all();
+    assert_eq!(dirs_of(&world.devices[0].tree), ["c", "c/d"]);
+    let plans = world.devices[0].tree.undo(&BTreeSet::from([world.devices[1].id]), &since).unwrap();
+    for plan in plans {
+        world.commit(0, plan.changes);
+    }
+    assert_eq!(dirs_of(&world.devices[0].tree), ["d", "d/c"]);
+}
+
+/// Without the move that is undone there are two rings, one after the other, and the second does not show any more that
+/// the first was there: what it set aside must be set aside again.
+#[test]
+pub fn undo_finds_rings_that_left_no_trace() {
+    let (mut world, [t, x, y, e]) = with_dirs(4, [b"t", b"x", b"y", b"e"]);
+    world.commit(0, vec![into(x, y, b"x")]);
+    world.commit(0, vec![into(y, t, b"y")]);
+    for (device, change) in [(2, into(t, x, b"t")), (3, into(x, t, b"x"))] {
+        // Later than what it does not know of.
+        world.commit(device, Vec::new());
+        world.commit(device, Vec::new());
+        world.commit(device, vec![change]);
+    }
+    world.meet_all();
+    let before = dirs_of(&world.devices[0].tree);
+    assert_eq!(before, ["e", "t", "t/y", "t/y/x"]);
+    let since = world.frontier(world.everything());
+    world.commit(1, vec![into(t, e, b"t")]);
+    world.meet_all();
+    assert_eq!(dirs_of(&world.devices[0].tree), ["e", "e/t", "e/t/x", "e/t/y"]);
+    let plans = world.devices[0].tree.undo(&BTreeSet::from([world.devices[1].id]), &since).unwrap();
+    for plan in plans {
+        world.commit(0, plan.changes);
+    }
+    assert_eq!(dirs_of(&world.devices[0].tree), before);
+}
+
 properties! {
     a_restored_space_is_as_it_was: restored_space,
     a_restored_directory_is_as_it_was: restored_directory,

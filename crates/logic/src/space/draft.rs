@@ -81,26 +81,30 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
         if stands && !node.id.is_fixed() {
             self.bring_content(node)?;
         }
-        self.doom(node, self.place_then(node)?, stands, true)
+        let at = self.place_then(node)?;
+        self.decide(node.id, Fate { at, stands, shown: true });
+        Ok(())
     }
 
     /// A node that is shown goes to where the view shows it, as it is.
     pub(super) fn send_back(&mut self, node: Node) -> Outcome<(), R> {
         let stands = self.tree.record(node)?.stands();
-        self.doom(node, self.place_then(node)?, stands, true)
+        let at = self.place_then(node)?;
+        self.decide(node.id, Fate { at, stands, shown: true });
+        Ok(())
     }
 
     /// A node is deleted.
     pub(super) fn remove(&mut self, node: Node) -> Outcome<(), R> {
         let at = self.tree.record(node)?.at.map(Goal::from);
-        self.doom(node, at, false, false)
+        self.decide(node.id, Fate { at, stands: false, shown: false });
+        Ok(())
     }
 
-    fn doom(&mut self, node: Node, at: Option<Goal>, stands: bool, shown: bool) -> Outcome<(), R> {
-        if !node.id.is_fixed() {
-            self.fates.insert(node.id, Fate { at, stands, shown });
+    fn decide(&mut self, id: NodeId, fate: Fate) {
+        if !id.is_fixed() {
+            self.fates.insert(id, fate);
         }
-        Ok(())
     }
 
     /// The place in the view, or the present one of what has none there.
@@ -189,11 +193,14 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
     /// A directory is shown for what is in it.
     fn show(&mut self, id: NodeId) -> Outcome<(), R> {
         let fate = self.fate(id)?;
-        match fate.shown {
-            true => Ok(()),
-            false if Rule::PlanParents.holds() && self.view.shows(self.node(id))? => self.bring(self.node(id)),
-            false => self.doom(self.node(id), fate.at, fate.stands, true),
+        if fate.shown {
+            return Ok(());
         }
+        if Rule::PlanParents.holds() && self.view.shows(self.node(id))? {
+            return self.bring(self.node(id));
+        }
+        self.decide(id, Fate { shown: true, ..fate });
+        Ok(())
     }
 
     /// In the view there is no ring, so in every ring something is elsewhere than in the view, and goes back there. What

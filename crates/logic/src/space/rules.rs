@@ -67,7 +67,6 @@ pub(super) enum Rule {
 
 impl Rule {
     #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "in tests it is asked which rule")]
     pub(super) const fn holds(self) -> bool {
         true
     }

@@ -49,7 +49,7 @@ mutants! {
     views_open_their_rings: ViewRings, [], [the_past];
     what_is_below_stays_superseded: Through, [plans::undo_leaves_what_others_deleted_later], [];
     plans_hold_what_hangs_together: PlanTies, [], PLANS;
-    plans_lead_up: PlanRings, [plans::what_is_around_does_not_stay_inside], [];
+    plans_lead_up: PlanRings, [plans::what_was_around_does_not_stay_inside], [];
     plans_bring_directories_above: PlanParents, [], PLANS;
     plans_give_twins_their_names: PlanTwins, [], PLANS;
     plans_delete_what_they_free: PlanDeletesFreed, [], PLANS;

@@ -214,9 +214,9 @@ fn dirs_of(tree: &Tree<MemoryRows>) -> Vec<String> {
     paths(tree).into_keys().filter(|path| !path.is_empty()).collect()
 }
 
-/// What comes back would be put into itself, because what was around it is in it now: that goes back too.
+/// What comes back goes to where it was, and so does what is in it and was not.
 #[test]
-pub fn what_is_around_does_not_stay_inside() {
+fn what_was_inside_and_around_is_so_again() {
     let (mut world, [q, p, t, c]) = with_dirs(1, [b"q", b"p", b"t", b"c"]);
     world.commit(0, vec![into(p, q, b"p"), into(t, p, b"t"), into(c, t, b"c")]);
     let then = world.frontier(world.everything());
@@ -226,6 +226,20 @@ pub fn what_is_around_does_not_stay_inside() {
     let plan = tree.restore(&tree.at(&then), node(t)).unwrap();
     world.commit(0, plan.changes);
     assert_eq!(dirs_of(&world.devices[0].tree), ["q", "q/p", "q/p/t", "q/p/t/c"]);
+}
+
+/// What goes back to where it was would be put into itself, because what it was in is in it now: that goes back too.
+#[test]
+pub fn what_was_around_does_not_stay_inside() {
+    let (mut world, [t, s, r]) = with_dirs(1, [b"t", b"s", b"r"]);
+    world.commit(0, vec![into(r, s, b"r")]);
+    let then = world.frontier(world.everything());
+    world.commit(0, vec![into(r, t, b"r"), into(s, r, b"s")]);
+    let tree = &world.devices[0].tree;
+    assert_eq!(dirs_of(tree), ["t", "t/r", "t/r/s"]);
+    let plan = tree.restore(&tree.at(&then), node(t)).unwrap();
+    world.commit(0, plan.changes);
+    assert_eq!(dirs_of(&world.devices[0].tree), ["s", "s/r", "t"]);
 }
 
 /// What is in lost+found because its only move is set aside must not slip into what the plan frees.

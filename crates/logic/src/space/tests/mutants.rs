@@ -54,7 +54,7 @@ mutants! {
     plans_give_twins_their_names: PlanTwins, [], PLANS;
     plans_delete_what_they_free: PlanDeletesFreed, [], PLANS;
     plans_delete_what_they_move: PlanDeletesMoved, [], PLANS;
-    undo_looks_at_rings: UndoKnots, [], PLANS;
+    undo_looks_at_rings: UndoKnots, [plans::undo_lets_count_what_was_set_aside], [];
     undo_looks_at_rings_of_the_view: UndoViewKnots, [plans::undo_finds_rings_that_left_no_trace], [];
     the_homeless_go_to_the_root: PlanHomeless, [plans::what_a_plan_frees_from_lost_and_found_goes_to_the_root], [];
 }

@@ -286,6 +286,22 @@ fn what_holds_something_and_cannot_stay_goes_to_the_root() {
     assert_eq!(dirs_of(&world.devices[0].tree), ["d", "d/c"]);
 }
 
+/// Two put their directories into each other. What was set aside counts again when the other move is undone.
+#[test]
+pub fn undo_lets_count_what_was_set_aside() {
+    let (mut world, [a, b]) = with_dirs(3, [b"a", b"b"]);
+    let since = world.frontier(world.everything());
+    world.commit(1, vec![into(a, b, b"a")]);
+    world.commit(2, vec![into(b, a, b"b")]);
+    world.meet_all();
+    assert_eq!(dirs_of(&world.devices[0].tree), ["b", "b/a"]);
+    let plans = world.devices[0].tree.undo(&BTreeSet::from([world.devices[1].id]), &since).unwrap();
+    for plan in plans {
+        world.commit(0, plan.changes);
+    }
+    assert_eq!(dirs_of(&world.devices[0].tree), ["a", "a/b"]);
+}
+
 /// Without the move that is undone there are two rings, one after the other, and the second does not show any more that
 /// the first was there: what it set aside must be set aside again.
 #[test]

@@ -48,11 +48,11 @@ mutants! {
     ids_are_the_makers: OwnIds, [names::changes_that_cannot_count_are_refused], [];
     views_open_their_rings: ViewRings, [], [the_past];
     what_is_below_stays_superseded: Through, [plans::undo_leaves_what_others_deleted_later], [];
-    plans_hold_what_hangs_together: PlanTies, [], PLANS;
+    plans_hold_what_hangs_together: PlanTies, [plans::what_hangs_together_is_held_where_it_is], [];
     plans_lead_up: PlanRings, [plans::what_was_around_does_not_stay_inside], [];
     plans_bring_directories_above: PlanParents, [], PLANS;
     plans_give_twins_their_names: PlanTwins, [], PLANS;
-    plans_delete_what_they_free: PlanDeletesFreed, [], PLANS;
+    plans_delete_what_they_free: PlanDeletesFreed, [plans::what_is_deleted_does_not_come_back_by_a_move_that_is_freed], [];
     plans_delete_what_they_move: PlanDeletesMoved, [], PLANS;
     undo_looks_at_rings: UndoKnots, [plans::undo_lets_count_what_was_set_aside], [];
     undo_looks_at_rings_of_the_view: UndoViewKnots, [plans::undo_finds_rings_that_left_no_trace], [];

@@ -286,6 +286,39 @@ fn what_holds_something_and_cannot_stay_goes_to_the_root() {
     assert_eq!(dirs_of(&world.devices[0].tree), ["d", "d/c"]);
 }
 
+/// Two put their directories into each other. Restoring one does not let the other slip into it.
+#[test]
+pub fn what_hangs_together_is_held_where_it_is() {
+    let (mut world, [a, b]) = with_dirs(3, [b"a", b"b"]);
+    let then = world.frontier(world.everything());
+    world.commit(1, vec![into(a, b, b"a")]);
+    world.commit(2, vec![into(b, a, b"b")]);
+    world.meet_all();
+    let tree = &world.devices[0].tree;
+    let plan = tree.restore(&tree.at(&then), node(a)).unwrap();
+    world.commit(0, plan.changes);
+    assert_eq!(dirs_of(&world.devices[0].tree), ["a", "b"]);
+}
+
+/// The same where the other was deleted: the move that its delete has not seen is set aside, and is freed.
+#[test]
+pub fn what_is_deleted_does_not_come_back_by_a_move_that_is_freed() {
+    let (mut world, [a, b]) = with_dirs(3, [b"a", b"b"]);
+    let then = world.frontier(world.everything());
+    world.commit(1, vec![into(a, b, b"a")]);
+    world.meet(0, 1);
+    let delete = world.delete(0, b);
+    world.commit(0, delete);
+    world.commit(2, Vec::new());
+    world.commit(2, vec![into(b, a, b"b")]);
+    world.meet_all();
+    assert!(dirs_of(&world.devices[0].tree).is_empty());
+    let tree = &world.devices[0].tree;
+    let plan = tree.restore(&tree.at(&then), node(a)).unwrap();
+    world.commit(0, plan.changes);
+    assert_eq!(dirs_of(&world.devices[0].tree), ["a"]);
+}
+
 /// Two put their directories into each other. What was set aside counts again when the other move is undone.
 #[test]
 pub fn undo_lets_count_what_was_set_aside() {

@@ -19,6 +19,7 @@
 
 mod change;
 mod cycles;
+mod draft;
 pub mod manifest;
 mod name;
 mod node;
@@ -26,11 +27,15 @@ mod plan;
 mod read;
 mod record;
 mod rows;
+mod rules;
 mod session;
 mod settle;
 mod stamp;
 mod tree;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use change::{
     BASES_MAX, BODY_MAX, BadBody, Change, Content, MANIFEST_MAX, MODE_MASK, Meta, Refused, Written, XATTR_BYTES_MAX,
@@ -42,6 +47,6 @@ pub use plan::{Plan, Step, What};
 pub use read::{Conflict, Entry, Event, Stat};
 pub use record::{Brief, Flag, Place, Version};
 pub use rows::{Fault, Key, MemoryRows, Outcome, Rows, Table};
-pub use stamp::{CommitId, Frontier, Origin, RealmId, Stamp, VersionId};
+pub use stamp::{Origin, Stamp, VersionId};
 pub use tree::{Effect, Seen, Tree};
 pub use view::View;

@@ -1,6 +1,6 @@
 //! Manifests: what is read is the file and nothing else, whatever the bytes.
 
-use logic::space::manifest::{
+use crate::space::manifest::{
     BadManifest, CHUNK_MAX, Chunk, INLINE_MAX, LISTED_MAX, Manifest, Part, covering, read_index, write_index,
 };
 use proptest::prelude::*;

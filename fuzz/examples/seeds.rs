@@ -124,6 +124,7 @@ fn main() {
         seal: warren_fuzz::world::identity(),
         root: None,
         records: seal::RecordKey::from_bytes(&[2; 32]),
+        read: seal::ReadSeed::from_bytes(&[3; 32]),
     };
     let cost = seal::vault::Cost::worthless_for_tests();
     let locked = seal::vault::lock(b"secrets", &"y".into(), cost).expect("memory");

@@ -2,6 +2,7 @@
 
 use super::circle::NOW;
 use crate::beacon::BeaconKey;
+use crate::keyring::Loaded;
 use crate::pki::{Bundle, PkiFault, verify_device};
 use crate::vault::{CostFloor, unlock_above};
 use crate::words::safety_words;
@@ -51,7 +52,7 @@ fn beacon() {
 fn key_file_and_keyring() {
     let file = hex(include_str!("golden/keystore-v1.hex"));
     let secrets = unlock_above(&file, &"correct horse".into(), CostFloor::TestsOnly).unwrap();
-    let ring = Keyring::from_bytes(&secrets).unwrap();
+    let Loaded::Upgraded(ring) = Keyring::from_bytes(&secrets).unwrap() else { panic!("version 1 had no read seed") };
     assert_eq!(ring.device.id().to_string(), "cpjgfp32iqqmud3s3k2huaej2cxdxg5he3r45gapi2acndxxejdq");
     assert_eq!(ring.seal.recipient().as_str(), "age1yd7n96tfpmruqc0aezeqkarkt6wx2a83yj9fxtmqc4zxx073zs5sthrhqr");
     assert!(ring.member.is_some() && ring.root.is_none());

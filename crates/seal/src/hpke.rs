@@ -237,3 +237,7 @@ fn info(context: &WrapContext) -> Vec<u8> {
     let WrapContext { ledger, realm, number, device } = context;
     [labels::EPOCH_WRAP, ledger, realm, &number.to_be_bytes(), device.as_bytes()].concat()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod vectors;

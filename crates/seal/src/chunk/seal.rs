@@ -115,7 +115,11 @@ impl ChunkSealer {
     /// When there is no memory for the compressor.
     #[must_use]
     pub fn new(key: ContentKey) -> Self {
-        let compressor = Compressor::new(LEVEL).expect("only memory can lack");
+        Self::with_level(key, LEVEL)
+    }
+
+    fn with_level(key: ContentKey, level: i32) -> Self {
+        let compressor = Compressor::new(level).expect("only memory can lack");
         Self { key, compressor, opener: ChunkOpener::new() }
     }
 
@@ -156,5 +160,24 @@ impl ChunkSealer {
         stored.extend_from_slice(tail);
         stored.push(method);
         stored
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn another_compressor_never_encrypts_under_the_same_key() {
+        let plain: Vec<u8> = (0..50_000_u32).flat_map(|number| (number * number).to_string().into_bytes()).collect();
+        let key = ContentKey::of(&EpochKey::from_bytes(&[1; 32]));
+        let [now, later] = [LEVEL, 19].map(|level| ChunkSealer::with_level(key.clone(), level).seal(&plain).unwrap());
+        assert_ne!(now.stored, later.stored);
+        assert_ne!(now.key, later.key, "one key and nonce for two messages");
+        for chunk in [now, later] {
+            assert_eq!(ChunkOpener::new().open(&chunk.id, &chunk.key, &chunk.stored).unwrap(), plain);
+        }
     }
 }

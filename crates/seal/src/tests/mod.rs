@@ -1,7 +1,9 @@
 //! Attacks on the invariants of this crate.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod chunks;
 mod circle;
+mod epochs;
 mod golden;
 mod identity;
 mod malformed;

@@ -51,7 +51,10 @@ impl fmt::Debug for CutKey {
     }
 }
 
-/// Cuts a stream into chunks. Holds 8 MiB.
+/// What a chunker begins with. Most files are small, and many chunkers are made.
+const FIRST_BUFFER: usize = 64 * 1024;
+
+/// Cuts a stream into chunks. Holds as much as it has seen, 8 MiB at most.
 pub struct Chunker<'a, R> {
     key: &'a CutKey,
     input: R,
@@ -67,7 +70,7 @@ impl<'a, R: Read> Chunker<'a, R> {
     /// Cuts all that `input` yields.
     #[must_use]
     pub fn new(key: &'a CutKey, input: R) -> Self {
-        Self { key, input, buffer: vec![0; 2 * MAX], start: 0, end: 0, ended: false }
+        Self { key, input, buffer: vec![0; FIRST_BUFFER], start: 0, end: 0, ended: false }
     }
 
     /// The next chunk; none at the end.
@@ -83,11 +86,10 @@ impl<'a, R: Read> Chunker<'a, R> {
 
     /// Reads until a whole chunk lies in the buffer, whatever its length.
     fn fill(&mut self) -> io::Result<()> {
-        if self.start + MAX > self.buffer.len() {
-            self.buffer.copy_within(self.start..self.end, 0);
-            (self.start, self.end) = (0, self.end - self.start);
-        }
         while !self.ended && self.end - self.start < MAX {
+            if self.end == self.buffer.len() {
+                self.make_room();
+            }
             match self.input.read(&mut self.buffer[self.end..]) {
                 Ok(0) => self.ended = true,
                 Ok(read) => self.end += read,
@@ -96,5 +98,15 @@ impl<'a, R: Read> Chunker<'a, R> {
             }
         }
         Ok(())
+    }
+
+    /// A full buffer of less than a chunk: grows, or, once large, forgets what was handed out.
+    fn make_room(&mut self) {
+        if self.buffer.len() < 2 * MAX {
+            self.buffer.resize(2 * self.buffer.len(), 0);
+        } else {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
     }
 }

@@ -48,6 +48,11 @@ impl ChunkOpener {
         if stored.len() > MAX_STORED || ObjectId::of(stored) != *id {
             return Err(ChunkError::WrongObject);
         }
+        self.open_whole(key, stored)
+    }
+
+    /// Opens bytes that are those of their object.
+    pub(super) fn open_whole(&mut self, key: &ChunkKey, stored: &[u8]) -> Result<Vec<u8>, ChunkError> {
         let (&version, sealed) = stored.split_first().ok_or(ChunkError::Malformed)?;
         match version {
             VERSION => {}

@@ -18,6 +18,7 @@ use sha2::Sha256;
 use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop};
 use zstd::bulk::Compressor;
+use zstd::zstd_safe::compress_bound;
 
 /// zstd's own default: about the speed of a disk.
 const LEVEL: i32 = 3;
@@ -105,6 +106,8 @@ impl fmt::Debug for Fingerprint {
 pub struct ChunkSealer {
     key: ContentKey,
     compressor: Compressor<'static>,
+    /// Where it compresses to.
+    frame: Vec<u8>,
     opener: ChunkOpener,
 }
 
@@ -120,7 +123,7 @@ impl ChunkSealer {
 
     fn with_level(key: ContentKey, level: i32) -> Self {
         let compressor = Compressor::new(level).expect("only memory can lack");
-        Self { key, compressor, opener: ChunkOpener::new() }
+        Self { key, compressor, frame: Vec::new(), opener: ChunkOpener::new() }
     }
 
     /// Seals a chunk of up to [`MAX`] bytes, and opens it again.
@@ -139,7 +142,7 @@ impl ChunkSealer {
         let tag = key.cipher().seal_in_place_separate_tag(nonce, Aad::from(labels::CHUNK), content);
         stored.extend_from_slice(tag.map_err(|_| Unsound)?.as_ref());
         let id = ObjectId::of(&stored);
-        let opened = self.opener.open(&id, &key, &stored).map_err(|_| Unsound)?;
+        let opened = self.opener.open_whole(&key, &stored).map_err(|_| Unsound)?;
         if opened != plain {
             return Err(Unsound.into());
         }
@@ -150,10 +153,12 @@ impl ChunkSealer {
     fn content(&mut self, plain: &[u8]) -> Vec<u8> {
         let length = u32::try_from(plain.len()).expect("a chunk has at most 4 MiB");
         let worth = plain.len() - plain.len() * 3 / 100;
-        let mut frame = Vec::with_capacity(worth);
-        let compressed = self.compressor.compress_to_buffer(plain, &mut frame).is_ok() && frame.len() <= worth;
+        let frame = &mut self.frame;
+        frame.clear();
+        frame.reserve(compress_bound(plain.len()));
+        let compressed = self.compressor.compress_to_buffer(plain, frame).is_ok() && frame.len() <= worth;
         let (data, tail, method) =
-            if compressed { (&*frame, &length.to_be_bytes()[..], COMPRESSED) } else { (plain, &[][..], PLAIN) };
+            if compressed { (&**frame, &length.to_be_bytes()[..], COMPRESSED) } else { (plain, &[][..], PLAIN) };
         let mut stored = Vec::with_capacity(1 + padding::padded(data.len() + 5) + TAG);
         stored.push(VERSION);
         stored.extend_from_slice(data);

@@ -1,14 +1,8 @@
 //! Known answers: we use HPKE as the standards have it, so that another implementation can read what we seal.
 
 use super::{Kem, X25519HkdfSha256, XWing, open, seal};
+use crate::tests::golden::field;
 use ::hpke::{Deserializable, Serializable};
-use data_encoding::HEXLOWER;
-
-/// The field of a file of vectors: one a line, name and hex.
-fn field(file: &str, name: &str) -> Vec<u8> {
-    let line = file.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')).unwrap();
-    HEXLOWER.decode(line.as_bytes()).unwrap()
-}
 
 fn check<K: Kem>(file: &str) {
     let field = |name| field(file, name);

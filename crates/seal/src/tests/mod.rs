@@ -4,7 +4,7 @@
 mod chunks;
 mod circle;
 mod epochs;
-mod golden;
+pub(crate) mod golden;
 mod identity;
 mod malformed;
 mod names;

@@ -1,8 +1,8 @@
 //! The tree of a space against a model that recomputes everything, and against what people do to each other offline.
 //!
 //! `world` makes histories, `properties` and `plans` know what must hold of all, `neighbours` and `names` are chosen
-//! cases, `manifest` is about what files are made of, `mutants` leaves out one rule after the other and demands that it is missed, `long` tries very many histories.
-//! Everything follows from a seed, and every failure names it.
+//! cases, `mutants` leaves out one rule after the other and demands that it is missed, `long` tries very many histories.
+//! `manifest` is about what files are made of. Everything follows from a seed, and every failure names it.
 
 #![allow(clippy::unwrap_used)]
 

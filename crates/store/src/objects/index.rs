@@ -97,16 +97,27 @@ pub(super) fn remove_pack(index: &Connection, number: i64) -> Result<(), ObjectE
 
 /// Whatever reaches beyond `len` bytes of a pack is lost.
 pub(super) fn lose_behind(index: &Connection, pack: i64, len: u64) -> Result<(), ObjectError> {
-    let header = super::pack::RECORD_HEADER;
     index
-        .prepare_cached("UPDATE objects SET pack = NULL, start = NULL WHERE pack = ?1 AND start + len + ?2 > ?3")?
-        .execute(params![pack, signed(header), signed(len)])?;
+        .prepare_cached(
+            "UPDATE objects SET pack = NULL, start = NULL, sound = 1 WHERE pack = ?1 AND start + len + ?2 > ?3",
+        )?
+        .execute(params![pack, signed(super::pack::RECORD_HEADER), signed(len)])?;
     Ok(())
 }
 
-/// Forgets where everything lies.
-pub(super) fn lose_all(index: &Connection) -> Result<(), ObjectError> {
-    Ok(index.execute_batch("UPDATE objects SET pack = NULL, start = NULL, sound = 1; DELETE FROM packs")?)
+/// Nothing that lies in this pack counts as sound any more; tells how many objects that are.
+pub(super) fn doubt(index: &Connection, pack: i64) -> Result<u64, ObjectError> {
+    Ok(index.prepare_cached("UPDATE objects SET sound = 0 WHERE pack = ?")?.execute([pack])? as u64)
+}
+
+/// Whatever lies in a pack that does not exist is lost; tells how many objects that are.
+pub(super) fn lose_strays(index: &Connection) -> Result<u64, ObjectError> {
+    let lost = index.execute(
+        "UPDATE objects SET pack = NULL, start = NULL, sound = 1
+         WHERE pack IS NOT NULL AND pack NOT IN (SELECT number FROM packs)",
+        [],
+    )?;
+    Ok(lost as u64)
 }
 
 // --- objects

@@ -7,6 +7,7 @@
 //!   is removed any more until it has been confirmed who holds what.
 
 use std::collections::HashMap;
+use std::fs::File;
 
 use rusqlite::Connection;
 use seal::Timestamp;
@@ -36,14 +37,40 @@ pub struct Recovered {
 }
 
 impl ObjectStore {
-    /// Makes the index anew from the packs. Who holds what stays as it is, also of objects that do not turn up. Nothing
-    /// can be read while this runs; when it is cut off, opening the store goes on with it.
+    /// Makes the index anew from the packs, one after the other; what was right stays right all the time. Who holds what
+    /// stays as it is, also of objects that do not turn up.
     pub fn rebuild(&self, now: Timestamp) -> Result<Recovered, ObjectError> {
-        {
-            let _writer = self.writer();
-            self.change(|transaction| index::lose_all(transaction))?;
+        let mut recovered = self.recover(now)?;
+        let _writer = self.writer();
+        let packs = index::packs(&self.database.connection())?;
+        let mut missed = self.change(|transaction| index::lose_strays(transaction))?;
+        for pack in &packs {
+            missed += self.scan_again(pack, now, &mut recovered)?;
         }
-        self.recover(now)
+        if missed > 0 {
+            // What is not where it should be may lie once more in a pack that was looked at before.
+            for pack in &packs {
+                self.scan_again(pack, now, &mut recovered)?;
+            }
+        }
+        Ok(recovered)
+    }
+
+    /// Doubts what the index says of a pack and reads it anew; tells how many objects were not found.
+    fn scan_again(&self, pack: &PackRow, now: Timestamp, recovered: &mut Recovered) -> Result<u64, ObjectError> {
+        let failed = |source| ObjectError::at(&self.files.path_of(&pack.id), source);
+        let file = self.files.get(&pack.id).map_err(failed)?;
+        let key = pack_key(&file, &pack.id);
+        self.change(|transaction| {
+            let before = index::doubt(transaction, pack.number)?;
+            let mut found = Recovered::default();
+            for record in Scanner::new(&*file, key, PACK_HEADER, pack.len) {
+                take_in(transaction, pack.number, &record, false, now, &mut found)?;
+            }
+            recovered.objects_found += found.objects_found;
+            recovered.objects_restored += found.objects_restored.saturating_sub(before);
+            Ok(before.saturating_sub(found.objects_restored))
+        })
     }
 
     /// `false` when the index was lost or put back from an older copy, and what is held may not be known.
@@ -63,7 +90,8 @@ impl ObjectStore {
         let listed = self.files.list().map_err(|source| ObjectError::at(self.files.path(), source))?;
         let mut on_disk: HashMap<PackId, u64> = listed.iter().copied().collect();
         let mut recovered = Recovered::default();
-        for pack in index::packs(&self.database.connection())? {
+        let known = index::packs(&self.database.connection())?;
+        for pack in known {
             match on_disk.remove(&pack.id) {
                 None => self.lose_pack(&pack, &mut recovered)?,
                 Some(size) if size < pack.len => self.shorten(&pack, size)?,
@@ -152,8 +180,7 @@ impl ObjectStore {
         }
         self.doubts.put(HOLDS, &1)?;
         let file = self.files.get(id).map_err(failed)?;
-        // The name says the same as the header; one of them may be wrong.
-        let key = PackKey::new(&read_pack_header(&*file).ok().flatten().unwrap_or(*id));
+        let key = pack_key(&file, id);
         self.files.sync(id).map_err(failed)?;
         let mut scanner = Scanner::new(&*file, key, PACK_HEADER, size);
         self.change(|transaction| {
@@ -169,6 +196,11 @@ impl ObjectStore {
             Ok(())
         })
     }
+}
+
+/// The key of a pack: its name says the same as its header, and one of them may be wrong.
+fn pack_key(file: &File, name: &PackId) -> PackKey {
+    PackKey::new(&read_pack_header(file).ok().flatten().unwrap_or(*name))
 }
 
 /// Tells the index of a record that was found in a pack, if it is needed there. A damaged one is noted where it may

@@ -48,9 +48,10 @@ pub(in crate::objects) fn end() -> bool {
     DISK.take().is_some_and(|disk| disk.happened)
 }
 
-/// The power was cut: what was not made durable is there, or not, or in part. Ends the fault as well.
-pub(in crate::objects) fn cut_power() {
-    let Some(mut disk) = DISK.take() else { return };
+/// The power was cut: what was not made durable is there, or not, or in part. Ends the fault as well, and
+/// tells whether it has happened.
+pub(in crate::objects) fn cut_power() -> bool {
+    let Some(mut disk) = DISK.take() else { return false };
     for (path, bytes) in std::mem::take(&mut disk.removed) {
         if disk.roll(2) == 0 {
             std::fs::write(path, bytes).unwrap();
@@ -68,6 +69,7 @@ pub(in crate::objects) fn cut_power() {
         }
         std::fs::write(path, bytes).unwrap();
     }
+    disk.happened
 }
 
 impl Disk {

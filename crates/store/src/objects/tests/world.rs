@@ -86,23 +86,20 @@ pub(super) struct World {
     /// Who holds what.
     held: BTreeSet<(u8, u8)>,
     now: Timestamp,
+    doing: String,
 }
 
 impl World {
     pub(super) fn new() -> Self {
         let (dir, key) = (folder(), RecordKey::generate());
         drop(Database::create(&dir.path().join("database"), key.clone()).unwrap());
-        let mut world = Self { dir, key, store: None, held: BTreeSet::new(), now: Timestamp::from_seconds(1_800_000_000) };
+        let mut world = Self { dir, key, store: None, held: BTreeSet::new(), now: Timestamp::from_seconds(1_800_000_000), doing: String::new() };
         world.open();
         world
     }
 
     pub(super) fn store(&self) -> &ObjectStore {
         self.store.as_ref().unwrap()
-    }
-
-    pub(super) fn now(&self) -> Timestamp {
-        self.now
     }
 
     pub(super) fn close(&mut self) {
@@ -129,43 +126,37 @@ impl World {
     }
 
     /// Does it, with a fault on the way; then once more without, if it failed. Everything must be as it should be before
-    /// and after that.
-    pub(super) fn run(&mut self, op: &Op, fault: Option<(u32, Fault, u64)>) {
+    /// and after that. Tells whether the fault happened.
+    pub(super) fn run(&mut self, op: &Op, fault: Option<(u32, Fault, u64)>) -> bool {
         self.now = self.now.plus(Duration::from_secs(86400));
+        self.doing = format!("{op:?} with {fault:?}");
         if let Op::Damage(at) = op {
-            return self.damage(*at);
+            self.damage(*at);
+            return false;
         }
         let crash = matches!(fault, Some((_, Fault::Crash, _)));
         disk::begin(fault.map(|(steps, fault, _)| (steps, fault)), fault.map_or(1, |fault| fault.2));
         let outcome = self.attempt(op);
-        let failed = if crash && outcome.is_err() {
-            disk::cut_power();
-            true
-        } else {
-            disk::end()
-        };
+        let failed = if crash { disk::cut_power() } else { disk::end() };
         if let (Err(error), Some((_, Fault::Full | Fault::StaysFull, _))) = (&outcome, fault) {
             assert!(matches!(error, ObjectError::DiskFull(_)), "a full disk is taken for something else: {error:?}");
         }
         assert!(failed || outcome.is_ok(), "{op:?} failed by itself: {outcome:?}");
-        if crash && outcome.is_err() || self.store.is_none() {
+        if crash || self.store.is_none() {
             self.open();
         }
         if outcome.is_err() {
-            let touched = touched(op);
-            self.verify(|held| !touched.contains(&held.1), false);
+            let touched: BTreeSet<_> = touched(op).into_iter().map(id).collect();
+            self.verify(|held| !touched.contains(&id(held.1)), false);
             self.attempt(op).unwrap();
         }
         self.expect(op);
         self.verify(|_| true, true);
+        failed
     }
 
     fn attempt(&mut self, op: &Op) -> Result<(), ObjectError> {
         let now = self.now;
-        if !matches!(op, Op::Reopen) && !self.store().holds_known()? {
-            // A rebuild that was cut off.
-            self.store().confirm_holds()?;
-        }
         match op {
             Op::Put(ns, items) => {
                 let contents: Vec<_> = items.iter().map(|n| content(*n)).collect();
@@ -184,14 +175,15 @@ impl World {
                 let mut place = None;
                 loop {
                     let checked = self.store().check(place, 600)?;
-                    assert_eq!(checked.damaged, Vec::<ObjectId>::new());
+                    let held = |damaged: &ObjectId| self.held.iter().any(|(_, n)| id(*n) == *damaged);
+                    assert!(!checked.damaged.iter().any(held), "{checked:?}");
                     place = checked.next;
                     if place.is_none() {
                         return Ok(());
                     }
                 }
             }
-            Op::Rebuild => self.store().rebuild(now).and_then(|_| self.store().confirm_holds()),
+            Op::Rebuild => self.store().rebuild(now).map(drop),
             Op::Reopen => self.try_open().map(drop),
             Op::Damage(_) => Ok(()),
         }
@@ -208,14 +200,13 @@ impl World {
                     self.held.insert((*ns, *n));
                 }
             }
-            Op::Release(ns, items) => items.iter().for_each(|n| drop(self.held.remove(&(*ns, *n)))),
+            Op::Release(ns, items) => {
+                // Short contents are the same for several numbers.
+                let ids: BTreeSet<_> = items.iter().map(|n| id(*n)).collect();
+                self.held.retain(|held| held.0 != *ns || !ids.contains(&id(held.1)));
+            }
             Op::Forget(ns) => self.held.retain(|held| held.0 != *ns),
             _ => {}
-        }
-        // Short contents are the same for several numbers.
-        if let Op::Release(ns, items) = op {
-            let ids: BTreeSet<_> = items.iter().map(|n| id(*n)).collect();
-            self.held.retain(|held| held.0 != *ns || !ids.contains(&id(held.1)));
         }
     }
 
@@ -232,7 +223,7 @@ impl World {
     fn verify(&self, which: impl Fn(&(u8, u8)) -> bool, exactly: bool) {
         for held in self.held.iter().filter(|held| which(held)) {
             let bytes = self.store().get(&id(held.1));
-            assert_eq!(bytes.as_ref().ok(), Some(&content(held.1)), "object {} is lost: {bytes:?}", held.1);
+            assert_eq!(bytes.as_ref().ok(), Some(&content(held.1)), "object {} is lost by {}: {bytes:?}", held.1, self.doing);
         }
         if exactly {
             let mut expected: BTreeMap<u8, BTreeMap<ObjectId, u64>> = (0..3).map(|ns| (ns, BTreeMap::new())).collect();
@@ -241,7 +232,7 @@ impl World {
             }
             for (ns, objects) in expected {
                 let usage = self.store().usage(&space(ns)).unwrap();
-                assert_eq!((usage.objects, usage.bytes), (objects.len() as u64, objects.values().sum()), "{ns}");
+                assert_eq!((usage.objects, usage.bytes), (objects.len() as u64, objects.values().sum()), "{ns}: {}", self.doing);
                 assert_eq!(self.ids_held(ns), objects.keys().copied().collect(), "{ns}");
             }
         }

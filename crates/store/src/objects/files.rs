@@ -107,6 +107,12 @@ impl Files {
         open.last().map(|(_, file)| file.clone()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
+    /// As if so many others had been read since that no handle is kept.
+    #[cfg(test)]
+    pub(super) fn forget_handles(&self) {
+        self.handles().clear();
+    }
+
     fn handles(&self) -> MutexGuard<'_, Vec<(PackId, Arc<File>)>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,6 +120,13 @@ impl Files {
     /// Writes at an offset of a pack.
     pub(super) fn write(&self, pack: &PackId, offset: u64, bytes: &[u8]) -> io::Result<()> {
         write_at(&*self.get(pack)?, &self.path_of(pack), offset, bytes)
+    }
+
+    /// Asks the system to begin writing a part of a pack to the disk, so that there is less to wait for later.
+    pub(super) fn hurry(&self, pack: &PackId, offset: u64, len: u64) {
+        if let Ok(file) = self.get(pack) {
+            disk::start_writeback_of(&*file, offset, len);
+        }
     }
 
     /// Makes a pack's bytes durable.

@@ -136,18 +136,16 @@ pub(super) fn add(
     unused_since: i64,
 ) -> Result<i64, ObjectError> {
     index
-        .prepare_cached(
-            "INSERT INTO objects (id, len, pack, start, sound, unused_since) VALUES (?, ?, ?, ?, ?, ?)",
-        )?
+        .prepare_cached("INSERT INTO objects (id, len, pack, start, sound, unused_since) VALUES (?, ?, ?, ?, ?, ?)")?
         .execute(params![id, len, place.pack, signed(place.start), sound, unused_since])?;
     Ok(index.last_insert_rowid())
 }
 
-/// The object lies here now, and is sound.
-pub(super) fn set_place(index: &Connection, number: i64, place: Place) -> Result<(), ObjectError> {
+/// The object lies here now, has this length, and is sound.
+pub(super) fn set_place(index: &Connection, number: i64, len: u32, place: Place) -> Result<(), ObjectError> {
     index
-        .prepare_cached("UPDATE objects SET pack = ?, start = ?, sound = 1 WHERE number = ?")?
-        .execute(params![place.pack, signed(place.start), number])?;
+        .prepare_cached("UPDATE objects SET len = ?, pack = ?, start = ?, sound = 1 WHERE number = ?")?
+        .execute(params![len, place.pack, signed(place.start), number])?;
     Ok(())
 }
 

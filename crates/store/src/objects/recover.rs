@@ -216,7 +216,7 @@ fn take_in(
     let place = Place { pack, start: record.offset };
     match index::find(index, &record.id)? {
         Some(row) if record.sound && !row.is_here() => {
-            index::set_place(index, row.number, place)?;
+            index::set_place(index, row.number, record.len, place)?;
             recovered.objects_restored += 1;
         }
         None if record.sound || !unacknowledged => {

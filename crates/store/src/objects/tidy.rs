@@ -137,8 +137,8 @@ impl ObjectStore {
         let bytes: Vec<(ObjectId, &[u8])> = objects.iter().map(|(row, bytes)| (row.id, bytes.as_slice())).collect();
         let batch = writer.append(self, &bytes, 0)?;
         let outcome = self.change(|transaction| {
-            for ((row, _), (_, _, place)) in objects.iter().zip(batch.placed()) {
-                index::set_place(transaction, row.number, *place)?;
+            for ((row, _), (_, len, place)) in objects.iter().zip(batch.placed()) {
+                index::set_place(transaction, row.number, *len, *place)?;
             }
             batch.record_lengths(transaction)
         });

@@ -1,19 +1,22 @@
 //! Appending: records of a batch, one fsync, and a way back when anything fails before the index knows of them.
 
+use rusqlite::Connection;
+use seal::Timestamp;
+
 use super::files::Files;
 use super::index::{self, PackRow, Place};
 use super::pack::{ObjectId, PACK_HEADER, PackKey, is_aligned, read_pack_header, record_len};
 use super::{Numbers, ObjectError, ObjectStore};
 use crate::disk;
 
-use rusqlite::Connection;
-use seal::Timestamp;
-
 /// Small pieces are gathered up to this many bytes.
 const GATHERED: usize = 1 << 20;
 
 /// Pieces from this length on are written by themselves.
 const LARGE: usize = 128 << 10;
+
+/// After so many bytes the disk is to begin.
+const HURRY: u64 = 4 << 20;
 
 /// Whoever appends; there is one.
 #[derive(Debug, Default)]
@@ -50,7 +53,7 @@ impl Batch {
         for (id, len, place) in &self.placed {
             let number = match index::find(transaction, id)? {
                 Some(row) => {
-                    index::set_place(transaction, row.number, *place)?;
+                    index::set_place(transaction, row.number, *len, *place)?;
                     row.number
                 }
                 None => index::add(transaction, id, *len, *place, true, super::holds::begun_hours(now))?,
@@ -211,13 +214,15 @@ struct Stream<'a> {
     pack: PackRow,
     /// Where the gathered bytes will lie.
     at: u64,
+    /// Up to here the system writes already.
+    hurried: u64,
     gathered: Vec<u8>,
 }
 
 impl<'a> Stream<'a> {
     fn new(files: &'a Files, pack: PackRow, batch: &mut Batch) -> Self {
         batch.grown.push(Grown { before: pack, len: pack.len });
-        Self { files, key: PackKey::new(&pack.id), pack, at: pack.len, gathered: Vec::new() }
+        Self { files, key: PackKey::new(&pack.id), pack, at: pack.len, hurried: pack.len, gathered: Vec::new() }
     }
 
     fn end(&self) -> u64 {
@@ -258,6 +263,10 @@ impl<'a> Stream<'a> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), ObjectError> {
         self.files.write(&self.pack.id, self.at, bytes).map_err(|e| self.fail(e))?;
         self.at += bytes.len() as u64;
+        if self.at - self.hurried >= HURRY {
+            self.files.hurry(&self.pack.id, self.hurried, self.at - self.hurried);
+            self.hurried = self.at;
+        }
         Ok(())
     }
 

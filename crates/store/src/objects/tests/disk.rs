@@ -113,7 +113,8 @@ impl Disk {
             }
             self.fault = None;
         }
-        if fault == Fault::StaysFull && matches!(step, Some(Step::Committed | Step::Cut | Step::Remove | Step::SyncDir)) {
+        if fault == Fault::StaysFull && matches!(step, Some(Step::Committed | Step::Cut | Step::Remove | Step::SyncDir))
+        {
             return Ok(());
         }
         self.happened = true;

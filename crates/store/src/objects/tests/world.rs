@@ -93,7 +93,14 @@ impl World {
     pub(super) fn new() -> Self {
         let (dir, key) = (folder(), RecordKey::generate());
         drop(Database::create(&dir.path().join("database"), key.clone()).unwrap());
-        let mut world = Self { dir, key, store: None, held: BTreeSet::new(), now: Timestamp::from_seconds(1_800_000_000), doing: String::new() };
+        let mut world = Self {
+            dir,
+            key,
+            store: None,
+            held: BTreeSet::new(),
+            now: Timestamp::from_seconds(1_800_000_000),
+            doing: String::new(),
+        };
         world.open();
         world
     }
@@ -223,7 +230,13 @@ impl World {
     fn verify(&self, which: impl Fn(&(u8, u8)) -> bool, exactly: bool) {
         for held in self.held.iter().filter(|held| which(held)) {
             let bytes = self.store().get(&id(held.1));
-            assert_eq!(bytes.as_ref().ok(), Some(&content(held.1)), "object {} is lost by {}: {bytes:?}", held.1, self.doing);
+            assert_eq!(
+                bytes.as_ref().ok(),
+                Some(&content(held.1)),
+                "object {} is lost by {}: {bytes:?}",
+                held.1,
+                self.doing
+            );
         }
         if exactly {
             let mut expected: BTreeMap<u8, BTreeMap<ObjectId, u64>> = (0..3).map(|ns| (ns, BTreeMap::new())).collect();
@@ -232,7 +245,12 @@ impl World {
             }
             for (ns, objects) in expected {
                 let usage = self.store().usage(&space(ns)).unwrap();
-                assert_eq!((usage.objects, usage.bytes), (objects.len() as u64, objects.values().sum()), "{ns}: {}", self.doing);
+                assert_eq!(
+                    (usage.objects, usage.bytes),
+                    (objects.len() as u64, objects.values().sum()),
+                    "{ns}: {}",
+                    self.doing
+                );
                 assert_eq!(self.ids_held(ns), objects.keys().copied().collect(), "{ns}");
             }
         }

@@ -69,7 +69,7 @@ impl ObjectStore {
     pub fn totals(&self) -> Result<Totals, ObjectError> {
         let connection = self.database.connection();
         let mut totals = Totals::default();
-        for filling in index::fillings(&connection)? {
+        for filling in index::fillings(&connection, None)? {
             totals.packs += 1;
             totals.objects += filling.objects;
             totals.bytes += filling.pack.len;

@@ -226,15 +226,17 @@ pub(super) struct Filling {
     pub live: u64,
 }
 
-/// How full the packs are.
-pub(super) fn fillings(index: &Connection) -> Result<Vec<Filling>, ObjectError> {
+/// How full the packs are: one of them, or all.
+pub(super) fn fillings(index: &Connection, pack: Option<i64>) -> Result<Vec<Filling>, ObjectError> {
     // `record_len` in SQL: header, and up to the next multiple of eight.
     debug_assert_eq!((record_len(0), record_len(1), record_len(8)), (56, 64, 64));
     let mut query = index.prepare_cached(
         "SELECT p.number, p.id, p.len, count(o.number), total(o.sound), total((o.len + 63) / 8 * 8)
-         FROM packs p LEFT JOIN objects o ON o.pack = p.number GROUP BY p.number ORDER BY p.number",
+         FROM packs p LEFT JOIN objects o ON o.pack = p.number
+         WHERE p.number BETWEEN ?1 AND ?2 GROUP BY p.number ORDER BY p.number",
     )?;
-    let rows = query.query_map([], |row| {
+    let (first, last) = pack.map_or((0, i64::MAX), |pack| (pack, pack));
+    let rows = query.query_map([first, last], |row| {
         Ok(Filling {
             pack: pack_row(row)?,
             objects: row.get::<_, i64>(3)?.unsigned_abs(),

@@ -8,6 +8,7 @@ use seal::Timestamp;
 use super::holds::past_hours;
 use super::index::{self, Filling, PackRow, Row};
 use super::pack::{ObjectId, PACK_HEADER, record_len};
+use super::writer::Writer;
 use super::{ObjectError, ObjectStore};
 
 /// Rows that are forgotten in one step.
@@ -95,11 +96,8 @@ impl ObjectStore {
 
     fn compact_step(&self, budget: u64) -> Result<Compacted, ObjectError> {
         let mut writer = self.writer();
-        let fillings = index::fillings(&self.database.connection())?;
-        let waits = |filling: &&Filling| filling.is_new() && writer.is_active(filling.pack.number);
-        let Some(filling) = fillings.iter().find(|filling| filling.is_worth_it() && !waits(filling)) else {
-            return Ok(Compacted::default());
-        };
+        let Some(filling) = self.to_be_emptied(&writer)? else { return Ok(Compacted::default()) };
+        writer.emptying = Some(filling.pack.number);
         writer.leave(filling.pack.number);
         let mut objects: Vec<(Row, Vec<u8>)> = Vec::new();
         let mut moved = 0;
@@ -108,7 +106,9 @@ impl ObjectStore {
             let Some(place) = row.place else { continue };
             match self.read(row, place) {
                 Ok(bytes) => objects.push((*row, bytes)),
-                Err(ObjectError::Damaged(_) | ObjectError::Missing(_)) => self.note(row, place, false),
+                Err(ObjectError::Damaged(_) | ObjectError::Missing(_)) => {
+                    self.change(|transaction| index::set_sound(transaction, row.number, place, false))?;
+                }
                 Err(error) => return Err(error),
             }
             moved += record_len(row.len.into());
@@ -125,10 +125,25 @@ impl ObjectStore {
         Ok(Compacted { moved, freed, more: true })
     }
 
+    /// The pack that compaction is at, else one that is worth it.
+    fn to_be_emptied(&self, writer: &Writer) -> Result<Option<Filling>, ObjectError> {
+        let connection = self.database.connection();
+        if let Some(pack) = writer.emptying {
+            let filling = index::fillings(&connection, Some(pack))?.pop();
+            if filling.is_some_and(|filling| filling.objects == 0 || filling.sound > 0) {
+                return Ok(filling);
+            }
+        }
+        // An empty pack that is being added to is not garbage.
+        let waits = |filling: &Filling| filling.is_new() && writer.is_active(filling.pack.number);
+        let fillings = index::fillings(&connection, None)?;
+        Ok(fillings.into_iter().find(|filling| filling.is_worth_it() && !waits(filling)))
+    }
+
     /// Stores sound objects of `from` at another place. Objects that were not at a place any more stay where they are.
     pub(super) fn move_all(
         &self,
-        writer: &mut super::writer::Writer,
+        writer: &mut Writer,
         from: i64,
         objects: &[(Row, Vec<u8>)],
     ) -> Result<(), ObjectError> {

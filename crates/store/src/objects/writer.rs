@@ -25,6 +25,8 @@ pub(super) struct Writer {
     active: Option<PackRow>,
     /// Packs in which something went wrong: what is on the disk behind their end is not certain.
     given_up: Vec<i64>,
+    /// The pack that compaction is at.
+    pub(super) emptying: Option<i64>,
 }
 
 /// Records that are durable, but not in the index yet. Must come to [`Writer::settle`].

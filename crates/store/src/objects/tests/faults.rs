@@ -73,7 +73,7 @@ fn power_that_is_cut_at_any_step_loses_nothing() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_happens_in_whatever_order(ops in prop::collection::vec((any_op(), any_fault()), 1..40)) {

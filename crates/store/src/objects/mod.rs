@@ -117,8 +117,9 @@ impl ObjectStore {
         objects: &[(ObjectId, &[u8])],
         now: Timestamp,
     ) -> Result<(), ObjectError> {
-        for (id, bytes) in objects {
-            verify(id, bytes)?;
+        let too_long = objects.iter().find(|(_, bytes)| bytes.len() > MAX_OBJECT);
+        if let Some((id, bytes)) = too_long {
+            return Err(ObjectError::TooLong { id: *id, len: bytes.len() as u64 });
         }
         let mut writer = self.writer();
         let absent = self.without_known(objects)?;
@@ -137,7 +138,7 @@ impl ObjectStore {
         self.put_many(namespace, &[(id, bytes)], now)
     }
 
-    /// Those that are not here and sound, each once.
+    /// Those that are not here and sound, each once. Their bytes are verified while they are written.
     fn without_known<'a>(&self, objects: &[(ObjectId, &'a [u8])]) -> Result<Vec<(ObjectId, &'a [u8])>, ObjectError> {
         let mut seen = HashSet::new();
         let connection = self.database.connection();
@@ -145,6 +146,8 @@ impl ObjectStore {
         for (id, bytes) in objects {
             if seen.insert(id) && !index::find(&connection, id)?.is_some_and(|row| row.is_here()) {
                 absent.push((*id, *bytes));
+            } else {
+                verify(id, bytes)?;
             }
         }
         Ok(absent)
@@ -174,13 +177,7 @@ impl ObjectStore {
 type Numbers = HashMap<ObjectId, i64>;
 
 fn verify(id: &ObjectId, bytes: &[u8]) -> Result<(), ObjectError> {
-    if bytes.len() > MAX_OBJECT {
-        return Err(ObjectError::TooLong { id: *id, len: bytes.len() as u64 });
-    }
-    if blake3::hash(bytes).as_bytes() != id {
-        return Err(ObjectError::WrongId(*id));
-    }
-    Ok(())
+    if blake3::hash(bytes).as_bytes() == id { Ok(()) } else { Err(ObjectError::WrongId(*id)) }
 }
 
 impl From<rusqlite::Error> for ObjectError {

@@ -93,7 +93,11 @@ impl Writer {
         match self.write(store, objects, &mut batch) {
             Ok(()) => Ok(batch),
             Err(error) => {
-                self.take_back(store, &batch);
+                // Whoever brings wrong bytes does not wear out packs.
+                match error {
+                    ObjectError::WrongId(_) if self.cut_back(store, &batch) => {}
+                    _ => self.take_back(store, &batch),
+                }
                 Err(error)
             }
         }
@@ -157,6 +161,8 @@ impl Writer {
                 }
             };
             let start = current.append(id, bytes)?;
+            // While the disk is at work.
+            super::verify(id, bytes)?;
             batch.placed.push((*id, bytes.len() as u32, Place { pack: current.pack.number, start }));
             stream = Some(current);
         }
@@ -193,6 +199,12 @@ impl Writer {
                 && matches!(whole(), Ok(Some(id)) if id == pack.id)
         };
         self.active = packs.iter().rev().find(has_room).copied();
+    }
+
+    /// Gives the space of a batch back before it was made durable; `false` when it stays as it is.
+    fn cut_back(&self, store: &ObjectStore, batch: &Batch) -> bool {
+        let [grown] = batch.grown.as_slice() else { return false };
+        store.files.cut(&grown.before.id, grown.before.len).is_ok()
     }
 
     /// Gives the space of a batch back that came to nothing. Its packs are left alone from then on: after a failed

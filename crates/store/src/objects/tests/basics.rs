@@ -172,7 +172,7 @@ fn reading_goes_on_while_others_put_release_and_compact() {
             });
         }
         for round in 0..60u8 {
-            let noise: Vec<_> = (0..5u8).map(|n| vec![round, n].repeat(150)).collect();
+            let noise: Vec<_> = (0..5u8).map(|n| [round, n].repeat(150)).collect();
             let mut objects: Vec<_> = noise.iter().map(|bytes| (id_of(bytes), bytes.as_slice())).collect();
             let again = usize::from(round) % 40;
             objects.push((kept[again], &contents[again]));

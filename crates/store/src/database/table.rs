@@ -3,7 +3,7 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -97,10 +97,13 @@ impl<T> Table<T> {
 impl<T: Serialize + DeserializeOwned> Table<T> {
     /// The value at `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<T>, DatabaseError> {
+        self.get_in(&self.database.connection(), key)
+    }
+
+    /// [`Self::get`] as part of a transaction.
+    pub(crate) fn get_in(&self, transaction: &Connection, key: &[u8]) -> Result<Option<T>, DatabaseError> {
         let id = self.blind(key);
-        let body: Option<Vec<u8>> = self
-            .database
-            .connection()
+        let body: Option<Vec<u8>> = transaction
             .prepare_cached("SELECT body FROM records WHERE kind = ? AND id = ?")?
             .query_row(params![self.kind, id], |row| row.get(0))
             .optional()?;
@@ -110,6 +113,20 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// Stores `value` at `key`, in place of what was there.
     pub fn put(&self, key: &[u8], value: &T) -> Result<(), DatabaseError> {
         self.put_many([(key, value)])
+    }
+
+    /// [`Self::put`] as part of a transaction.
+    pub(crate) fn put_in(&self, transaction: &Connection, key: &[u8], value: &T) -> Result<(), DatabaseError> {
+        let id = self.blind(key);
+        let body = sealing::seal(self.database.key(), self.name, &id, &(key, value))?;
+        self.insert(transaction, &id, &body)
+    }
+
+    fn insert(&self, transaction: &Connection, id: &[u8; 16], body: &[u8]) -> Result<(), DatabaseError> {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?
+            .execute(params![self.kind, id, body])?;
+        Ok(())
     }
 
     /// Stores all of these, or none when one fails.
@@ -124,12 +141,8 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         }
         let mut connection = self.database.connection();
         let transaction = connection.transaction()?;
-        {
-            let mut insert =
-                transaction.prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?;
-            for (id, body) in &sealed {
-                insert.execute(params![self.kind, id, body])?;
-            }
+        for (id, body) in &sealed {
+            self.insert(&transaction, id, body)?;
         }
         Ok(transaction.commit()?)
     }

@@ -4,5 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod full;
+mod objects;
 mod power;
 mod volume;

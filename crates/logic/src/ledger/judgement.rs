@@ -7,7 +7,7 @@ use std::sync::Arc;
 use seal::{DeviceId, MemberId};
 
 use super::chains::Segment;
-use super::control::{Control, SpaceRole, Target};
+use super::control::{SpaceRole, Target};
 use super::header::Kind;
 use super::holders::holders;
 use super::id::{CommitId, EpochId, RealmId};

@@ -72,7 +72,7 @@ fn main() -> Outcome<()> {
 
 fn measure(case: &Case, source: &Path, target: &Path, note: &mut impl FnMut(&'static str, Duration)) -> Outcome<()> {
     let bytes = fs::read(source)?;
-    let objects: Vec<(ObjectId, &[u8])> = bytes.chunks(case.len).map(|b| (*blake3::hash(b).as_bytes(), b)).collect();
+    let objects: Vec<(ObjectId, &[u8])> = bytes.chunks(case.len).map(|b| (ObjectId::of(b), b)).collect();
     let database = || Database::open(&target.join("database"), RecordKey::from_bytes(&[1; 32]));
     drop(Database::create(&target.join("database"), RecordKey::from_bytes(&[1; 32]))?);
     let open = || -> Outcome<ObjectStore> {

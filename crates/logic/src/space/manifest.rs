@@ -4,9 +4,10 @@
 //! within limits; what is read was checked. It holds keys, so it exists in the clear only where the commit was opened.
 //! Called by `node`, which makes and opens the objects. Format: `docs/formats/space.md`.
 
-use std::fmt;
 use std::ops::Range;
 
+use seal::ObjectId;
+use seal::chunk::{ChunkKey, MAX};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use thiserror::Error;
@@ -15,30 +16,22 @@ use thiserror::Error;
 pub const INLINE_MAX: usize = 512;
 /// Bytes of a manifest; what would be longer is an [`Manifest::Index`].
 pub const LISTED_MAX: usize = 32 << 10;
-/// Bytes of one object before it is sealed.
-pub const CHUNK_MAX: u32 = 4 << 20;
 /// Bytes of an index: enough for files of half a terabyte.
 pub const INDEX_MAX: u64 = 64 << 20;
 
 /// A sealed object with what opens it.
-#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Chunk {
-    /// Its name: BLAKE3 of its ciphertext.
-    pub id: [u8; 32],
+    /// Its name.
+    pub id: ObjectId,
     /// Its key.
-    pub key: [u8; 32],
+    pub key: ChunkKey,
     /// Bytes of the file that it holds.
     pub len: u32,
 }
 
-impl fmt::Debug for Chunk {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Chunk({}, {})", data_encoding::HEXLOWER.encode(&self.id[..4]), self.len)
-    }
-}
-
 /// A run of bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Part {
     /// In an object.
     Data(Chunk),
@@ -141,7 +134,7 @@ fn whole<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Result<T, BadManifest> {
 }
 
 fn total(parts: &[Part]) -> Result<u64, BadManifest> {
-    let bad = |part: &Part| part.is_empty() || matches!(part, Part::Data(chunk) if chunk.len > CHUNK_MAX);
+    let bad = |part: &Part| part.is_empty() || matches!(part, Part::Data(chunk) if chunk.len as usize > MAX);
     if parts.iter().any(bad) {
         return Err(BadManifest::Garbled);
     }
@@ -149,12 +142,12 @@ fn total(parts: &[Part]) -> Result<u64, BadManifest> {
 }
 
 /// The parts that hold a range of a file, each with what of it is in the range. What lies behind the end is left out.
-pub fn covering(parts: &[Part], range: Range<u64>) -> impl Iterator<Item = (Part, Range<u64>)> + '_ {
+pub fn covering(parts: &[Part], range: Range<u64>) -> impl Iterator<Item = (&Part, Range<u64>)> {
     let mut begin = 0;
     let placed = parts.iter().map(move |part| {
         let from = begin;
         begin += part.len();
-        (*part, from, begin)
+        (part, from, begin)
     });
     placed.filter_map(move |(part, from, to)| {
         let (first, last) = (range.start.max(from), range.end.min(to));

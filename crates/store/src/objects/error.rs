@@ -10,13 +10,13 @@ use crate::database::DatabaseError;
 #[derive(Debug, thiserror::Error)]
 pub enum ObjectError {
     /// There is no such object here.
-    #[error("object {} is not here", hex(.0))]
+    #[error("object {0} is not here")]
     Missing(ObjectId),
     /// The disk holds other bytes than those that were stored. To put the right ones again mends it.
-    #[error("object {} is damaged on this disk", hex(.0))]
+    #[error("object {0} is damaged on this disk")]
     Damaged(ObjectId),
     /// The object is longer than any may be.
-    #[error("object {} has {len} bytes; {MAX_OBJECT} are allowed", hex(id))]
+    #[error("object {id} has {len} bytes; {MAX_OBJECT} are allowed")]
     TooLong {
         /// The object.
         id: ObjectId,
@@ -24,7 +24,7 @@ pub enum ObjectError {
         len: u64,
     },
     /// The bytes are not those of the object they are said to be.
-    #[error("the bytes are not those of object {}", hex(.0))]
+    #[error("the bytes are not those of object {0}")]
     WrongId(ObjectId),
     /// The namespace would hold more than it may. Nothing was stored.
     #[error("the quota of {quota} bytes does not allow {wanted} more: {used} are used")]
@@ -76,8 +76,4 @@ impl From<DatabaseError> for ObjectError {
             other => Self::Database(other),
         }
     }
-}
-
-fn hex(id: &ObjectId) -> String {
-    data_encoding::HEXLOWER.encode(id)
 }

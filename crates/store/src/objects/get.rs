@@ -92,7 +92,7 @@ impl ObjectStore {
         let read = file
             .read_full_at(start, &mut bytes)
             .map_err(|source| ObjectError::at(&self.files.path_of(&pack.id), source))?;
-        let sound = read == bytes.len() && *blake3::hash(&bytes).as_bytes() == row.id;
+        let sound = read == bytes.len() && ObjectId::of(&bytes) == row.id;
         if sound { Ok(bytes) } else { Err(ObjectError::Damaged(row.id)) }
     }
 

@@ -62,7 +62,7 @@ struct Tagger([u8; 32]);
 
 impl Tagger {
     fn tag(&self, id: &ObjectId) -> Tag {
-        *blake3::keyed_hash(&self.0, id).as_bytes().first_chunk().expect("a hash has 32 bytes")
+        *blake3::keyed_hash(&self.0, id.as_bytes()).as_bytes().first_chunk().expect("a hash has 32 bytes")
     }
 }
 

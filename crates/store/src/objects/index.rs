@@ -55,7 +55,7 @@ fn row(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     };
     let len: i64 = row.get(2)?;
     let len = u32::try_from(len).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(2, len))?;
-    Ok(Row { number: row.get(0)?, id: row.get(1)?, len, place, sound: row.get(5)? })
+    Ok(Row { number: row.get(0)?, id: ObjectId::from_bytes(row.get(1)?), len, place, sound: row.get(5)? })
 }
 
 fn pack_row(row: &SqlRow<'_>) -> rusqlite::Result<PackRow> {
@@ -124,7 +124,7 @@ pub(super) fn lose_strays(index: &Connection) -> Result<u64, ObjectError> {
 
 pub(super) fn find(index: &Connection, id: &ObjectId) -> Result<Option<Row>, ObjectError> {
     let mut query = index.prepare_cached(&format!("SELECT {ROW} FROM objects WHERE id = ?"))?;
-    Ok(query.query_row([id], row).optional()?)
+    Ok(query.query_row([id.as_bytes()], row).optional()?)
 }
 
 pub(super) fn add(
@@ -137,7 +137,7 @@ pub(super) fn add(
 ) -> Result<i64, ObjectError> {
     index
         .prepare_cached("INSERT INTO objects (id, len, pack, start, sound, unused_since) VALUES (?, ?, ?, ?, ?, ?)")?
-        .execute(params![id, len, place.pack, signed(place.start), sound, unused_since])?;
+        .execute(params![id.as_bytes(), len, place.pack, signed(place.start), sound, unused_since])?;
     Ok(index.last_insert_rowid())
 }
 

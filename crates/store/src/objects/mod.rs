@@ -177,7 +177,7 @@ impl ObjectStore {
 type Numbers = HashMap<ObjectId, i64>;
 
 fn verify(id: &ObjectId, bytes: &[u8]) -> Result<(), ObjectError> {
-    if blake3::hash(bytes).as_bytes() == id { Ok(()) } else { Err(ObjectError::WrongId(*id)) }
+    if ObjectId::of(bytes) == *id { Ok(()) } else { Err(ObjectError::WrongId(*id)) }
 }
 
 impl From<rusqlite::Error> for ObjectError {

@@ -7,10 +7,9 @@
 use std::fs::File;
 use std::io;
 
-use crate::landing::read_full_at;
+pub use seal::ObjectId;
 
-/// Names an object: the BLAKE3 hash of its bytes.
-pub type ObjectId = [u8; 32];
+use crate::landing::read_full_at;
 
 /// The longest object in bytes: a chunk of 4 MiB and what compression that does not help, padding and sealing may add.
 pub const MAX_OBJECT: usize = (4 << 20) + (128 << 10);
@@ -93,7 +92,7 @@ impl PackKey {
         let mut header = [0; RECORD_HEADER as usize];
         header[..8].copy_from_slice(&RECORD_MAGIC);
         header[8..12].copy_from_slice(&len.to_be_bytes());
-        header[12..CHECKED].copy_from_slice(id);
+        header[12..CHECKED].copy_from_slice(id.as_bytes());
         let check = self.check(offset, &header);
         header[CHECKED..].copy_from_slice(&check);
         header
@@ -107,7 +106,7 @@ impl PackKey {
         }
         let len = u32::from_be_bytes(*header[8..].first_chunk()?);
         let id = *header[12..].first_chunk()?;
-        (len as usize <= MAX_OBJECT).then_some((id, len))
+        (len as usize <= MAX_OBJECT).then_some((ObjectId::from_bytes(id), len))
     }
 
     fn check(&self, offset: u64, header: &[u8; RECORD_HEADER as usize]) -> [u8; RECORD_HEADER as usize - CHECKED] {
@@ -224,7 +223,7 @@ impl<R: ReadAt + ?Sized> Iterator for Scanner<'_, R> {
             let mut body = std::mem::take(&mut self.body);
             body.resize(len as usize, 0);
             self.read(start, &mut body);
-            let record = Record { id, offset, len, sound: *blake3::hash(&body).as_bytes() == id };
+            let record = Record { id, offset, len, sound: ObjectId::of(&body) == id };
             self.body = body;
             if record.sound {
                 self.at = record.end();

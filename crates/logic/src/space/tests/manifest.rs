@@ -1,13 +1,15 @@
 //! Manifests: what is read is the file and nothing else, whatever the bytes.
 
 use crate::space::manifest::{
-    BadManifest, CHUNK_MAX, Chunk, INLINE_MAX, LISTED_MAX, Manifest, Part, covering, read_index, write_index,
+    BadManifest, Chunk, INLINE_MAX, LISTED_MAX, Manifest, Part, covering, read_index, write_index,
 };
 use proptest::prelude::*;
+use seal::ObjectId;
+use seal::chunk::{ChunkKey, MAX};
 use serde_bytes::ByteBuf;
 
 fn chunk(len: u32) -> Part {
-    Part::Data(Chunk { id: [1; 32], key: [2; 32], len })
+    Part::Data(Chunk { id: ObjectId::from_bytes([1; 32]), key: ChunkKey::from_bytes([2; 32]), len })
 }
 
 fn part() -> impl Strategy<Value = Part> {
@@ -23,13 +25,13 @@ proptest! {
     fn a_range_is_covered_exactly(parts in proptest::collection::vec(part(), 0..20), from in 0..600_u64, len in 0..600_u64) {
         // Objects that can be told apart, with bytes that can be.
         let number = |(n, part): (usize, Part)| match part {
-            Part::Data(chunk) => Part::Data(Chunk { id: [n as u8; 32], ..chunk }),
+            Part::Data(chunk) => Part::Data(Chunk { id: ObjectId::from_bytes([n as u8; 32]), ..chunk }),
             hole => hole,
         };
         let parts: Vec<_> = parts.into_iter().enumerate().map(number).collect();
         let bytes = |part: &Part| -> Vec<u16> {
             let data = |at: u64| match part {
-                Part::Data(chunk) => 1 + 100 * u16::from(chunk.id[0]) + at as u16,
+                Part::Data(chunk) => 1 + 100 * u16::from(chunk.id.as_bytes()[0]) + at as u16,
                 Part::Hole(_) => 0,
             };
             (0..part.len()).map(data).collect()
@@ -37,7 +39,7 @@ proptest! {
         let file: Vec<_> = parts.iter().flat_map(bytes).collect();
         let (first, last) = ((from as usize).min(file.len()), ((from + len) as usize).min(file.len()));
         let got: Vec<_> = covering(&parts, from..from + len)
-            .flat_map(|(part, range)| bytes(&part)[range.start as usize..range.end as usize].to_vec())
+            .flat_map(|(part, range)| bytes(part)[range.start as usize..range.end as usize].to_vec())
             .collect();
         prop_assert_eq!(got, &file[first..last]);
     }
@@ -72,8 +74,8 @@ fn what_cannot_be_is_refused() {
     assert!(read(&inline(INLINE_MAX), INLINE_MAX as u64).is_ok());
     assert_eq!(read(&inline(INLINE_MAX + 1), INLINE_MAX as u64 + 1), Err(BadManifest::TooMuch));
     assert_eq!(read(&inline(3), 4), Err(BadManifest::WrongSize));
-    for bad in [chunk(0), chunk(CHUNK_MAX + 1), Part::Hole(0)] {
-        assert_eq!(read(&Manifest::Parts(vec![bad]), bad.len()), Err(BadManifest::Garbled));
+    for bad in [chunk(0), chunk(MAX as u32 + 1), Part::Hole(0)] {
+        assert_eq!(read(&Manifest::Parts(vec![bad.clone()]), bad.len()), Err(BadManifest::Garbled));
     }
     let endless = Manifest::Parts(vec![Part::Hole(u64::MAX), Part::Hole(2)]);
     assert_eq!(read(&endless, 1), Err(BadManifest::WrongSize));
@@ -81,6 +83,6 @@ fn what_cannot_be_is_refused() {
     let long = vec![chunk(1); LISTED_MAX / 60];
     assert_eq!(Manifest::Parts(long.clone()).to_bytes(), Err(BadManifest::TooMuch));
     assert_eq!(read_index(&write_index(&long), long.len() as u64), Ok(long));
-    assert_eq!(read(&Manifest::Index(vec![chunk(CHUNK_MAX); 17]), 9), Err(BadManifest::TooMuch));
-    assert!(read(&Manifest::Index(vec![chunk(CHUNK_MAX); 16]), 9).is_ok());
+    assert_eq!(read(&Manifest::Index(vec![chunk(MAX as u32); 17]), 9), Err(BadManifest::TooMuch));
+    assert!(read(&Manifest::Index(vec![chunk(MAX as u32); 16]), 9).is_ok());
 }

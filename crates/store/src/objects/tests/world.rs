@@ -25,7 +25,7 @@ pub(super) fn content(n: u8) -> Vec<u8> {
 }
 
 pub(super) fn id_of(bytes: &[u8]) -> ObjectId {
-    *blake3::hash(bytes).as_bytes()
+    ObjectId::of(bytes)
 }
 
 pub(super) fn id(n: u8) -> ObjectId {

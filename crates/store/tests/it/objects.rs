@@ -34,7 +34,7 @@ fn object(n: u32) -> Vec<u8> {
 }
 
 fn id(n: u32) -> ObjectId {
-    *blake3::hash(&object(n)).as_bytes()
+    ObjectId::of(&object(n))
 }
 
 fn put(store: &ObjectStore, numbers: std::ops::Range<u32>) -> Result<(), ObjectError> {

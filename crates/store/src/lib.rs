@@ -20,6 +20,7 @@ mod meta;
 pub mod relpath;
 pub mod settings;
 pub mod source;
+pub mod space;
 pub mod spool;
 mod tree;
 

@@ -110,9 +110,10 @@ fn take(store: &SpaceStore, shelved: &Shelved, origin: &Origin, changes: &[Chang
 
 fn put(node: NodeId, number: u64, bases: Vec<logic::space::VersionId>) -> Change {
     let hash = *blake3::hash(&number.to_le_bytes()).as_bytes();
-    let content = Content::File { size: 1000 + number % 9000, hash, manifest: [&hash[..], &hash[..], &[1; 6]].concat().into() };
+    let content =
+        Content::File { size: 1000 + number % 9000, hash, manifest: [&hash[..], &hash[..], &[1; 6]].concat().into() };
     let meta = logic::space::Meta {
-        mtime: Some(logic::transfer::listing::Mtime { seconds: 1_790_000_000 + number as i64, nanos: 123_456_789 }),
+        mtime: Some(logic::transfer::listing::Mtime { secs: 1_790_000_000 + number as i64, nanos: 123_456_789 }),
         mode: Some(0o644),
         xattrs: Vec::new(),
     };
@@ -161,7 +162,12 @@ fn make(path: &Path, files: usize) -> Outcome<()> {
     drop(store);
     let bytes = path.metadata()?.len();
     println!("{files} files in {took:.1} s: {:.0} files/s, slowest commit {slowest:.1?}", files as f64 / took);
-    println!("{:.0} bytes on disk per file ({:.1} MiB), {}", bytes as f64 / files as f64, bytes as f64 / 1048576.0, memory());
+    println!(
+        "{:.0} bytes on disk per file ({:.1} MiB), {}",
+        bytes as f64 / files as f64,
+        bytes as f64 / 1048576.0,
+        memory()
+    );
     Ok(())
 }
 
@@ -172,7 +178,11 @@ fn each_use(path: &Path) -> Outcome<()> {
     let opened = started.elapsed();
     let standing = store.standing()?;
     let root = store.read(|reader| Ok::<_, SpaceError>(Tree::new(reader).list(Node::ROOT)?))?;
-    println!("opened in {opened:.1?} ({standing:?}), with the root's {} entries in {:.1?}", root.len(), started.elapsed());
+    println!(
+        "opened in {opened:.1?} ({standing:?}), with the root's {} entries in {:.1?}",
+        root.len(),
+        started.elapsed()
+    );
     println!("memory before: {before}; after: {}", memory());
     let large = root.first().ok_or("nothing in it")?.node;
     let mut times = Vec::new();
@@ -209,7 +219,13 @@ fn check(path: &Path) -> Outcome<()> {
     let store = SpaceStore::open(path, &key())?;
     let started = Instant::now();
     let report = store.check()?;
-    println!("{} rows and {} commits checked in {:.1?}: {:?}", report.rows, report.commits, started.elapsed(), report.damage);
+    println!(
+        "{} rows and {} commits checked in {:.1?}: {:?}",
+        report.rows,
+        report.commits,
+        started.elapsed(),
+        report.damage
+    );
     Ok(())
 }
 
@@ -221,6 +237,7 @@ fn summary(times: &mut [Duration]) -> String {
 
 fn memory() -> String {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let of = |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().replace([' ', '\t'], "");
+    let of =
+        |name: &str| status.lines().find(|line| line.starts_with(name)).unwrap_or_default().replace([' ', '\t'], "");
     format!("{} {}", of("VmRSS"), of("VmHWM"))
 }

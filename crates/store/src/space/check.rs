@@ -59,7 +59,19 @@ impl SpaceStore {
     /// # Errors
     /// [`SpaceError`] where it could not be read at all. Damage is no error but in the report.
     pub fn check(&self) -> Result<Report, SpaceError> {
-        self.read(|reader| Check { reader, report: Report::default(), tally: Tally::default() }.run())
+        self.read(|reader| Ok(Check::of(reader)?.0))
+    }
+
+    /// Makes the totals those of what is there: when damage that they told of has been mended.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn recount(&self) -> Result<(), SpaceError> {
+        self.transaction(|transaction| {
+            let (_, tally) = Check::of(transaction)?;
+            transaction.count_anew(tally);
+            Ok(())
+        })
     }
 }
 
@@ -69,22 +81,24 @@ struct Check<'a> {
     tally: Tally,
 }
 
-impl Check<'_> {
-    fn run(mut self) -> Result<Report, SpaceError> {
-        self.unless_torn(Self::structure)?;
-        self.unless_torn(Self::tree)?;
-        self.unless_torn(Self::commits)?;
-        self.unless_torn(Self::values)?;
-        match schema::read_totals(self.reader.connection, self.reader.keys()) {
+impl<'a> Check<'a> {
+    /// What is wrong, and the totals of what is there.
+    fn of(reader: &'a Reader<'a>) -> Result<(Report, Tally), SpaceError> {
+        let mut check = Self { reader, report: Report::default(), tally: Tally::default() };
+        check.unless_torn(Self::structure)?;
+        check.unless_torn(Self::tree)?;
+        check.unless_torn(Self::commits)?;
+        check.unless_torn(Self::values)?;
+        match schema::read_totals(reader.connection, reader.keys()) {
             Ok(totals) => {
-                for part in totals.differences(&self.tally) {
-                    self.report.damage.entry(part).or_default().totals = true;
+                for part in totals.differences(&check.tally) {
+                    check.report.damage.entry(part).or_default().totals = true;
                 }
             }
-            Err(SpaceError::Damaged(part)) => self.report.bad(part, None),
+            Err(SpaceError::Damaged(part)) => check.report.bad(part, None),
             Err(error) => return Err(error),
         }
-        Ok(self.report)
+        Ok((check.report, check.tally))
     }
 
     /// A torn file is a finding, a failing disk is an error.

@@ -24,8 +24,6 @@ mod rows;
 mod schema;
 mod shelf;
 mod tally;
-#[cfg(test)]
-mod tests;
 mod transaction;
 mod values;
 

@@ -190,7 +190,10 @@ impl Reader<'_> {
     /// As above.
     pub fn waiting_for(&self, realm: RealmId, epoch: EpochId, limit: usize) -> Result<Vec<Logged>, SpaceError> {
         let wanted = self.keys().wanted(realm.as_bytes(), epoch.as_bytes());
-        self.logged(&format!("{COLUMNS} WHERE wanted = ? ORDER BY lamport, number LIMIT ?"), params![wanted, size(limit)])
+        self.logged(
+            &format!("{COLUMNS} WHERE wanted = ? ORDER BY lamport, number LIMIT ?"),
+            params![wanted, size(limit)],
+        )
     }
 
     /// One commit for each key that is waited for, and how many wait for it.

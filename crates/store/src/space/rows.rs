@@ -26,7 +26,8 @@ impl Reader<'_> {
         let mut query;
         let mut rows = match part.map(|part| self.keys().part(table, &group, part)) {
             None => {
-                query = self.connection.prepare_cached("SELECT part, rest, body FROM tree WHERE grp = ? AND kind = ?")?;
+                query =
+                    self.connection.prepare_cached("SELECT part, rest, body FROM tree WHERE grp = ? AND kind = ?")?;
                 query.query(params![group, kind])?
             }
             Some(part) => {
@@ -51,9 +52,9 @@ impl Reader<'_> {
 impl Transaction<'_> {
     /// The beginning of the body that a row has.
     fn beginning(&self, spot: &super::keys::Spot) -> Result<Option<Vec<u8>>, SpaceError> {
-        let mut query = self
-            .connection
-            .prepare_cached("SELECT substr(body, 1, ?) FROM tree WHERE grp = ? AND kind = ? AND part = ? AND rest = ?")?;
+        let mut query = self.connection.prepare_cached(
+            "SELECT substr(body, 1, ?) FROM tree WHERE grp = ? AND kind = ? AND part = ? AND rest = ?",
+        )?;
         let look = |row: &rusqlite::Row<'_>| Ok(row.get_ref(0)?.as_bytes().unwrap_or_default().to_vec());
         Ok(query.query_row(params![BEGINNING as i64, spot.group, spot.kind, spot.part, spot.rest], look).optional()?)
     }

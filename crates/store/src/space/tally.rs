@@ -34,11 +34,6 @@ impl Tally {
         }
     }
 
-    /// How many values a part has.
-    pub(super) fn count(&self, part: Part) -> u64 {
-        self.0.get(part.number()).map_or(0, |(count, _)| *count)
-    }
-
     /// The parts in which the two differ.
     pub(super) fn differences(&self, other: &Self) -> impl Iterator<Item = Part> {
         Part::COUNTED.into_iter().zip(self.0.iter().zip(&other.0)).filter(|(_, (a, b))| a != b).map(|(part, _)| part)
@@ -56,7 +51,10 @@ impl Tally {
         for (slot, bytes) in tally.0.iter_mut().zip(bytes.chunks_exact(EACH)) {
             let (count, sum) = bytes.split_at(8);
             let wrong = |_| SpaceError::Damaged(Part::File);
-            *slot = (u64::from_le_bytes(count.try_into().map_err(wrong)?), u128::from_le_bytes(sum.try_into().map_err(wrong)?));
+            *slot = (
+                u64::from_le_bytes(count.try_into().map_err(wrong)?),
+                u128::from_le_bytes(sum.try_into().map_err(wrong)?),
+            );
         }
         Ok(tally)
     }

@@ -33,6 +33,11 @@ impl<'a> Transaction<'a> {
         self.tally.borrow_mut().clear(part);
     }
 
+    /// Sets the totals.
+    pub(super) fn count_anew(&self, tally: Tally) {
+        *self.tally.borrow_mut() = tally;
+    }
+
     /// Writes the totals. All that is left is to commit.
     pub(super) fn finish(self) -> Result<(Tally, Option<Watermark>), SpaceError> {
         self.fault()?;

@@ -4,7 +4,7 @@
 //! database that says less than that file was put back from an older copy: if the device went on with it, it would sign
 //! a number twice and look like a cheat.
 //!
-//! Noticed: an older database with the newer file beside it, or with none. Not noticed: database and file put back
+//! Noticed: an older or a new database with the newer file beside it, or with none. Not noticed: database and file put back
 //! together (a whole home from a backup). Others notice that: they hold what the device signed since, and its own commits
 //! come back from them.
 
@@ -14,11 +14,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use logic::ledger::CommitId;
+use seal::{RecordKey, TableKey};
 use serde::{Deserialize, Serialize};
 
 use super::SpaceStore;
 use super::error::{Part, SpaceError};
-use super::keys::Keys;
 use super::reader::Reader;
 use super::transaction::Transaction;
 use crate::durable::{self, Existing};
@@ -27,8 +27,6 @@ use crate::durable::{self, Existing};
 const VERSION: u8 = 1;
 /// Kind and name of the value in the database.
 const VALUE: (&str, &[u8]) = ("watermark", b"");
-/// Row id of the sealed file.
-const FILE: &[u8] = b"watermark";
 
 /// What was shown or signed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,7 +60,7 @@ pub enum Standing {
     Good,
     /// The file is older: the device stopped between the two. Nothing was shown; opening mends it.
     Behind,
-    /// The database is older than what was shown: it was put back. Own commits up to there must be fetched from others,
+    /// The database is older than what was shown: it was put back, or made anew. Own commits up to there must be fetched from others,
     /// and [`Transaction::raise`] refuses everything below.
     RolledBack {
         /// What the database knows of.
@@ -83,22 +81,30 @@ struct Saved {
 /// The file beside the database.
 pub(super) struct Guard {
     path: PathBuf,
+    /// That of the ledger: a database that is made anew finds what was shown with the old one.
+    key: TableKey,
     /// What it says; `None`: missing or unreadable.
     mark: Mutex<Option<Watermark>>,
 }
 
 impl Guard {
     /// Reads the file beside a database.
-    pub(super) fn load(database: &Path, keys: &Keys) -> Result<Self, SpaceError> {
+    pub(super) fn load(database: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
+        let key = key.table(&format!("space watermark/{ledger}"));
         let mut path = OsString::from(database);
         path.push(".mark");
         let path = PathBuf::from(path);
         let mark = match std::fs::read(&path) {
-            Ok(bytes) => keys.open(Part::File, FILE, &bytes).ok().and_then(|bytes| read(&bytes)),
+            Ok(bytes) => key.open(&[], &bytes).ok().and_then(|bytes| read(&bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
             Err(source) => return Err(crate::database::DatabaseError::Io { path, source }.into()),
         };
-        Ok(Self { path, mark: Mutex::new(mark) })
+        Ok(Self { path, key, mark: Mutex::new(mark) })
+    }
+
+    /// True if there is no file.
+    pub(super) fn is_missing(&self) -> bool {
+        !self.path.exists()
     }
 
     fn mark(&self) -> Option<Watermark> {
@@ -106,10 +112,10 @@ impl Guard {
     }
 
     /// Replaces the file.
-    pub(super) fn write(&self, keys: &Keys, mark: Watermark) -> Result<(), SpaceError> {
+    pub(super) fn write(&self, mark: Watermark) -> Result<(), SpaceError> {
         let mut held = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        durable::write(&self.path, &keys.seal(Part::File, FILE, &bytes(mark)), Existing::Replace)
-            .map_err(SpaceError::Unmirrored)?;
+        let sealed = self.key.seal(&[], &bytes(mark));
+        durable::write(&self.path, &sealed, Existing::Replace).map_err(SpaceError::Unmirrored)?;
         *held = Some(mark);
         Ok(())
     }
@@ -177,6 +183,6 @@ impl SpaceStore {
         if self.shared.guard.mark().is_some_and(|shown| !here.reaches(&shown)) {
             return Err(SpaceError::WouldGoBack);
         }
-        self.shared.guard.write(&self.shared.keys, here)
+        self.shared.guard.write(here)
     }
 }

@@ -71,14 +71,17 @@ struct Writer {
 }
 
 impl SpaceStore {
-    /// Makes the file for a ledger at `path`, where there is none.
+    /// Makes the file for a ledger at `path`, where there is none. A watermark that lies there from an earlier one stays:
+    /// look at [`Self::standing`].
     ///
     /// # Errors
     /// [`SpaceError`], here and below.
     pub fn create(path: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
         let (connection, about) = schema::create(path, key, ledger)?;
-        let store = Self::of(path, connection, about)?;
-        store.mirror()?;
+        let store = Self::of(path, key, connection, about)?;
+        if store.shared.guard.is_missing() {
+            store.mirror()?;
+        }
         Ok(store)
     }
 
@@ -88,16 +91,16 @@ impl SpaceStore {
     /// As above.
     pub fn open(path: &Path, key: &RecordKey) -> Result<Self, SpaceError> {
         let (connection, about) = schema::open(path, key)?;
-        let store = Self::of(path, connection, about)?;
+        let store = Self::of(path, key, connection, about)?;
         if store.standing()? == Standing::Behind {
             store.mirror()?;
         }
         Ok(store)
     }
 
-    fn of(path: &Path, connection: Connection, about: About) -> Result<Self, SpaceError> {
+    fn of(path: &Path, key: &RecordKey, connection: Connection, about: About) -> Result<Self, SpaceError> {
         let About { keys, ledger, tally } = about;
-        let guard = Guard::load(path, &keys)?;
+        let guard = Guard::load(path, key, ledger)?;
         let writer = Mutex::new(Writer { connection, tally });
         let shared = Shared { path: path.to_owned(), keys, ledger, writer, readers: Mutex::default(), guard };
         Ok(Self { shared: Arc::new(shared) })
@@ -128,7 +131,7 @@ impl SpaceStore {
         inner.commit().map_err(SpaceError::from)?;
         *tally = new;
         if let Some(mark) = raised {
-            self.shared.guard.write(&self.shared.keys, mark)?;
+            self.shared.guard.write(mark)?;
         }
         Ok(value)
     }

@@ -62,7 +62,7 @@ fn a_lost_or_foreign_copy_of_the_watermark_is_no_reason_to_go_on() {
     drop(store);
     let beside = place.dir.path().join("space.db.mark");
     let other = Place::new();
-    drop(SpaceStore::create(&other.path(), &place.key, CommitId::from_bytes([5; 32])).unwrap());
+    drop(SpaceStore::create(&other.path(), &place.key, CommitId::from_bytes([6; 32])).unwrap());
     let foreign = std::fs::read(other.dir.path().join("space.db.mark")).unwrap();
     for bytes in [None, Some(foreign), Some(Vec::new()), Some(vec![1; 100])] {
         match bytes {
@@ -77,6 +77,17 @@ fn a_lost_or_foreign_copy_of_the_watermark_is_no_reason_to_go_on() {
     store.mirror().unwrap();
     assert_eq!(store.standing().unwrap(), Standing::Good);
     raise(&store, mark(4, 1)).unwrap();
+}
+
+#[test]
+fn a_database_that_is_made_anew_knows_what_was_shown() {
+    let place = Place::new();
+    raise(&place.create(), mark(3, 1)).unwrap();
+    put_back(&place, &[]);
+    let store = place.create();
+    let noticed = Standing::RolledBack { here: Watermark::default(), shown: mark(3, 1) };
+    assert_eq!(store.standing().unwrap(), noticed);
+    assert!(matches!(raise(&store, mark(1, 0)), Err(SpaceError::WouldGoBack)));
 }
 
 #[test]

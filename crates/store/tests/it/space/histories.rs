@@ -11,8 +11,7 @@ use testkit::Dice;
 use warren_store::space::{Note, Reader, Reading, SpaceError, SpaceStore, Transaction, Worth};
 
 use super::model::cases;
-use super::world::World;
-use super::{Place, society};
+use super::{Place, garden, society};
 
 /// Rows of the file that are compared with rows in memory.
 struct BothRows<'a> {
@@ -49,16 +48,20 @@ impl Rows for BothRows<'_> {
     }
 }
 
-fn see<R: Rows>(tree: &Tree<R>) -> String
+/// Everything that a reader can see, whatever the order of the rows.
+fn see<R: Rows>(tree: &Tree<R>) -> Vec<String>
 where
     R::Error: std::fmt::Debug,
 {
     let nodes = tree.subtree(Node::ROOT).unwrap();
     let each = nodes.into_iter().map(|node| {
-        (tree.path(node).unwrap(), tree.list(node).unwrap(), tree.stat(node).unwrap(), tree.history(node).unwrap())
+        let (path, list) = (tree.path(node).unwrap(), tree.list(node).unwrap());
+        format!("{path:?} {list:?} {:?} {:?}", tree.stat(node).unwrap(), tree.history(node).unwrap())
     });
-    let each: Vec<_> = each.collect();
-    format!("{each:?} {:?}", tree.conflicts(logic::space::RealmId::ROOT).unwrap())
+    let conflicts = tree.conflicts(Node::ROOT.realm).unwrap();
+    let mut seen: Vec<_> = each.chain(conflicts.iter().map(|conflict| format!("{conflict:?}"))).collect();
+    seen.sort();
+    seen
 }
 
 /// What ends a transaction on purpose.
@@ -75,24 +78,24 @@ impl<E: Into<SpaceError>> From<E> for Ended {
 }
 
 fn tree_history(seed: u64) {
-    let mut world = World::history(seed, 30);
-    let all = world.everything();
-    let order = world.order(all);
+    let mut dice = Dice::new(seed ^ 0xd1ce);
+    let mut order = garden::history(seed, 40);
+    dice.shuffle(&mut order);
     let place = Place::new();
     let mut store = place.create();
     let memory = RefCell::new(MemoryRows::default());
     let mut done = 0;
     while done < order.len() {
-        let next = (done + 1 + world.pick(5)).min(order.len());
+        let next = (done + 1 + dice.below(5) as usize).min(order.len());
         let before = memory.borrow().clone();
         let outcome = store.transaction(|tx| {
             let mut tree = Tree::new(BothRows { file: tx, memory: &memory });
             for commit in &order[done..next] {
                 tree.apply(&commit.origin, &commit.changes)?;
             }
-            if world.dice.permille(300) {
+            if dice.permille(300) {
                 // Taken out and in again: those that the ledger judges anew.
-                let some: Vec<_> = (0..2).map(|_| &order[world.pick(next)]).collect();
+                let some: Vec<_> = (0..2).map(|_| &order[dice.below(next as u64) as usize]).collect();
                 for commit in &some {
                     tree.retract(&commit.origin, &commit.changes)?;
                 }
@@ -100,14 +103,14 @@ fn tree_history(seed: u64) {
                     tree.apply(&commit.origin, &commit.changes)?;
                 }
             }
-            if world.dice.permille(200) { Err(Ended::Cancelled) } else { Ok(()) }
+            if dice.permille(200) { Err(Ended::Cancelled) } else { Ok(()) }
         });
         match outcome {
             Ok(()) => done = next,
             Err(Ended::Cancelled) => *memory.borrow_mut() = before,
             Err(Ended::Failed(error)) => panic!("seed {seed}: {error}"),
         }
-        if world.dice.permille(150) {
+        if dice.permille(150) {
             drop(store);
             store = place.open();
         }

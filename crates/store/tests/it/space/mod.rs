@@ -2,13 +2,11 @@
 
 mod attacks;
 mod crash;
+mod garden;
 mod guard;
 mod histories;
 mod model;
 mod society;
-#[path = "../../../../logic/tests/it/space/world.rs"]
-#[allow(dead_code, reason = "the tree's own random histories, of which its tests use more")]
-mod world;
 
 use std::path::PathBuf;
 

@@ -122,9 +122,9 @@ pub fn history(seed: u64) -> Vec<Commit> {
             }
             7 if dice.permille(200) => {
                 // Continues from what it was before, as from an old backup: a fork.
-                let old = device.ledger.clone();
+                let old = (device.ledger.clone(), device.shelf.clone());
                 act(device, who, None, SpaceRole::Editor, round, &mut all);
-                device.ledger = old;
+                (device.ledger, device.shelf) = old;
                 act(device, who, None, SpaceRole::Editor, round + 1000, &mut all);
             }
             _ => act(device, who, None, SpaceRole::Editor, round, &mut all),

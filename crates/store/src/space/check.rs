@@ -59,7 +59,15 @@ impl SpaceStore {
     /// # Errors
     /// [`SpaceError`] where it could not be read at all. Damage is no error but in the report.
     pub fn check(&self) -> Result<Report, SpaceError> {
-        self.read(|reader| Ok(Check::of(reader)?.0))
+        match self.read(|reader| Ok(Check::of(reader)?.0)) {
+            // Torn where it begins: not even a transaction can be.
+            Err(SpaceError::Damaged(part)) => {
+                let mut report = Report::default();
+                report.bad(part, None);
+                Ok(report)
+            }
+            checked => checked,
+        }
     }
 
     /// Makes the totals those of what is there: when damage that they told of has been mended.

@@ -124,10 +124,15 @@ fn main() {
         seal: warren_fuzz::world::identity(),
         root: None,
         records: seal::RecordKey::from_bytes(&[2; 32]),
+        read: seal::ReadSeed::from_bytes(&[3; 32]),
     };
     let cost = seal::vault::Cost::worthless_for_tests();
     let locked = seal::vault::lock(b"secrets", &"y".into(), cost).expect("memory");
-    write("keys", &[prefixed(0, &keyring.to_bytes()), prefixed(1, &locked[..locked.len() - 16]), vec![2]]);
+    let keyring = keyring.to_bytes();
+    // Version 1 had no read seed.
+    let version_1 = [&[1], &keyring[1..140], &keyring[172..]].concat();
+    let locked = prefixed(1, &locked[..locked.len() - 16]);
+    write("keys", &[prefixed(0, &keyring), locked, vec![2], prefixed(0, &version_1)]);
     write("paths", &[b"photos/2026/a.jpg".to_vec(), b"con/..".to_vec(), b"a//b".to_vec()]);
     let defaults = store::settings::Settings::default().list();
     let lines: String = defaults.iter().map(|setting| format!("{} = {:?}\n", setting.key, setting.value)).collect();

@@ -4,6 +4,7 @@
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use logic::roster::Roster;
+use seal::keyring::Loaded;
 use seal::vault::{self, CostFloor};
 use seal::{Keyring, Passphrase};
 use warren_fuzz::edit;
@@ -17,10 +18,10 @@ fn run(data: &[u8]) -> Result<()> {
     match u.int_in_range(0..=2)? {
         0 => {
             let bytes = warren_fuzz::rest(&mut u);
-            if let Ok(keyring) = Keyring::from_bytes(bytes) {
-                // The identity's text may be in either case; what is written is stable.
-                let written = keyring.to_bytes();
-                let again = Keyring::from_bytes(&written).expect("what was written");
+            if let Ok(loaded) = Keyring::from_bytes(bytes) {
+                // The identity's text may be in either case; what is written is stable, and current.
+                let written = loaded.into_keyring().to_bytes();
+                let Ok(Loaded::Current(again)) = Keyring::from_bytes(&written) else { panic!("what was written") };
                 assert_eq!(*again.to_bytes(), *written);
             }
         }

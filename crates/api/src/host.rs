@@ -1,11 +1,12 @@
 //! What a front end can do where no device is running: make one, start it, or use a passing one.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::types::{Identity, Join, Joined, Passphrase, SetSetting, Settings};
+use crate::types::{FileKey, Identity, Join, Joined, Passphrase, SetSetting, Settings};
 use crate::{ApiResult, Service};
 
 /// Makes a device in an empty home.
@@ -30,6 +31,44 @@ pub struct Up {
     pub port: Option<u16>,
     /// Serve the API on this port of 127.0.0.1 as well (0: any free one); absent: on the socket in the home only.
     pub api_port: Option<u16>,
+}
+
+/// Where a converted stream goes.
+pub enum Output {
+    /// A file at this absolute path, which must not exist; it appears when all is well.
+    File(String),
+    /// Somebody who reads while it is made. After an error that was a beginning, or nothing.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// To whom a stream is sealed.
+#[derive(Debug)]
+pub enum SealTo {
+    /// Whoever knows it.
+    Passphrase(Passphrase),
+    /// Whoever has a key to one of these (`age1...`).
+    Recipients(Vec<String>),
+}
+
+/// A sealed stream whose beginning has been read.
+pub struct SealedStream {
+    /// What has been read of it: the header, and whatever came along.
+    pub beginning: Vec<u8>,
+    /// The rest.
+    pub rest: Box<dyn Read + Send>,
+    /// Header and nonce, without armour: what a device makes the file key of.
+    pub header: Vec<u8>,
+    /// A passphrase opens it; else a file key does.
+    pub under_passphrase: bool,
+}
+
+/// What opens a sealed stream.
+#[derive(Debug)]
+pub enum OpenWith {
+    /// Its passphrase.
+    Passphrase(Passphrase),
+    /// Its file key, which a device gave.
+    Key(FileKey),
 }
 
 /// The part of the program that can make and run devices in this process. `app` hands it to the command line.
@@ -62,4 +101,14 @@ pub trait Host: Send + Sync {
 
     /// A passing device without home, keystore or circle: for one-time codes and for files under a passphrase.
     async fn passing(&self) -> ApiResult<Arc<dyn Service>>;
+
+    /// Seals all of `input`, in this process; with `armor` as text. Gives the number of bytes read.
+    async fn seal(&self, input: Box<dyn Read + Send>, output: Output, to: SealTo, armor: bool) -> ApiResult<u64>;
+
+    /// Reads the header of a sealed stream.
+    async fn look_into(&self, input: Box<dyn Read + Send>) -> ApiResult<SealedStream>;
+
+    /// Opens a sealed stream, in this process. Gives the number of bytes written. What was written before an error is
+    /// genuine, but not the whole.
+    async fn open(&self, sealed: SealedStream, output: Output, with: OpenWith) -> ApiResult<u64>;
 }

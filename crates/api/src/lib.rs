@@ -12,7 +12,7 @@ pub mod types;
 
 pub use client::Client;
 pub use error::{ApiError, ApiResult, ErrorCode};
-pub use host::{Host, Init, Up};
+pub use host::{Host, Init, OpenWith, Output, SealTo, SealedStream, Up};
 pub use hub::EventHub;
 pub use hyper::body::Bytes;
 pub use service::{CALLS, ContentStream, EventStream, Reply, Request, Service};

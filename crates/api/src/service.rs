@@ -174,6 +174,10 @@ calls! {
     encrypt / Encrypt(Encrypt) -> Sealed;
     /// Opens a sealed file.
     decrypt / Decrypt(Decrypt) -> Sealed;
+    /// Names the recipients of a stream that is sealed elsewhere.
+    recipients / Recipients(RecipientsOf) -> Vec<Recipient>;
+    /// Gives the key of one stream that is sealed to this member, and is opened elsewhere.
+    file_key / FileKey(FileKeyOf) -> FileKey;
 
     /// Lists the activity log.
     log / Log(LogQuery) -> Vec<LogEntry>;

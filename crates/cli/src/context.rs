@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::exit::{Failure, exit_code};
 use crate::print::{self, Page, Show, Tone};
 use crate::terminal::{Terminal, read_passphrase};
+use crate::unseen;
 
 /// How to give the device's passphrase without being asked.
 const DEVICE_PASSPHRASE: &str = "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE";
@@ -28,6 +29,8 @@ pub(crate) struct Context {
     pub(crate) yes: bool,
     passphrase_file: Option<PathBuf>,
     host: Option<Arc<dyn Host>>,
+    /// Standard input is no place for answers: the content comes from there.
+    pub(crate) content_on_stdin: bool,
     /// The first write to standard output that failed.
     lost_output: Option<std::io::Error>,
 }
@@ -41,6 +44,7 @@ impl Context {
             yes: global.yes,
             passphrase_file: global.passphrase_file,
             host: None,
+            content_on_stdin: false,
             lost_output: None,
         }
     }
@@ -250,7 +254,12 @@ impl Context {
 
     /// Asks for a passphrase. `otherwise`: how to give it where nobody can answer.
     pub(crate) async fn ask_passphrase(&mut self, prompt: &str, otherwise: &str) -> ApiResult<Passphrase> {
-        self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
+        if !self.content_on_stdin || !self.terminal.input.has_keyboard() {
+            self.must_have_somebody(prompt, ErrorCode::PassphraseNeeded, otherwise)?;
+        }
+        if self.terminal.interrupt.is_none() {
+            unseen::mind_signals().map_err(|error| Failure::io("cannot listen for signals", &error))?;
+        }
         let (input, prompt) = (self.terminal.input.clone(), prompt.to_owned());
         off_thread(move || input.passphrase(&prompt)).await
     }

@@ -12,6 +12,7 @@ mod nearest;
 mod print;
 mod terminal;
 mod units;
+mod unseen;
 mod watch;
 
 use std::ffi::OsString;

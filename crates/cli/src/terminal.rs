@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use api::types::Passphrase;
 use clap::ValueEnum;
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::Notify;
 use zeroize::Zeroizing;
+
+use crate::unseen::{self, Unseen};
 
 /// Answers of a person, or of a script of answers. Calls may block; they run on a thread of their own.
 pub trait Input: Send + Sync {
@@ -23,6 +25,9 @@ pub trait Input: Send + Sync {
     /// # Errors
     /// Those of reading; `UnexpectedEof` if the input ended instead (Ctrl-D).
     fn passphrase(&self, prompt: &str) -> io::Result<Passphrase>;
+
+    /// True if a passphrase can be asked for, whatever standard input is.
+    fn has_keyboard(&self) -> bool;
 
     /// Standard input as bytes.
     fn bytes(&self) -> Box<dyn Read + Send>;
@@ -129,6 +134,7 @@ impl Terminal {
             match stand_in {
                 Some(notify) => notify.notified().await,
                 None => {
+                    unseen::leave_to_others(SignalKind::interrupt());
                     if tokio::signal::ctrl_c().await.is_err() {
                         std::future::pending::<()>().await;
                     }
@@ -200,37 +206,6 @@ impl Read for Unbuffered {
     }
 }
 
-/// A terminal that does not show what is typed, until this is dropped. Ctrl-C ends the line instead of the process, which
-/// would leave the terminal so for the shell.
-struct Unseen {
-    terminal: std::fs::File,
-    before: Termios,
-}
-
-impl Unseen {
-    fn begin(terminal: std::fs::File) -> io::Result<Self> {
-        let before = tcgetattr(&terminal)?;
-        let mut unseen = before.clone();
-        unseen.local_modes.remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ISIG);
-        unseen.local_modes.insert(LocalModes::ICANON);
-        unseen.special_codes[SpecialCodeIndex::VEOL] = before.special_codes[SpecialCodeIndex::VINTR];
-        tcsetattr(&terminal, OptionalActions::Now, &unseen)?;
-        Ok(Self { terminal, before })
-    }
-
-    /// What Ctrl-C sends.
-    fn interrupt(&self) -> u8 {
-        self.before.special_codes[SpecialCodeIndex::VINTR]
-    }
-}
-
-impl Drop for Unseen {
-    fn drop(&mut self) {
-        // Nothing can be done about a terminal that is gone.
-        let _ = tcsetattr(&self.terminal, OptionalActions::Now, &self.before);
-    }
-}
-
 /// The process's standard input and its controlling terminal.
 struct Keyboard;
 
@@ -245,17 +220,21 @@ impl Input for Keyboard {
         let mut terminal = std::fs::OpenOptions::new().read(true).write(true).open("/dev/tty")?;
         terminal.write_all(prompt.as_bytes())?;
         let unseen = Unseen::begin(terminal.try_clone()?)?;
-        let typed = read_passphrase(&mut Typed { terminal: terminal.try_clone()?, interrupt: unseen.interrupt() });
+        let typed = read_passphrase(&mut Typed { terminal: terminal.try_clone()?, interrupt: unseen.interrupt });
         drop(unseen);
-        terminal.write_all(b"\n")?;
         match typed {
             Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {
                 // What Ctrl-C does at any other time, now that the terminal is as it was.
+                unseen::end_by(SignalKind::interrupt());
                 rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::INT)?;
                 Err(io::ErrorKind::Interrupted.into())
             }
             typed => typed,
         }
+    }
+
+    fn has_keyboard(&self) -> bool {
+        std::fs::File::open("/dev/tty").is_ok()
     }
 
     fn bytes(&self) -> Box<dyn Read + Send> {

@@ -23,6 +23,10 @@ use crate::print::bars::Progress;
 /// After so much silence the list is asked for.
 const ASK_AFTER: Duration = Duration::from_secs(2);
 
+/// How long both sides of a one-time code wait for somebody to mend what is in the way, unless the user says otherwise.
+/// Time enough to find out what can be deleted.
+pub(crate) const MEND: Duration = Duration::from_secs(600);
+
 /// Why following ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -37,8 +41,10 @@ pub(crate) enum End {
 /// How long to wait for what only somebody else can bring; `None`: for ever.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Patience {
-    /// For peers that are away, or stuck in one problem.
+    /// For peers that are away.
     pub(crate) away: Option<Duration>,
+    /// For one problem that somebody must mend, such as a full disk.
+    pub(crate) stuck: Option<Duration>,
     /// For peers that have an offer and do not answer.
     pub(crate) answer: Option<Duration>,
 }
@@ -192,7 +198,9 @@ impl Watch {
     fn ended(mut self) -> Vec<Transfer> {
         for transfer in &mut self.transfers {
             let trouble = self.troubles.remove(&transfer.id).filter(|_| !transfer.state.is_final());
-            if let Some(trouble) = trouble.filter(|_| transfer.problem_code.is_none()) {
+            // Whoever gave up because of it is away.
+            let unsaid = matches!(transfer.problem_code, None | Some(ErrorCode::Unreachable));
+            if let Some(trouble) = trouble.filter(|_| unsaid) {
                 (transfer.problem, transfer.problem_code) = (trouble.words, Some(trouble.code));
             }
         }
@@ -205,13 +213,12 @@ impl Watch {
         if open.peek().is_none() {
             return Some(End::Final);
         }
-        let long = |since: Instant| self.patience.away.is_some_and(|most| now.duration_since(since) >= most);
-        let silent = |since: Instant| self.patience.answer.is_some_and(|most| now.duration_since(since) >= most);
+        let over = |most: Option<Duration>, since: Instant| most.is_some_and(|most| now.duration_since(since) >= most);
         let hopeless = open.all(|transfer| {
-            self.away_since.get(&transfer.id).is_some_and(|since| long(*since))
-                || self.asked_since.get(&transfer.id).is_some_and(|since| silent(*since))
+            self.away_since.get(&transfer.id).is_some_and(|since| over(self.patience.away, *since))
+                || self.asked_since.get(&transfer.id).is_some_and(|since| over(self.patience.answer, *since))
                 || !matches!(transfer.state, TransferState::Running | TransferState::Finishing)
-                    && self.troubles.get(&transfer.id).is_some_and(|trouble| long(trouble.since))
+                    && self.troubles.get(&transfer.id).is_some_and(|trouble| over(self.patience.stuck, trouble.since))
         });
         hopeless.then_some(End::Away)
     }

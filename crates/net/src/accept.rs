@@ -23,6 +23,7 @@ use crate::{
     close::Goodbye,
     gate::{Gate, Verdict},
     guest::GuestLink,
+    known::Party,
     lane::dial::{self, LaneError},
     link::{Denial, Link},
     network::{ALPN_GUEST, Incoming, Shared},
@@ -61,8 +62,9 @@ impl Door {
 
     fn knock(&self, addr: SocketAddr, proven: bool, busy: bool) -> Verdict {
         let now = Instant::now();
+        let party = self.shared.party(addr);
         let mut gate = self.gate.lock().unwrap_or_else(PoisonError::into_inner);
-        let verdict = gate.0.knock(addr.ip(), proven, busy, now);
+        let verdict = gate.0.knock(party, proven, busy, now);
         let told = gate.1.is_some_and(|at| now.duration_since(at) < Duration::from_secs(1));
         if verdict == Verdict::Ignore && !told {
             gate.1 = Some(now);
@@ -82,10 +84,13 @@ async fn answer_quic(door: Arc<Door>) {
             IncomingAddr::Ip(addr) => Some(addr),
             _ => None,
         };
-        let permit = shared.handshakes.clone().try_acquire_owned().ok();
+        let proven = call.remote_addr_validated();
+        // Places of their own, so that strangers cannot take them; nor whoever forges a member's address.
+        let reserved = proven && addr.is_some_and(|addr| !matches!(shared.party(addr), Party::Network(_)));
+        let places = if reserved { &shared.reserved } else { &shared.handshakes };
+        let permit = places.clone().try_acquire_owned().ok();
         // What comes over a relay has been let in by the relay.
-        let verdict =
-            addr.map_or(Verdict::Admit, |addr| door.knock(addr, call.remote_addr_validated(), permit.is_none()));
+        let verdict = addr.map_or(Verdict::Admit, |addr| door.knock(addr, proven, permit.is_none()));
         match (verdict, permit) {
             (Verdict::Ignore, _) => call.ignore(),
             (Verdict::Prove, _) => {
@@ -158,7 +163,10 @@ async fn guest(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>
 
 async fn member(shared: &Arc<Shared>, conn: &Connection, addr: Option<SocketAddr>) -> Result<Incoming, Goodbye> {
     match Link::admit(shared.clone(), conn.clone()).await {
-        Ok(link) => Ok(Incoming::Member(link)),
+        Ok(link) => {
+            shared.acquaint(addr);
+            Ok(Incoming::Member(link))
+        }
         Err(denial) => {
             if let Denial::Misbehaved(offence) = denial {
                 let device = DeviceId::from_bytes(*conn.remote_id().as_bytes());

@@ -54,10 +54,11 @@ impl NetConfig {
 pub struct Limits {
     /// From the first packet to a proven peer.
     pub handshake: Duration,
-    /// QUIC handshakes going on at once; above it callers must first prove their address.
+    /// QUIC handshakes going on at once; above it callers must first prove their address. So many more for callers that
+    /// come from a member's address.
     pub handshakes: usize,
     /// Handshakes per second and network (IPv4 /24, IPv6 /64) before callers must prove their
-    /// address.
+    /// address. Where a member is known to be, its address and its port count apart.
     pub calm_rate: u32,
     /// Handshakes per second and network, by callers that have proven their address, before they
     /// are ignored. A household of twenty devices may start at once.

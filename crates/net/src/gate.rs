@@ -1,17 +1,20 @@
-//! Who may start a handshake now: a rate per network and a bound on what is remembered.
+//! Who may start a handshake now: a rate per network, or per member where it is known, and a bound on what is
+//! remembered.
 //!
 //! No sockets and no clock: time comes in. Used for QUIC, TCP and datagrams of the LAN. A caller whose address is not
 //! proven (its source may be forged) is at worst sent away for a proof, which is shorter than what it sent; only those
 //! who have proven theirs are counted towards being ignored. So somebody who forges the address of an honest peer can
-//! at most cost it one round trip.
+//! at most cost it one round trip; and somebody who floods from the network, or from behind the NAT, of a member whose
+//! address is known ([`crate::known`]) uses up a share that is not the member's.
 
 use std::{
     collections::HashMap,
-    net::IpAddr,
     time::{Duration, Instant},
 };
 
-/// Networks remembered at once.
+use crate::known::Party;
+
+/// Parties remembered at once.
 const REMEMBERED: usize = 4096;
 
 /// What to do with a handshake.
@@ -25,24 +28,24 @@ pub(crate) enum Verdict {
     Ignore,
 }
 
-/// Handshakes per network over about the last second.
+/// Handshakes per party over about the last second.
 pub(crate) struct Gate {
     calm: f64,
     flood: f64,
-    /// By network, those who have proven their address apart from those who have not.
-    seen: HashMap<(IpAddr, bool), (f64, Instant)>,
+    /// By party, those who have proven their address apart from those who have not.
+    seen: HashMap<(Party, bool), (f64, Instant)>,
 }
 
 impl Gate {
-    /// `calm` and `flood`: handshakes per second and network.
+    /// `calm` and `flood`: handshakes per second and party.
     pub(crate) fn new(calm: u32, flood: u32) -> Self {
         Self { calm: f64::from(calm), flood: f64::from(flood), seen: HashMap::new() }
     }
 
     /// Counts a handshake from `from`; `proven`: the address was proven; `busy`: too many
     /// handshakes are going on.
-    pub(crate) fn knock(&mut self, from: IpAddr, proven: bool, busy: bool, now: Instant) -> Verdict {
-        let count = self.count((network(from), proven), now);
+    pub(crate) fn knock(&mut self, from: Party, proven: bool, busy: bool, now: Instant) -> Verdict {
+        let count = self.count((from, proven), now);
         match proven {
             true if count > self.flood => Verdict::Ignore,
             false if busy || count > self.calm => Verdict::Prove,
@@ -52,7 +55,7 @@ impl Gate {
 
     /// A leaky count: every handshake adds one, and it decays to nothing in one second at the
     /// flood rate.
-    fn count(&mut self, who: (IpAddr, bool), now: Instant) -> f64 {
+    fn count(&mut self, who: (Party, bool), now: Instant) -> f64 {
         if self.seen.len() >= REMEMBERED && !self.seen.contains_key(&who) {
             self.forget(now);
         }
@@ -72,26 +75,19 @@ impl Gate {
     }
 }
 
-/// The network that an address stands for: IPv4 /24, IPv6 /64.
-fn network(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, c, _] = ip.octets();
-            IpAddr::from([a, b, c, 0])
-        }
-        IpAddr::V6(ip) => {
-            let [a, b, c, d, ..] = ip.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::net::{IpAddr, SocketAddr};
 
-    fn v4(last: u8) -> IpAddr {
-        IpAddr::from([192, 0, 2, last])
+    use super::*;
+    use crate::known::Known;
+
+    fn v4(last: u8) -> Party {
+        Known::default().party(at(last, 4433))
+    }
+
+    fn at(last: u8, port: u16) -> SocketAddr {
+        SocketAddr::from(([192, 0, 2, last], port))
     }
 
     #[test]
@@ -112,7 +108,7 @@ mod tests {
         assert_eq!(verdicts[19], Verdict::Admit);
         assert_eq!(verdicts[20], Verdict::Ignore);
         assert_eq!(verdicts[59], Verdict::Ignore);
-        let other = IpAddr::from([198, 51, 100, 1]);
+        let other = Known::default().party(SocketAddr::from(([198, 51, 100, 1], 4433)));
         assert_eq!(gate.knock(other, true, false, now), Verdict::Admit);
         let later = now + Duration::from_secs(3);
         assert_eq!(gate.knock(v4(1), true, false, later), Verdict::Admit);
@@ -141,14 +137,46 @@ mod tests {
         let mut gate = Gate::new(5, 20);
         let now = Instant::now();
         for i in 0..3 * REMEMBERED as u32 {
-            gate.knock(IpAddr::from(i.rotate_left(8).to_be_bytes()), false, false, now);
+            let caller = SocketAddr::from((IpAddr::from(i.rotate_left(8).to_be_bytes()), 4433));
+            gate.knock(Known::default().party(caller), false, false, now);
         }
         assert!(gate.seen.len() <= REMEMBERED);
     }
 
+    /// Ten minutes of two thousand handshakes a second by `attacker`, in between a member's attempt every three seconds;
+    /// tells whether each of them was let in.
+    fn besieged(known: &Known, attacker: SocketAddr, member: impl Fn(u16) -> SocketAddr) -> Vec<bool> {
+        let mut gate = Gate::new(5, 60);
+        let start = Instant::now();
+        let mut admitted = Vec::new();
+        for tick in 0..600 * 2000_u32 {
+            let now = start + Duration::from_micros(500) * tick;
+            gate.knock(known.party(attacker), true, false, now);
+            if tick % 6000 == 5999 {
+                let caller = known.party(member(u16::try_from(tick / 6000).unwrap_or_default()));
+                // Without a proof of its address, then with it, as QUIC does it.
+                admitted.push(match gate.knock(caller, false, true, now) {
+                    Verdict::Prove => gate.knock(caller, true, true, now) == Verdict::Admit,
+                    verdict => verdict == Verdict::Admit,
+                });
+            }
+        }
+        admitted
+    }
+
     #[test]
-    fn mapped_and_plain_ipv4_are_one_network() {
-        let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
-        assert_eq!(network(mapped), network(v4(9)));
+    fn a_flood_from_a_members_network_or_from_behind_its_nat_does_not_keep_the_member_out() {
+        let mut known = Known::default();
+        known.note(at(7, 4433), Instant::now());
+        let neighbour = besieged(&known, at(66, 5000), |_| at(7, 4433));
+        assert!(neighbour.len() == 200 && neighbour.iter().all(|admitted| *admitted));
+        let moved = besieged(&known, at(66, 5000), |attempt| at(7, 6000 + attempt));
+        assert!(moved.iter().all(|admitted| *admitted), "it is known by its address, whatever its port");
+        let behind_one_nat = besieged(&known, at(7, 5000), |_| at(7, 4433));
+        assert!(behind_one_nat.iter().all(|admitted| *admitted));
+        // What cannot be told apart: nobody knows this caller, or it shares a NAT and has another port than before.
+        let unknown = besieged(&known, at(66, 5000), |_| at(8, 4433));
+        let other_port = besieged(&known, at(7, 5000), |_| at(7, 6000));
+        assert!(!unknown.contains(&true) && !other_port.contains(&true));
     }
 }

@@ -21,6 +21,7 @@ mod core;
 pub mod frame;
 mod gate;
 mod guest;
+mod known;
 pub mod lan;
 mod lane;
 mod link;

@@ -4,7 +4,12 @@
 //! members and links to strangers. Nobody is contacted who was not named: no relays, lookups or
 //! port mapping unless configured.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use iroh::{
     Endpoint, EndpointAddr, EndpointId, RelayUrl, TransportAddr,
@@ -27,6 +32,7 @@ use crate::{
     close::Goodbye,
     config::NetConfig,
     guest::GuestLink,
+    known::{Known, Party},
     lane::{dial, tickets::Tickets},
     link::Link,
     tls::LaneTls,
@@ -115,7 +121,11 @@ pub(crate) struct Shared {
     pub(crate) admission: Arc<dyn Admission>,
     pub(crate) incoming: mpsc::Sender<Incoming>,
     pub(crate) guests: Arc<Semaphore>,
+    /// Handshakes of strangers, and of all who have not proven their address.
     pub(crate) handshakes: Arc<Semaphore>,
+    /// Handshakes of those who come from where a member is known to be.
+    pub(crate) reserved: Arc<Semaphore>,
+    known: Mutex<Known>,
     #[cfg(test)]
     pub(crate) deaf: CancellationToken,
     stop: CancellationToken,
@@ -123,6 +133,17 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
+    /// Members are, or may be, at these addresses.
+    pub(crate) fn acquaint(&self, addrs: impl IntoIterator<Item = SocketAddr>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        addrs.into_iter().for_each(|addr| known.note(addr, Instant::now()));
+    }
+
+    /// What whoever calls from `addr` is counted under.
+    pub(crate) fn party(&self, addr: SocketAddr) -> Party {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).party(addr)
+    }
+
     /// Runs `task` until it ends or the network is closed.
     pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
@@ -162,6 +183,8 @@ impl Network {
             incoming: sender,
             guests: Arc::new(Semaphore::new(limits.guests)),
             handshakes: Arc::new(Semaphore::new(limits.handshakes)),
+            reserved: Arc::new(Semaphore::new(limits.handshakes)),
+            known: Mutex::default(),
             #[cfg(test)]
             deaf: CancellationToken::new(),
             stop: CancellationToken::new(),
@@ -195,6 +218,10 @@ impl Network {
     pub async fn connect(&self, device: DeviceId, addrs: &[Address], patience: Duration) -> Result<Link, ConnectError> {
         let own = self.shared.admission.credentials();
         let own = own.ok_or(ConnectError::NoCredentials)?;
+        self.shared.acquaint(addrs.iter().filter_map(|addr| match addr {
+            Address::Direct(addr) => Some(*addr),
+            Address::Relay(_) => None,
+        }));
         let meet = async {
             let conn = self.dial(device, addrs, ALPN_MEMBER).await?;
             let hello = Link::dial(self.shared.clone(), conn.clone(), &own);
@@ -262,6 +289,11 @@ impl Network {
     #[cfg(test)]
     pub(crate) fn stop_listening(&self) {
         self.shared.deaf.cancel();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn party(&self, addr: SocketAddr) -> Party {
+        self.shared.party(addr)
     }
 
     #[cfg(test)]

@@ -23,7 +23,7 @@ use store::spool::{SpoolFile, SpoolId};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use warren_node::transfers::{
-    Connection, Decision, Happened, Host, Lanes, SendRequest, Shelf, Stream, Transfers, What,
+    Connection, Decision, Happened, Host, Lanes, Remembered, SendRequest, Shelf, Stream, Transfers, What,
 };
 
 /// Remembers nothing.
@@ -38,8 +38,8 @@ impl Shelf for NoShelf {
         Ok(())
     }
 
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
-        Ok(Vec::new())
+    fn all(&self) -> io::Result<Remembered> {
+        Ok(Remembered::default())
     }
 
     fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {

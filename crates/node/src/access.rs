@@ -1,6 +1,7 @@
 //! Opening and re-locking the keystore: the one way from a passphrase to keys. Blocking (Argon2id takes its time).
 
 use api::{ApiError, ApiResult, ErrorCode};
+use seal::keyring::Loaded;
 use seal::vault::{self, Cost, VaultError};
 use seal::{Keyring, Passphrase};
 use store::home::Home;
@@ -30,8 +31,8 @@ pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
     let sealed = keystore::load(home).map_err(|e| io_error("read the keystore", &e))?;
     match vault::unlock(&sealed, passphrase) {
         Ok(secrets) => {
-            let keyring =
-                Keyring::from_bytes(&secrets).map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+            let loaded = Keyring::from_bytes(&secrets).map_err(|e| ApiError::new(ErrorCode::Damaged, e.to_string()))?;
+            let keyring = current(home, loaded, &sealed, passphrase)?;
             Attempts::succeed(home).map_err(|e| io_error("clear the record of failed logins", &e))?;
             Ok(Opened { keyring, failures: attempts.failures })
         }
@@ -50,6 +51,17 @@ pub(crate) fn open(home: &Home, passphrase: &Passphrase) -> ApiResult<Opened> {
         Err(error) => Err(ApiError::new(ErrorCode::Damaged, format!("the keystore cannot be opened: {error}"))
             .hint("put back a copy of the file `keystore` from a backup of this home")),
     }
+}
+
+/// The keyring as this version has it. What an older one lacked is on disk before anybody uses it.
+fn current(home: &Home, loaded: Loaded, sealed: &[u8], passphrase: &Passphrase) -> ApiResult<Keyring> {
+    let keyring = match loaded {
+        Loaded::Current(keyring) => return Ok(keyring),
+        Loaded::Upgraded(keyring) => keyring,
+    };
+    let resealed = vault::cost(sealed).and_then(|cost| vault::lock(&keyring.to_bytes(), passphrase, cost));
+    keystore::replace(home, &resealed.map_err(not_sealed)?).map_err(|e| io_error("store the upgraded keystore", &e))?;
+    Ok(keyring)
 }
 
 /// Stores the keys of a new device.
@@ -78,6 +90,41 @@ pub(crate) fn check_new(passphrase: &Passphrase) -> ApiResult<()> {
 
 fn lock(keyring: &Keyring, passphrase: &Passphrase) -> ApiResult<Vec<u8>> {
     check_new(passphrase)?;
-    vault::lock(&keyring.to_bytes(), passphrase, Cost::DEFAULT)
-        .map_err(|e| ApiError::new(ErrorCode::Internal, format!("the keystore could not be sealed: {e}")))
+    vault::lock(&keyring.to_bytes(), passphrase, Cost::DEFAULT).map_err(not_sealed)
+}
+
+fn not_sealed(error: VaultError) -> ApiError {
+    ApiError::new(ErrorCode::Internal, format!("the keystore could not be sealed: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    /// The same keys as version 1 wrote them: without the read seed.
+    fn version_1(keyring: &Keyring) -> Vec<u8> {
+        let mut bytes = keyring.to_bytes().to_vec();
+        bytes[0] = 1;
+        bytes.drain(140..172);
+        bytes
+    }
+
+    #[test]
+    fn keystore_without_read_seed_gets_one_that_lasts() {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::create(&folder.path().join("home")).unwrap();
+        let (made, passphrase) = (Keyring::generate(), Passphrase::from("correct horse"));
+        let old = vault::lock(&version_1(&made), &passphrase, Cost::MINIMUM).unwrap();
+        keystore::create(&home, &old).unwrap();
+
+        let first = open(&home, &passphrase).map_err(|e| e.message).unwrap().keyring;
+        assert_eq!(first.device.id(), made.device.id());
+        let stored = keystore::load(&home).unwrap();
+        assert_eq!(vault::cost(&stored), Ok(Cost::MINIMUM), "the passphrase costs what it did");
+        let again = open(&home, &passphrase).map_err(|e| e.message).unwrap().keyring;
+        assert_eq!(again.to_bytes(), first.to_bytes());
+        assert_eq!(keystore::load(&home).unwrap(), stored, "a current keystore is left alone");
+    }
 }

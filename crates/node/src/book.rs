@@ -1,14 +1,17 @@
 //! The peer book: what this device's owner has said about members (pet name, verified, blocked, rule for offers), and
 //! what the device remembers of devices (when and where last seen). Kept sealed in the database.
+//!
+//! A note that is damaged may have said that its member is blocked: until the owner has said something new, it counts as
+//! if it did. A damaged trace is one that was never made.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::sync::{PoisonError, RwLock};
 use std::time::Duration;
 
 use seal::{DeviceId, MemberId, Timestamp};
 use serde::{Deserialize, Serialize};
-use store::database::{Database, DatabaseError, Table};
+use store::database::{Database, DatabaseError, RowId, Table};
 
 /// What the owner has said about a member.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +24,13 @@ pub(crate) struct Note {
     pub blocked: bool,
     /// Offers are accepted without asking up to so many bytes.
     pub auto_accept: Option<u64>,
+}
+
+impl Note {
+    /// What is assumed of a member whose note cannot be read.
+    fn lost() -> Self {
+        Self { blocked: true, auto_accept: Some(0), ..Self::default() }
+    }
 }
 
 /// What the device remembers of another device.
@@ -48,28 +58,42 @@ pub(crate) struct Book {
 struct State {
     notes: HashMap<MemberId, Note>,
     traces: HashMap<DeviceId, Trace>,
+    /// Where notes lie that cannot be read. Whose they are shows only once a member is asked for.
+    lost: HashSet<RowId>,
 }
 
 impl Book {
-    /// Reads what is stored.
-    pub(crate) fn open(database: &Database) -> Result<Self, DatabaseError> {
+    /// Reads what is stored; `damaged` hears of what cannot be read: the table and the place in it.
+    pub(crate) fn open(database: &Database, damaged: impl Fn(&str, &RowId)) -> Result<Self, DatabaseError> {
         let (notes, traces) = (database.table("member notes"), database.table("device traces"));
+        let (said, seen) = (notes.all()?, traces.all()?);
+        said.damaged.iter().for_each(|row| damaged(notes.name(), row));
+        seen.damaged.iter().for_each(|row| damaged(traces.name(), row));
         let state = State {
-            notes: keyed(notes.all()?, MemberId::from_bytes),
-            traces: keyed(traces.all()?, DeviceId::from_bytes),
+            notes: keyed(said.values, MemberId::from_bytes),
+            traces: keyed(seen.values, DeviceId::from_bytes),
+            lost: said.damaged.into_iter().collect(),
         };
         Ok(Self { notes, traces, state: RwLock::new(state) })
     }
 
     /// What was said about a member.
     pub(crate) fn note(&self, member: MemberId) -> Note {
-        self.state.read().unwrap_or_else(PoisonError::into_inner).notes.get(&member).cloned().unwrap_or_default()
+        self.known(&self.state.read().unwrap_or_else(PoisonError::into_inner), member)
+    }
+
+    fn known(&self, state: &State, member: MemberId) -> Note {
+        match state.notes.get(&member) {
+            Some(note) => note.clone(),
+            None if !state.lost.is_empty() && state.lost.contains(&self.notes.row(member.as_bytes())) => Note::lost(),
+            None => Note::default(),
+        }
     }
 
     /// Changes what is said about a member; stored when this returns.
     pub(crate) fn change(&self, member: MemberId, change: impl FnOnce(&mut Note)) -> Result<Note, DatabaseError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let mut note = state.notes.get(&member).cloned().unwrap_or_default();
+        let mut note = self.known(&state, member);
         change(&mut note);
         self.notes.put(member.as_bytes(), &note)?;
         state.notes.insert(member, note.clone());
@@ -124,4 +148,47 @@ impl Book {
 /// Rows by id; a key that is no id cannot have been written by us and is left out.
 fn keyed<I: std::hash::Hash + Eq, T>(rows: Vec<(Vec<u8>, T)>, id: impl Fn([u8; 32]) -> I) -> HashMap<I, T> {
     rows.into_iter().filter_map(|(key, value)| Some((id(key.try_into().ok()?), value))).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use std::cell::RefCell;
+
+    use super::*;
+
+    fn member(number: u8) -> MemberId {
+        MemberId::from_bytes([number; 32])
+    }
+
+    #[test]
+    fn a_member_whose_note_is_damaged_is_blocked_until_the_owner_says_otherwise() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::create(&dir.path().join("database"), seal::RecordKey::generate()).unwrap();
+        let heard = RefCell::new(Vec::new());
+        let open = || {
+            heard.borrow_mut().clear();
+            Book::open(&database, |table, _| heard.borrow_mut().push(table.to_owned())).unwrap()
+        };
+        let book = open();
+        book.change(member(1), |note| note.blocked = true).unwrap();
+        book.change(member(2), |note| note.pet_name = "bo".into()).unwrap();
+        let device = DeviceId::from_bytes([7; 32]);
+        book.located(device, "192.0.2.7:4433".parse().unwrap()).unwrap();
+        // Values of another kind, which nothing can be read from.
+        database.table::<[u8; 1]>("member notes").put(member(1).as_bytes(), &[0xff]).unwrap();
+        database.table::<[u8; 1]>("device traces").put(device.as_bytes(), &[0xff]).unwrap();
+
+        let book = open();
+        assert_eq!(*heard.borrow(), ["member notes", "device traces"]);
+        assert!(book.note(member(1)).blocked, "a block was forgotten");
+        assert_eq!(book.note(member(2)).pet_name, "bo");
+        assert_eq!(book.note(member(3)), Note::default());
+        assert_eq!(book.trace(device), Trace::default());
+        book.change(member(1), |note| note.blocked = false).unwrap();
+        book.located(device, "192.0.2.7:4433".parse().unwrap()).unwrap();
+        let unblocked = Note { auto_accept: Some(0), ..Note::default() };
+        assert_eq!((book.note(member(1)), &open().note(member(1))), (unblocked.clone(), &unblocked));
+        assert!(heard.borrow().is_empty());
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use api::types::{Limit, Nothing, SetSetting, Settings as ApiSettings};
+use api::types::{Limit, Nothing, Recipient, SetSetting, Settings as ApiSettings};
 use api::{ApiError, ApiResult, ErrorCode, Reply, Request};
 use logic::audit::Event;
 
@@ -40,6 +40,19 @@ pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply
             settings(device, Some(SetSetting { key: "rate_limit".into(), value })).await?;
             Reply::LimitTransfer(Nothing {})
         }
+        // What was sealed under a passphrase needs no key of this device.
+        Request::Decrypt(request) => {
+            let (path, running) = (request.input.clone(), device.running().await);
+            let identity = match &running {
+                Ok(running) => Ok(running.keyring.seal.clone()),
+                Err(locked) => Err(locked.clone()),
+            };
+            let opened = blocking(move || files::open_file(&request, identity)).await?;
+            if let Ok(running) = running {
+                running.journal.note(Event::FileDecrypted { path });
+            }
+            Reply::Decrypt(opened)
+        }
         other => return unlocked(&*device.running().await?, other).await,
     })
 }
@@ -72,11 +85,17 @@ async fn unlocked(running: &Running, request: Request) -> ApiResult<Reply> {
             running.journal.note(Event::FileEncrypted { path, to });
             Reply::Encrypt(sealed)
         }
-        Request::Decrypt(request) => {
-            let (path, identity) = (request.input.clone(), running.keyring.seal.clone());
-            let sealed = blocking(move || files::open_file(&request, Some(identity))).await?;
-            running.journal.note(Event::FileDecrypted { path });
-            Reply::Decrypt(sealed)
+        Request::Recipients(request) => {
+            let readers = running.recipients(&request.to)?;
+            running.journal.note(Event::FileEncrypted { path: request.path, to: Some(request.to.join(", ")) });
+            let shown =
+                |(name, recipient): (String, seal::SealRecipient)| Recipient { name, recipient: recipient.into() };
+            Reply::Recipients(readers.into_iter().map(shown).collect())
+        }
+        Request::FileKey(request) => {
+            let key = files::key_of(&request, &running.keyring.seal)?;
+            running.journal.note(Event::FileDecrypted { path: request.path });
+            Reply::FileKey(key)
         }
         Request::Log(query) => {
             let journal = running.journal.clone();

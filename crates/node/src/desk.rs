@@ -16,7 +16,7 @@ use net::{Goodbye, GuestLink, Stream};
 use seal::words::{Code, NAMEPLATES};
 use seal::{CircleId, DeviceId, Timestamp};
 use std::io;
-use store::database::{Database, DatabaseError, Table};
+use store::database::{Database, DatabaseError, RowId, Table};
 use tokio::io::AsyncWriteExt;
 
 use crate::circle::{Circle, CircleError};
@@ -89,10 +89,12 @@ impl VisitError {
 }
 
 impl Desk {
-    /// The desk of a device with a home.
-    pub(crate) fn open(database: &Database) -> Result<Self, DatabaseError> {
+    /// The desk of a device with a home. `damaged` hears of invitations that cannot be read: they let nobody in.
+    pub(crate) fn open(database: &Database, damaged: impl Fn(&str, &RowId)) -> Result<Self, DatabaseError> {
         let table = database.table("invitations");
-        let book = Invitations::load(table.all()?.into_iter().map(|(_, invitation)| invitation));
+        let stored = table.all()?;
+        stored.damaged.iter().for_each(|row| damaged(table.name(), row));
+        let book = Invitations::load(stored.values.into_iter().map(|(_, invitation)| invitation));
         Ok(Self { table: Some(table), book: Mutex::new(book) })
     }
 

@@ -3,15 +3,18 @@
 //! A result appears under its name only when it is whole and durable; nothing is overwritten.
 
 use std::fs::File;
-use std::io::{BufReader, BufWriter, Write};
+use std::io::{BufReader, BufWriter, Read, Write};
 use std::path::{Path, PathBuf};
 
-use api::types::{Decrypt, Encrypt, Sealed};
-use api::{ApiError, ApiResult, ErrorCode};
-use seal::file::{FileError, OpenWith, SealTo, decrypt, encrypt, wants_passphrase};
+use api::types::{Decrypt, Encrypt, FileKeyOf, Sealed};
+use api::{ApiError, ApiResult, ErrorCode, Output, SealedStream};
+use data_encoding::BASE64URL_NOPAD;
+use seal::file::{FileError, FileKey, OpenWith, SealTo, decrypt, encrypt, file_key, look};
 use seal::{Passphrase, SealIdentity, SealRecipient};
 
-use crate::errors::io_error;
+use zeroize::Zeroizing;
+
+use crate::errors::{internal, io_error};
 
 /// Buffer between the disk and the cipher, bytes.
 const BUFFER: usize = 256 * 1024;
@@ -43,29 +46,111 @@ pub(crate) fn seal_file(request: &Encrypt, readers: Readers) -> ApiResult<Sealed
     Ok(Sealed { output: request.output.clone(), bytes, readers: names })
 }
 
-/// Opens a sealed file with the member's identity or a passphrase.
-pub(crate) fn open_file(request: &Decrypt, identity: Option<SealIdentity>) -> ApiResult<Sealed> {
+/// Opens a sealed file with the member's identity or a passphrase. Where there is no identity, the reason is given to
+/// whoever brings a file that needs one.
+pub(crate) fn open_file(request: &Decrypt, identity: ApiResult<SealIdentity>) -> ApiResult<Sealed> {
     let input = open(&request.input)?;
     let bytes = match (&request.passphrase, identity) {
         (Some(passphrase), _) => {
             let passphrase = Passphrase::new(passphrase.0.clone());
             convert(&request.output, |out| decrypt(input, out, OpenWith::Passphrase(&passphrase)))?
         }
-        (None, Some(identity)) => {
-            convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?
-        }
-        (None, None) if wants_passphrase(input).map_err(|e| age_error(&request.output, e))? => {
+        (None, Ok(identity)) => convert(&request.output, |out| decrypt(input, out, OpenWith::Identities(&[identity])))?,
+        (None, Err(_)) if look(input).map_err(|e| age_error(&request.output, e))?.under_passphrase => {
             return Err(age_error(&request.output, FileError::NeedsPassphrase));
         }
-        (None, None) => {
-            return Err(ApiError::new(
-                ErrorCode::NotRunning,
-                "the file is sealed to members, and no device is running",
-            )
-            .hint("start yours with `warren up --detach`: its keys open what is sealed to you"));
-        }
+        (None, Err(why)) => return Err(why),
     };
     Ok(Sealed { output: request.output.clone(), bytes, readers: Vec::new() })
+}
+
+/// Why nothing that is sealed to members can be opened without a device.
+pub(crate) fn no_device() -> ApiError {
+    ApiError::new(ErrorCode::NotRunning, "the file is sealed to members, and no device is running")
+        .hint("start yours with `warren up --detach`: its keys open what is sealed to you")
+}
+
+/// Seals a stream in this process.
+pub(crate) fn seal_stream(input: impl Read, output: Output, to: &api::SealTo, armor: bool) -> ApiResult<u64> {
+    let input = BufReader::with_capacity(BUFFER, input);
+    match to {
+        api::SealTo::Passphrase(passphrase) => {
+            let passphrase = Passphrase::new(passphrase.0.clone());
+            convert_to(output, |out| encrypt(input, out, SealTo::Passphrase(&passphrase), armor))
+        }
+        api::SealTo::Recipients(recipients) => {
+            let read = |text: &String| text.parse().map_err(|e| internal(format!("{text}: {e}")));
+            let recipients: Vec<SealRecipient> = recipients.iter().map(read).collect::<ApiResult<_>>()?;
+            convert_to(output, |out| encrypt(input, out, SealTo::Recipients(&recipients), armor))
+        }
+    }
+}
+
+/// Reads the header of a sealed stream, and remembers what it read.
+pub(crate) fn look_into(mut input: Box<dyn Read + Send>) -> ApiResult<SealedStream> {
+    let mut beginning = Vec::new();
+    let seen = look(Recorder { input: &mut input, read: &mut beginning });
+    let seen = seen.map_err(|error| age_error("a plain stream", error))?;
+    Ok(SealedStream { beginning, rest: input, header: seen.header, under_passphrase: seen.under_passphrase })
+}
+
+/// Opens a sealed stream in this process.
+pub(crate) fn open_stream(sealed: SealedStream, output: Output, with: &api::OpenWith) -> ApiResult<u64> {
+    let input = sealed.beginning.as_slice().chain(sealed.rest);
+    let piped = matches!(output, Output::Stream(_));
+    let opened = match with {
+        api::OpenWith::Passphrase(passphrase) => {
+            let passphrase = Passphrase::new(passphrase.0.clone());
+            convert_to(output, |out| decrypt(input, out, OpenWith::Passphrase(&passphrase)))
+        }
+        api::OpenWith::Key(key) => {
+            let bytes = BASE64URL_NOPAD.decode(key.key.0.as_bytes()).ok().map(Zeroizing::new);
+            let bytes = bytes.and_then(|bytes| <[u8; 16]>::try_from(bytes.as_slice()).ok());
+            let key = FileKey::from_bytes(bytes.ok_or_else(|| internal("the device gave something else than a key"))?);
+            convert_to(output, |out| decrypt(input, out, OpenWith::FileKey(&key)))
+        }
+    };
+    opened.map_err(|error| match error.code {
+        ErrorCode::Damaged if piped => error.hint(
+            "what came out before this is genuine, but not the whole: do not take it for that; get another copy of the file",
+        ),
+        _ => error,
+    })
+}
+
+/// The key of a sealed stream with this header.
+pub(crate) fn key_of(request: &FileKeyOf, identity: &SealIdentity) -> ApiResult<api::types::FileKey> {
+    let header = BASE64URL_NOPAD
+        .decode(request.header.as_bytes())
+        .map_err(|_| ApiError::new(ErrorCode::BadRequest, "the header of the stream is no base64url"))?;
+    let key = file_key(&header, identity).map_err(|error| age_error(&request.path, error))?;
+    Ok(api::types::FileKey { key: api::types::Passphrase(BASE64URL_NOPAD.encode(key.as_bytes())) })
+}
+
+/// Passes bytes on and keeps them.
+struct Recorder<'a> {
+    input: &'a mut dyn Read,
+    read: &'a mut Vec<u8>,
+}
+
+impl Read for Recorder<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.read.extend_from_slice(&buffer[..count]);
+        Ok(count)
+    }
+}
+
+/// Writes through `work` into a file, as [`convert`] does, or to whoever reads along.
+fn convert_to(output: Output, work: impl FnOnce(&mut dyn Write) -> Result<u64, FileError>) -> ApiResult<u64> {
+    match output {
+        Output::File(path) => convert(&path, |out| work(out)),
+        Output::Stream(stream) => {
+            let mut buffered = BufWriter::with_capacity(BUFFER, stream);
+            // The cipher flushes at the end. After an error, whole chunks that are in the buffer are written all the same.
+            work(&mut buffered).map_err(|error| age_error("the result on standard output", error))
+        }
+    }
 }
 
 fn open(path: &str) -> ApiResult<BufReader<File>> {

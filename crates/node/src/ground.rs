@@ -15,7 +15,7 @@ use crate::book::Book;
 use crate::circle::Circle;
 use crate::inputs::Inputs;
 use crate::journal::Journal;
-use crate::transfers::{Decision, Happened, Host, Shelf, What};
+use crate::transfers::{Decision, Happened, Host, Remembered, Shelf, What};
 
 /// See the module.
 pub(crate) struct Ground {
@@ -122,9 +122,12 @@ fn logged(who: Who, event: Happened) -> Event {
 /// Transfers in the sealed database, content that was handed over in the spool.
 struct Rows(Table<Vec<u8>>, Arc<Inputs>);
 
+/// Name of the table of transfers, in the database and in the log.
+pub(crate) const TRANSFERS: &str = "transfers";
+
 /// Where transfers are remembered.
 pub(crate) fn shelf(database: &Database, inputs: Arc<Inputs>) -> Arc<dyn Shelf> {
-    Arc::new(Rows(database.table("transfers"), inputs))
+    Arc::new(Rows(database.table(TRANSFERS), inputs))
 }
 
 impl Shelf for Rows {
@@ -136,9 +139,13 @@ impl Shelf for Rows {
         self.0.delete(&id.0).map(drop).map_err(io::Error::from)
     }
 
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
+    fn all(&self) -> io::Result<Remembered> {
         let rows = self.0.all().map_err(io::Error::from)?;
-        Ok(rows.into_iter().filter_map(|(id, record)| Some((TransferId(id.try_into().ok()?), record))).collect())
+        let id = |(id, record): (Vec<u8>, _)| Some((TransferId(id.try_into().ok()?), record));
+        Ok(Remembered {
+            records: rows.values.into_iter().filter_map(id).collect(),
+            damaged: rows.damaged.iter().map(ToString::to_string).collect(),
+        })
     }
 
     fn open_input(&self, id: &SpoolId) -> io::Result<Arc<SpoolFile>> {

@@ -1,12 +1,15 @@
 //! Making and running devices in this process, for the command line ([`api::Host`]).
 
+use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::server::{Loopback, Socket, Token};
 use api::types::{Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
-use api::{ApiError, ApiResult, Client, ErrorCode, EventHub, Init, Service, Up};
+use api::{
+    ApiError, ApiResult, Client, ErrorCode, EventHub, Init, OpenWith, Output, SealTo, SealedStream, Service, Up,
+};
 use async_trait::async_trait;
 use logic::audit::{Event, Who};
 use seal::{Keyring, Passphrase, RootKey};
@@ -21,7 +24,7 @@ use crate::device::Device;
 use crate::errors::{blocking, database, internal, io_error};
 use crate::journal::Journal;
 use crate::passing::{Handle, Passing};
-use crate::{access, configuration, joining};
+use crate::{access, configuration, files, joining};
 
 /// How long a device that stops may hold its home after it stopped answering.
 const LAST_STEPS: Duration = Duration::from_secs(5);
@@ -48,7 +51,7 @@ impl NodeHost {
         Ok(Self { path })
     }
 
-    fn open(&self) -> ApiResult<Home> {
+    fn open_home(&self) -> ApiResult<Home> {
         Home::open(&self.path).map_err(home_error)
     }
 
@@ -63,6 +66,8 @@ impl NodeHost {
     /// Opens the socket of the local API, and the port on 127.0.0.1 where one is wanted.
     async fn doors(&self, port: Option<u16>) -> ApiResult<(Socket, Option<Loopback>)> {
         let socket = Socket::bind(&self.socket()).map_err(|e| io_error("open the socket of the local API", &e))?;
+        // One from a run that was killed: its token would seem good, and its port may be somebody else's by now.
+        durable::remove(&self.token()).map_err(|e| io_error("remove an old token of the local API", &e))?;
         let Some(port) = port else { return Ok((socket, None)) };
         let token = Token::new(seal::random());
         durable::write(&self.token(), token.text().as_bytes(), Existing::Replace)
@@ -177,7 +182,7 @@ impl api::Host for NodeHost {
             let then = async |home, keyring, db| join_in(home, db, keyring, &join).await;
             return self.make(Keyring::generate(), &passphrase, then).await;
         }
-        let home = Arc::new(self.open()?);
+        let home = Arc::new(self.open_home()?);
         let _lock = home.lock().map_err(home_error)?;
         let (keyring, db) = {
             let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0.clone()));
@@ -192,7 +197,7 @@ impl api::Host for NodeHost {
     }
 
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
-        let home = self.open()?;
+        let home = self.open_home()?;
         let _lock = self.lock(&home).await?;
         let mut interrupt = signal(SignalKind::interrupt()).map_err(|e| io_error("listen for signals", &e))?;
         let mut terminate = signal(SignalKind::terminate()).map_err(|e| io_error("listen for signals", &e))?;
@@ -251,6 +256,18 @@ impl api::Host for NodeHost {
             .and_then(|home| configuration::load(&home).ok())
             .map_or(net::lan::DEFAULT_PORT, |settings| settings.lan_port);
         Ok(Arc::new(Handle(Passing::new(lan_port))))
+    }
+
+    async fn seal(&self, input: Box<dyn Read + Send>, output: Output, to: SealTo, armor: bool) -> ApiResult<u64> {
+        blocking(move || files::seal_stream(input, output, &to, armor)).await
+    }
+
+    async fn look_into(&self, input: Box<dyn Read + Send>) -> ApiResult<SealedStream> {
+        blocking(move || files::look_into(input)).await
+    }
+
+    async fn open(&self, sealed: SealedStream, output: Output, with: OpenWith) -> ApiResult<u64> {
+        blocking(move || files::open_stream(sealed, output, &with)).await
     }
 }
 

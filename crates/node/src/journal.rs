@@ -1,15 +1,17 @@
 //! The activity log: takes events from everywhere, stores them sealed, and hands them to whoever listens.
 //!
 //! Nobody waits for the disk to note something: events go to one writer thread, which stores all that came together in
-//! one step and then publishes it. [`Journal::close`] waits until everything is stored.
+//! one step and then publishes it. [`Journal::close`] waits until everything is stored. What a peer does over and over is
+//! counted ([`Tally`]) rather than written.
 
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, RecvError, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use api::EventHub;
 use api::types::LogEntry;
-use logic::audit::{Event, Record};
+use logic::audit::{Event, Record, Tally};
+use seal::Timestamp;
 use store::database::{Database, DatabaseError, EventLog};
 
 use crate::clock;
@@ -51,6 +53,11 @@ impl Journal {
         }
     }
 
+    /// Notes that something stored cannot be read, once at each start.
+    pub(crate) fn damaged(&self, table: &str, record: impl std::fmt::Display) {
+        self.note(Event::RecordDamaged { table: table.to_owned(), record: record.to_string() });
+    }
+
     /// Entries as the API shows them, oldest first. One that cannot be read any more is shown as `log.damaged`, whatever
     /// is asked for: it may be that.
     pub(crate) fn entries(&self, query: &api::types::LogQuery) -> Result<Vec<LogEntry>, DatabaseError> {
@@ -89,11 +96,36 @@ impl Journal {
     }
 }
 
+/// The next event; `None` when a count is to be told before.
+fn next(events: &Receiver<Record>, wake_at: Option<Timestamp>) -> Result<Option<Record>, RecvError> {
+    let Some(wake_at) = wake_at else { return events.recv().map(Some) };
+    match events.recv_timeout(wake_at.since(clock::now())) {
+        Ok(record) => Ok(Some(record)),
+        Err(RecvTimeoutError::Timeout) => Ok(None),
+        Err(RecvTimeoutError::Disconnected) => Err(RecvError),
+    }
+}
+
 /// The writer: stores what has gathered, then publishes it.
 fn write(log: &EventLog<Record>, hub: &EventHub, events: &Receiver<Record>, keep: u64) {
     let mut since_prune = PRUNE_EVERY;
-    while let Ok(first) = events.recv() {
-        let batch: Vec<Record> = std::iter::once(first).chain(events.try_iter()).collect();
+    let mut tally = Tally::default();
+    let mut open = true;
+    while open {
+        let batch = match next(events, tally.wake_at()) {
+            Ok(first) => {
+                let mut batch = tally.due(clock::now());
+                batch.extend(first.into_iter().chain(events.try_iter()).filter_map(|record| tally.take(record)));
+                batch
+            }
+            Err(RecvError) => {
+                open = false;
+                tally.close(clock::now())
+            }
+        };
+        if batch.is_empty() {
+            continue;
+        }
         match log.append_all(&batch) {
             Ok(last) => {
                 let first = last + 1 - batch.len() as u64;
@@ -142,6 +174,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
     use api::types::LogQuery;
+    use logic::Misbehaved;
+    use logic::audit::Who;
+    use seal::DeviceId;
 
     #[test]
     fn a_damaged_entry_hides_no_other_one() {
@@ -165,5 +200,23 @@ mod tests {
         assert_eq!(names(Some("device.unlocked"), Some(1)), [damaged, entry(3, "device.unlocked")]);
         let entries = journal.entries(&LogQuery { after: None, limit: None, event: None }).unwrap();
         assert_eq!(entries[1].time, entries[0].time, "it stands beside the one before it");
+    }
+
+    #[test]
+    fn what_a_peer_repeats_is_counted_and_the_count_is_told_at_the_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::create(&dir.path().join("database"), seal::RecordKey::generate()).unwrap();
+        let journal = Journal::open(&database, EventHub::default(), 100).unwrap();
+        let who = Who { member: Some("mallory".into()), device: Some(DeviceId::from_bytes([1; 32])), address: None };
+        journal.note(Event::DeviceUnlocked {});
+        for _ in 0..5000 {
+            journal.note(Event::PeerMisbehaved { who: who.clone(), offence: Misbehaved::WrongCode });
+        }
+        journal.note(Event::DeviceLocked {});
+        journal.close();
+        let entries = journal.entries(&LogQuery::default()).unwrap();
+        let names: Vec<_> = entries.iter().map(|entry| entry.event.as_str()).collect();
+        assert_eq!(names, ["device.unlocked", "peer.misbehaved", "device.locked", "peer.repeated"]);
+        assert_eq!((entries[3].peer.as_deref(), entries[3].details["count"].as_str()), (Some("mallory"), "4999"));
     }
 }

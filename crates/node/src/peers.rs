@@ -129,9 +129,14 @@ impl Running {
         if let Some(passphrase) = &request.passphrase {
             return Ok(Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone())));
         }
+        Ok(Readers::Members(self.recipients(&request.to)?))
+    }
+
+    /// Members by name and recipient; this member comes last.
+    pub(crate) fn recipients(&self, to: &[String]) -> ApiResult<Vec<(String, seal::SealRecipient)>> {
         let now = self.circle_now()?;
         let mut readers = Vec::new();
-        for name in request.to.iter().filter(|name| !self.is_self(&now, name)) {
+        for name in to.iter().filter(|name| !self.is_self(&now, name)) {
             let found = self.named(&now, name)?;
             let member = found[0].member;
             if member.standing != Standing::Active {
@@ -147,7 +152,7 @@ impl Running {
         let own_name =
             now.view.members.get(&own).map_or_else(|| "this member".to_owned(), |member| member.shown.clone());
         readers.push((own_name, self.keyring.seal.recipient()));
-        Ok(Readers::Members(readers))
+        Ok(readers)
     }
 
     /// The one device that a name means, for transfers.

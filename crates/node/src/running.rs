@@ -10,7 +10,7 @@ use logic::roster::Standing;
 use net::{Incoming, Network};
 use seal::Keyring;
 use seal::words::safety_words;
-use store::database::{Database, Table};
+use store::database::{Database, DatabaseError, RowId, Table};
 use store::home::Home;
 use store::settings::Settings;
 use store::spool::SpoolId;
@@ -24,6 +24,7 @@ use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
 use crate::errors::{blocking, database, io_error};
 use crate::gate::Gate;
+use crate::ground::TRANSFERS;
 use crate::inputs::Inputs;
 use crate::joining;
 use crate::journal::Journal;
@@ -69,7 +70,14 @@ impl Running {
             blocking(move || Rooms::open(&home, &keyring, hub, keep)).await?
         };
         let Rooms { database: db, journal, circle, book, desk, ports } = opened;
-        let last_port = ports.get(LAST_PORT).map_err(database)?.unwrap_or(0);
+        let last_port = match ports.get(LAST_PORT) {
+            Ok(port) => port.unwrap_or(0),
+            Err(DatabaseError::Damaged(_)) => {
+                journal.damaged(ports.name(), ports.row(LAST_PORT));
+                0
+            }
+            Err(error) => return Err(database(error)),
+        };
         let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(
@@ -84,7 +92,12 @@ impl Running {
         let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
             .map_err(|e| io_error("read the stored transfers", &e))?;
         transfers.limit_all(rate_limit);
-        inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
+        let unreadable = transfers.unreadable();
+        unreadable.iter().for_each(|record| journal.damaged(TRANSFERS, record));
+        // A transfer that cannot be read may need what no other one does.
+        if unreadable.is_empty() {
+            inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
+        }
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
             ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}"))
@@ -338,13 +351,16 @@ const LAST_PORT: &[u8] = b"port";
 impl Rooms {
     fn open(home: &Home, keyring: &Arc<Keyring>, hub: EventHub, keep: u64) -> ApiResult<Self> {
         let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
+        let journal = Journal::open(&db, hub, keep).map_err(database)?;
+        let damaged = |table: &str, row: &RowId| journal.damaged(table, row);
         Ok(Self {
-            journal: Journal::open(&db, hub, keep).map_err(database)?,
+            // Without it, and with an older one, somebody who was removed would come back: damaged, it is refused.
             circle: Arc::new(Circle::open(&db, keyring.clone())?),
-            book: Arc::new(Book::open(&db).map_err(database)?),
-            desk: Arc::new(Desk::open(&db).map_err(database)?),
+            book: Arc::new(Book::open(&db, damaged).map_err(database)?),
+            desk: Arc::new(Desk::open(&db, damaged).map_err(database)?),
             ports: db.table("ports"),
             database: db,
+            journal,
         })
     }
 }

@@ -8,8 +8,13 @@ use crate::Passphrase;
 use crate::recipient::{SealIdentity, SealRecipient};
 use age::armor::{ArmoredReader, ArmoredWriter, Format};
 use age::{DecryptError, Decryptor, EncryptError, Encryptor, scrypt};
+use age_core::format::{FILE_KEY_BYTES, FileKey as AgeFileKey, Stanza};
+use age_core::secrecy::ExposeSecret;
+use std::cell::RefCell;
+use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::iter;
+use zeroize::Zeroizing;
 
 /// log2 of scrypt's N for files under a passphrase: 256 MiB of memory, as the age tool takes.
 const WORK_FACTOR: u8 = 18;
@@ -17,6 +22,8 @@ const WORK_FACTOR: u8 = 18;
 const MAX_WORK_FACTOR: u8 = 20;
 /// Room for some thousand recipients.
 const MAX_HEADER: u64 = 1024 * 1024;
+/// Bytes between the header and the content.
+const NONCE: usize = 16;
 /// Lines of armour have 64 characters.
 const MAX_LINE: usize = 1024;
 /// Bytes that are read at a time: one chunk of the format.
@@ -38,6 +45,70 @@ pub enum OpenWith<'a> {
     Identities(&'a [SealIdentity]),
     /// For files that were sealed under a passphrase.
     Passphrase(&'a Passphrase),
+    /// For the one file that it is the key of.
+    FileKey(&'a FileKey),
+}
+
+/// The key of one file that is sealed to recipients: opens that file and nothing else. Wiped when dropped.
+#[derive(Clone)]
+pub struct FileKey(Zeroizing<[u8; FILE_KEY_BYTES]>);
+
+impl FileKey {
+    /// A key that [`file_key`] gave.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; FILE_KEY_BYTES]) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The secret.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8; FILE_KEY_BYTES] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for FileKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("FileKey(***)")
+    }
+}
+
+impl age::Identity for FileKey {
+    fn unwrap_stanza(&self, _: &Stanza) -> Option<Result<AgeFileKey, DecryptError>> {
+        // A wrong one does not pass the header's MAC.
+        Some(Ok(AgeFileKey::new(Box::new(*self.0))))
+    }
+}
+
+/// Remembers the file key that an identity finds.
+struct Finder<'a> {
+    identity: &'a SealIdentity,
+    found: RefCell<Option<FileKey>>,
+}
+
+impl age::Identity for Finder<'_> {
+    fn unwrap_stanza(&self, stanza: &Stanza) -> Option<Result<AgeFileKey, DecryptError>> {
+        let found = self.identity.age().unwrap_stanza(stanza)?;
+        if let Ok(key) = &found {
+            *self.found.borrow_mut() = Some(FileKey::from_bytes(*key.expose_secret()));
+        }
+        Some(found)
+    }
+}
+
+/// The key of the file whose header this is ([`Look::header`]). Whoever gets it can open that file without the identity.
+///
+/// # Errors
+/// [`FileError::NotAge`], [`FileError::NotForYou`], [`FileError::NeedsPassphrase`], [`FileError::Damaged`].
+pub fn file_key(header: &[u8], identity: &SealIdentity) -> Result<FileKey, FileError> {
+    let sealed = Decryptor::new_buffered(header).map_err(header_error)?;
+    if sealed.is_scrypt() {
+        return Err(FileError::NeedsPassphrase);
+    }
+    let finder = Finder { identity, found: RefCell::new(None) };
+    // The header's MAC is checked with the key.
+    sealed.decrypt(iter::once(&finder as &dyn age::Identity)).map_err(header_error)?;
+    finder.found.into_inner().ok_or(FileError::NotForYou)
 }
 
 /// Why a file could not be sealed or opened.
@@ -103,14 +174,27 @@ fn encryptor(to: SealTo<'_>) -> Result<Encryptor, FileError> {
     })
 }
 
-/// True if a passphrase opens the file (armoured or not), false if it is sealed to recipients; reads its header only.
+/// What the beginning of a sealed file says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Look {
+    /// Header and nonce, never armoured: what [`file_key`] takes.
+    pub header: Vec<u8>,
+    /// A passphrase opens it; else it is sealed to recipients.
+    pub under_passphrase: bool,
+}
+
+/// Reads the beginning of a sealed file (armoured or not), and somewhat more of `input` than that.
 ///
 /// # Errors
 /// [`FileError::NotAge`], [`FileError::Io`].
-pub fn wants_passphrase(input: impl Read) -> Result<bool, FileError> {
+pub fn look(input: impl Read) -> Result<Look, FileError> {
     let mut input = armoured_or_not(input);
-    let header = read_header(&mut input)?;
-    Ok(Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?.is_scrypt())
+    let mut header = read_header(&mut input)?;
+    let mut nonce = [0; NONCE];
+    input.read_exact(&mut nonce).map_err(not_age)?;
+    header.extend_from_slice(&nonce);
+    let under_passphrase = Decryptor::new_buffered(header.as_slice()).map_err(header_error)?.is_scrypt();
+    Ok(Look { header, under_passphrase })
 }
 
 /// Opens all of `input` (armoured or not) into `output`. Returns how many bytes were written.
@@ -122,11 +206,14 @@ pub fn decrypt(input: impl Read, mut output: impl Write, with: OpenWith<'_>) -> 
     let header = read_header(&mut input)?;
     let sealed = Decryptor::new_buffered(header.as_slice().chain(input)).map_err(header_error)?;
     let mut opened = match (with, sealed.is_scrypt()) {
-        (OpenWith::Identities(_), true) => return Err(FileError::NeedsPassphrase),
+        (OpenWith::Identities(_) | OpenWith::FileKey(_), true) => return Err(FileError::NeedsPassphrase),
         (OpenWith::Passphrase(_), false) => return Err(FileError::NeedsIdentity),
         (OpenWith::Identities(identities), false) => sealed
             .decrypt(identities.iter().map(|identity| identity.age() as &dyn age::Identity))
             .map_err(header_error)?,
+        (OpenWith::FileKey(key), false) => {
+            sealed.decrypt(iter::once(key as &dyn age::Identity)).map_err(header_error)?
+        }
         (OpenWith::Passphrase(passphrase), true) => {
             let mut identity = scrypt::Identity::new(passphrase.secret());
             identity.set_max_work_factor(MAX_WORK_FACTOR);

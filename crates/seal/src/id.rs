@@ -1,4 +1,4 @@
-//! Names that machines use: who a device, a member or a circle is, cryptographically.
+//! Names that machines use: who a device, a member or a circle is, cryptographically, and what an object holds.
 //!
 //! Invariant: the text form is canonical (52 lower-case base32 characters), so equal ids have equal texts.
 
@@ -93,6 +93,18 @@ id! {
 id! {
     /// A circle: the BLAKE3 hash of its root certificate's SubjectPublicKeyInfo (DER).
     CircleId
+}
+id! {
+    /// A stored object: the BLAKE3 hash of its bytes, which are ciphertext.
+    ObjectId
+}
+
+impl ObjectId {
+    /// The id of these stored bytes.
+    #[must_use]
+    pub fn of(stored: &[u8]) -> Self {
+        Self(*blake3::hash(stored).as_bytes())
+    }
 }
 
 impl DeviceId {

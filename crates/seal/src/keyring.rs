@@ -1,13 +1,19 @@
 //! All secrets of one device, and their bytes inside the keystore (see `docs/formats/keystore.md`).
 //!
+//! Version 1 had no read seed. Reading it grows one, and says so ([`Loaded::Upgraded`]): the keyring must be stored again
+//! before that seed is used, for what is sealed to a seed that was lost is lost.
+//!
 //! The layout is fixed and written by hand, so that no serialiser grows buffers and leaves copies of keys behind.
 
+use crate::hpke::ReadSeed;
 use crate::keys::{DeviceKey, MemberKey, RootKey};
 use crate::recipient::{IDENTITY_TEXT, SealIdentity};
 use crate::record::RecordKey;
 use zeroize::Zeroizing;
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// The version without a read seed.
+const WITHOUT_READ: u8 = 1;
 const HAS_MEMBER: u8 = 1;
 const HAS_ROOT: u8 = 2;
 
@@ -24,6 +30,29 @@ pub struct Keyring {
     pub root: Option<RootKey>,
     /// Seals the local database.
     pub records: RecordKey,
+    /// Opens the epoch keys that were sealed to this device.
+    pub read: ReadSeed,
+}
+
+/// A keyring as it was read.
+#[must_use]
+#[derive(Clone, Debug)]
+pub enum Loaded {
+    /// It has everything.
+    Current(Keyring),
+    /// It is of an older version and was given what it lacked, at random: store [`Keyring::to_bytes`] durably before
+    /// anything is done with it.
+    Upgraded(Keyring),
+}
+
+impl Loaded {
+    /// The keyring, by whoever can do without what an upgrade adds.
+    #[must_use]
+    pub fn into_keyring(self) -> Keyring {
+        match self {
+            Self::Current(keyring) | Self::Upgraded(keyring) => keyring,
+        }
+    }
 }
 
 /// The bytes are not a keyring.
@@ -47,6 +76,7 @@ impl Keyring {
             seal: SealIdentity::generate(),
             root: None,
             records: RecordKey::generate(),
+            read: ReadSeed::generate(),
         }
     }
 
@@ -60,6 +90,7 @@ impl Keyring {
         bytes.extend_from_slice(&*self.device.seed());
         bytes.extend_from_slice(self.records.as_bytes());
         bytes.extend_from_slice(self.seal.to_text().as_bytes());
+        bytes.extend_from_slice(self.read.as_bytes());
         if let Some(member) = &self.member {
             bytes.extend_from_slice(&*member.seed());
         }
@@ -69,28 +100,32 @@ impl Keyring {
         bytes
     }
 
-    /// Reads what [`Keyring::to_bytes`] wrote.
+    /// Reads what [`Keyring::to_bytes`] wrote, now or in version 1.
     ///
     /// # Errors
     /// [`BadKeyring`] for anything else.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, BadKeyring> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Loaded, BadKeyring> {
         let (&[version, flags], mut rest) = bytes.split_first_chunk().ok_or(BadKeyring::Damaged)?;
         if version > VERSION {
             return Err(BadKeyring::TooNew);
         }
-        if version != VERSION || flags & !(HAS_MEMBER | HAS_ROOT) != 0 {
+        if version < WITHOUT_READ || flags & !(HAS_MEMBER | HAS_ROOT) != 0 {
             return Err(BadKeyring::Damaged);
         }
         let device = DeviceKey::from_seed(take(&mut rest)?);
         let records = RecordKey::from_bytes(take(&mut rest)?);
         let text = std::str::from_utf8(take::<IDENTITY_TEXT>(&mut rest)?).map_err(|_| BadKeyring::Damaged)?;
         let seal = text.parse().map_err(|_| BadKeyring::Damaged)?;
+        let stored = (version > WITHOUT_READ).then(|| take(&mut rest)).transpose()?.map(ReadSeed::from_bytes);
         let member = (flags & HAS_MEMBER != 0).then(|| take(&mut rest)).transpose()?.map(MemberKey::from_seed);
         let root = (flags & HAS_ROOT != 0).then(|| take(&mut rest)).transpose()?.map(RootKey::from_seed);
         if !rest.is_empty() {
             return Err(BadKeyring::Damaged);
         }
-        Ok(Self { member, device, seal, root, records })
+        Ok(match stored {
+            Some(read) => Loaded::Current(Self { member, device, seal, root, records, read }),
+            None => Loaded::Upgraded(Self { member, device, seal, root, records, read: ReadSeed::generate() }),
+        })
     }
 }
 

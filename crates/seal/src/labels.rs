@@ -64,3 +64,29 @@ pub(crate) const PAKE_IDENTITY: [&[u8]; 2] = [b"warren/pake-joiner/v1", b"warren
 pub(crate) const BEACON: &[u8] = b"warren/beacon/v1";
 /// BLAKE3 context: safety words.
 pub(crate) const SAFETY_WORDS: &str = "warren 2026-11 safety words v1";
+/// HKDF info: keying material for each KEM of a device, from its read seed: X25519, X-Wing.
+pub(crate) const READ_KEMS: [&[u8]; 2] = [b"warren/read-x25519/v1", b"warren/read-xwing/v1"];
+/// HPKE info prefix: an epoch key, sealed to a device.
+pub(crate) const EPOCH_WRAP: &[u8] = b"warren/epoch-wrap/v1";
+/// BLAKE3 context: the commitment to an epoch key.
+pub(crate) const EPOCH_COMMITMENT: &str = "warren 2026-11 epoch key commitment v1";
+/// HKDF info and associated data: the key of the epoch before, sealed under the next one's.
+pub(crate) const EPOCH_BACK: &[u8] = b"warren/epoch-back/v1";
+/// HKDF info and associated data: the key of a realm, sealed under the key of the realm around it.
+pub(crate) const EPOCH_CHILD: &[u8] = b"warren/epoch-child/v1";
+/// HKDF info and associated data: bodies of data commits.
+pub(crate) const EPOCH_BODY: &[u8] = b"warren/epoch-body/v1";
+/// HKDF info: the key of contents.
+pub(crate) const EPOCH_CONTENT: &[u8] = b"warren/epoch-content/v1";
+/// HKDF info: the key that says where contents are cut.
+pub(crate) const EPOCH_CUT: &[u8] = b"warren/epoch-cut/v1";
+/// BLAKE3 context: the gear table of a cutting key.
+pub(crate) const CUT_GEAR: &str = "warren 2026-11 chunk gear table v1";
+/// HKDF info: the key that hashes a chunk, as it will be encrypted, into its own key.
+pub(crate) const CHUNK_HASH: &[u8] = b"warren/chunk-hash/v1";
+/// HKDF info prefix: the key of one chunk.
+pub(crate) const CHUNK_KEY: &[u8] = b"warren/chunk-key/v1/";
+/// HKDF info: the key that hashes plain chunks, to find those again that are sealed already.
+pub(crate) const CHUNK_FINGERPRINT: &[u8] = b"warren/chunk-fingerprint/v1";
+/// Associated data of chunks.
+pub(crate) const CHUNK: &[u8] = b"warren/chunk/v1";

@@ -11,17 +11,24 @@
 //! | [`keys`], [`keyring`] | signing keys, the age identity, and the set of them that a device owns |
 //! | [`vault`] | the keystore under a passphrase |
 //! | [`record`] | values of the local database |
+//! | [`epoch`], [`hpke`] | keys of realms, and how a device gets them |
+//! | [`body`], [`chunk`] | what is written in a space: changes, contents |
 //! | [`pki`] | X.509: issue, verify, revoke |
 //! | [`pake`], [`words`] | pairing by a short spoken code |
 //! | [`beacon`] | announcements that strangers cannot read |
 //! | [`mod@file`] | age files |
 
 pub mod beacon;
+pub mod body;
+pub mod chunk;
+pub mod epoch;
 pub mod file;
+pub mod hpke;
 pub mod id;
 pub mod keyring;
 pub mod keys;
 pub mod labels;
+mod padding;
 pub mod pake;
 mod passphrase;
 pub mod pki;
@@ -34,7 +41,9 @@ pub mod vault;
 pub mod words;
 mod xaead;
 
-pub use id::{CircleId, DeviceId, MemberId};
+pub use epoch::EpochKey;
+pub use hpke::ReadSeed;
+pub use id::{CircleId, DeviceId, MemberId, ObjectId};
 pub use keyring::Keyring;
 pub use keys::{BadSignature, DeviceKey, MemberKey, RootKey, Signature};
 pub use labels::Purpose;
@@ -43,6 +52,7 @@ pub use random::random;
 pub use recipient::{SealIdentity, SealRecipient};
 pub use record::{RecordKey, TableKey};
 pub use time::Timestamp;
+pub use xaead::Unsound;
 
 #[cfg(test)]
 mod tests;

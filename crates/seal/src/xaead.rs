@@ -5,6 +5,7 @@
 use crate::random::random;
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
+use zeroize::Zeroizing;
 
 /// Bytes of a nonce.
 pub(crate) const NONCE: usize = 24;
@@ -14,6 +15,18 @@ pub(crate) const OVERHEAD: usize = NONCE + 16;
 /// The bytes were not sealed under this key with this associated data, or were changed since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct NotOpened;
+
+/// What was just sealed does not open again: this machine's memory or processor fails. Nothing may be stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("what was sealed does not open again: this machine fails")]
+pub struct Unsound;
+
+/// [`seal`], opened again before it is returned.
+pub(crate) fn seal_checked(key: &[u8; 32], aad: &[u8], plain: &[u8]) -> Result<Vec<u8>, Unsound> {
+    let sealed = seal(key, aad, plain);
+    let opened = open(key, aad, &sealed).map(Zeroizing::new).map_err(|_| Unsound)?;
+    (*opened == plain).then_some(sealed).ok_or(Unsound)
+}
 
 /// Seals `plain` under a random nonce.
 pub(crate) fn seal(key: &[u8; 32], aad: &[u8], plain: &[u8]) -> Vec<u8> {

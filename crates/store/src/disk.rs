@@ -63,6 +63,14 @@ pub(crate) fn start_writeback(file: impl AsFd) {
     let _ = file;
 }
 
+/// [`start_writeback`] of a part: `len` bytes from `offset`.
+pub(crate) fn start_writeback_of(file: impl AsFd, offset: u64, len: u64) {
+    #[cfg(target_os = "linux")]
+    let _ = fs::fadvise(file, offset, std::num::NonZeroU64::new(len), fs::Advice::DontNeed);
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, offset, len);
+}
+
 /// Tells the kernel that `file` will be read from front to back.
 pub(crate) fn will_read_forward(file: impl AsFd) {
     #[cfg(target_os = "linux")]

@@ -159,6 +159,11 @@ impl Home {
         self.path.join("spool")
     }
 
+    /// Encrypted objects of spaces.
+    pub fn objects_dir(&self) -> PathBuf {
+        self.path.join("objects")
+    }
+
     /// Claims the home for this process and removes what crashed writes have left.
     pub fn lock(&self) -> Result<HomeLock, HomeError> {
         let path = self.run_dir().join("lock");

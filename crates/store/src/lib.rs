@@ -17,6 +17,7 @@ pub mod home;
 pub mod keystore;
 pub mod landing;
 mod meta;
+pub mod objects;
 pub mod relpath;
 pub mod settings;
 pub mod source;

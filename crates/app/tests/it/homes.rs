@@ -49,6 +49,68 @@ fn a_database_that_was_emptied_is_no_new_one() {
     alice.up();
 }
 
+/// Flips a bit in stored values of `device`'s database: in the largest one, or in all others. Tells how many.
+fn flip(device: &Device, the_largest: bool) -> usize {
+    let database = rusqlite::Connection::open(device.home().join("database")).unwrap();
+    let mut rows: Vec<(Vec<u8>, Vec<u8>, Vec<u8>)> = {
+        let mut read = database.prepare("SELECT kind, id, body FROM records ORDER BY length(body)").unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        read.query_map([], row).unwrap().map(Result::unwrap).collect()
+    };
+    let largest = rows.split_off(rows.len() - 1);
+    let chosen = if the_largest { largest } else { rows };
+    for (kind, id, body) in &chosen {
+        let mut body = body.clone();
+        let middle = body.len() / 2;
+        body[middle] ^= 1;
+        database.execute("UPDATE records SET body = ? WHERE kind = ? AND id = ?", (body, kind, id)).unwrap();
+    }
+    chosen.len()
+}
+
+#[test]
+fn a_bit_that_flips_costs_the_value_that_it_is_in_and_nothing_else_but_the_roster_is_refused() {
+    let (alice, bob) = Device::trusting_pair();
+    bob.down();
+    alice.wait_state("bob", "away");
+    alice.run(["peers", "rename", "bob", "bobby"]).ok();
+    alice.run(["invite"]).ok();
+    let file = alice.file("a.txt", "text");
+    alice.queue(&file, "bobby", &[]);
+    let mut piped = alice.command(["send", "-", "--to", "bobby", "--no-wait"]);
+    Ran::of(piped.stdin(fs::File::open(&file).unwrap()).output().unwrap()).ok();
+    alice.down();
+    let spool = alice.home().join("spool");
+    assert_eq!(names_in(&spool).len(), 1);
+
+    let flipped = flip(&alice, false);
+    assert!(flipped >= 5, "note, trace, invitation, port, two transfers: {flipped}");
+    alice.up();
+    let log = alice.run(["log", "--json", "--event", "record.damaged"]).json();
+    assert_eq!(log.as_array().unwrap().len(), flipped, "{log}");
+    for table in ["member notes", "device traces", "invitations", "ports", "transfers"] {
+        let named = log.as_array().unwrap().iter().any(|entry| entry["details"]["table"] == table);
+        assert!(named, "{table} is not in {log}");
+    }
+    assert_eq!(names_in(&spool).len(), 1, "what a lost transfer may need was removed");
+    assert!(alice.transfers().is_empty());
+    // The note may have said that bob is blocked.
+    assert_eq!(alice.peer("bob")["state"], "blocked");
+    alice.run(["peers", "unblock", "bob"]).ok();
+    bob.up();
+    alice.wait_online("bob");
+    alice.run(["send", &file, "--to", "bob"]).ok();
+    alice.run(["invite"]).ok();
+    alice.down();
+
+    // Without the roster, somebody who was removed would be let in again.
+    assert_eq!(flip(&alice, true), 1);
+    let before = fs::read(alice.home().join("database")).unwrap();
+    let refused = alice.run(["up", "--detach"]).fails(16, "damaged");
+    assert!(refused.stderr.contains("circle") && refused.stderr.contains("backup"), "{}", refused.stderr);
+    assert!(fs::read(alice.home().join("database")).unwrap() == before);
+}
+
 #[test]
 fn a_full_disk_is_not_taken_for_damage() {
     let alice = Device::new(1);

@@ -203,4 +203,54 @@ fn the_api_on_tcp_is_there_when_asked_for_and_opens_to_its_token_only() {
     }
     alice.down();
     assert!(!file.exists() && std::net::TcpStream::connect(address).is_err());
+
+    // What a killed device leaves behind is no key to the next one.
+    alice.run(["up", "--detach", "--api-port", "0"]).ok();
+    alice.kill();
+    assert!(file.exists());
+    alice.up();
+    assert!(alice.status()["api"].is_null() && !file.exists());
+}
+
+/// Runs a shell script on a terminal of its own; `None` where there is no `script` (Debian package bsdutils).
+fn on_a_terminal(device: &Device, text: &str) -> Option<Ran> {
+    if std::process::Command::new("script").arg("--version").stdout(std::process::Stdio::null()).status().is_err() {
+        eprintln!("skipped: no `script` on this machine");
+        return None;
+    }
+    let script = device.file("on-a-terminal.sh", text);
+    let mut command = std::process::Command::new("script");
+    command.args(["-qec", &format!("sh '{script}'"), "/dev/null"]).env("WARREN_HOME", device.home());
+    command.env("WARREN", env!("CARGO_BIN_EXE_warren")).env("FILES", device.files());
+    let piped = std::process::Stdio::piped;
+    let mut child = command.stdin(piped()).stdout(piped()).stderr(piped()).spawn().unwrap();
+    // Its end would be typed as Ctrl-D.
+    let _nobody_types = child.stdin.take();
+    Some(Ran::of(child.wait_with_output().unwrap()))
+}
+
+#[test]
+fn a_signal_at_a_passphrase_prompt_gives_the_terminal_back() {
+    let alice = Device::founder("alice", "home");
+    // `asked SIGNAL COMMAND`: sends the signal once the terminal does not show any more what is typed.
+    let script = "
+        cd \"$FILES\"; echo secret > plain
+        asked() {
+            signal=$1; shift
+            (until stty -a </dev/tty | tr ' ' '\\n' | grep -qx -e -echo; do sleep 0.05; done; kill -$signal \"$(cat pid)\") &
+            sh -c 'echo $$ > pid; exec \"$@\"' - \"$@\" </dev/tty
+            echo \"ended by $?\"
+            stty -a </dev/tty | tr ' ' '\\n' | grep -qx echo && echo 'it shows again'
+            stty -a </dev/tty | tr ' ' '\\n' | grep -qx isig && echo 'it interrupts again'
+            stty echo isig </dev/tty
+        }
+        asked TERM \"$WARREN\" encrypt plain
+        asked INT \"$WARREN\" up
+    ";
+    let Some(ran) = on_a_terminal(&alice, script) else { return };
+    let (text, lines) = (&ran.stdout, ran.stdout.lines().map(str::trim));
+    let told: Vec<_> = lines.filter(|line| line.starts_with("ended") || line.starts_with("it ")).collect();
+    let again = ["it shows again", "it interrupts again"];
+    assert_eq!(told, [["ended by 143"].as_slice(), &again, &["ended by 130"], &again].concat(), "{text}");
+    assert!(!alice.files().join("plain.age").exists());
 }

@@ -101,6 +101,98 @@ fn a_passphrase_opens_without_any_device() {
             assert!(std::fs::read(&theirs).unwrap() == plain);
         }
     }
+    // A locked device lacks nothing that this takes; a file that is sealed to its member it cannot open.
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let to_members = alice.file("plain", &plain);
+    alice.run(["encrypt", &to_members, "--to", "alice"]).ok();
+    alice.run(["lock"]).ok();
+    let sealed = nobody.files().join("sealed-true.age");
+    let out = alice.files().join("opened");
+    let decrypt = |file: &str| {
+        let mut command = alice.command(["decrypt", file, "--out", out.to_str().unwrap()]);
+        Ran::of(command.env("WARREN_FILE_PASSPHRASE", FILE_PASSPHRASE).output().unwrap())
+    };
+    decrypt(sealed.to_str().unwrap()).ok();
+    assert!(std::fs::read(&out).unwrap() == plain);
+    std::fs::remove_file(&out).unwrap();
+    decrypt(&format!("{to_members}.age")).fails(5, "warren unlock");
+    assert!(!out.exists());
+
     let out = nobody.files().join("x");
     under(FILE_PASSPHRASE, vec!["decrypt", &file, "--out", out.to_str().unwrap()]).fails(16, "");
+}
+
+/// Runs a command with this on its standard input; whatever its output is, it is bytes.
+fn piped(mut command: Command, input: &[u8]) -> (Option<i32>, Vec<u8>, String) {
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let (mut stdin, input) = (child.stdin.take().unwrap(), input.to_vec());
+    // A command that refuses does not read it.
+    let feeding = std::thread::spawn(move || drop(std::io::Write::write_all(&mut stdin, &input)));
+    let ran = child.wait_with_output().unwrap();
+    feeding.join().unwrap();
+    (ran.status.code(), ran.stdout, String::from_utf8(ran.stderr).unwrap())
+}
+
+#[test]
+fn pipes_are_sealed_and_opened_on_the_way() {
+    let (alice, bob) = Device::pair();
+    let plain = noise(5, 5_000_001);
+    for armor in [false, true] {
+        let args = [&["encrypt", "-", "--to", "bob"][..], if armor { &["--armor"] } else { &[] }].concat();
+        let (code, sealed, said) = piped(alice.command(args), &plain);
+        assert_eq!((code, said.as_str()), (Some(0), ""));
+        assert_eq!(sealed.starts_with(b"-----BEGIN AGE"), armor);
+        for device in [&alice, &bob] {
+            let (code, opened, said) = piped(device.command(["decrypt", "-"]), &sealed);
+            assert_eq!((code, said.as_str()), (Some(0), ""));
+            assert!(opened == plain);
+        }
+        // What comes out before the damage is genuine, and the end is not taken for the end.
+        let mut damaged = sealed.clone();
+        let late = damaged.len() - 1000;
+        damaged[late] ^= 1;
+        for bad in [&damaged, &sealed[..sealed.len() - 70_000]] {
+            let (code, opened, said) = piped(bob.command(["decrypt", "-"]), bad);
+            assert_eq!(code, Some(16), "{said}");
+            assert!(said.contains("damaged or cut short") && said.contains("not the whole"), "{said}");
+            assert!(opened.len() > 4 << 20 && opened.len() < plain.len() && plain.starts_with(&opened));
+        }
+        // Into a file it is all or nothing.
+        let out = bob.files().join(format!("out-{armor}"));
+        let to_file = ["decrypt", "-", "--out", out.to_str().unwrap()];
+        assert_eq!(piped(bob.command(to_file), &damaged).0, Some(16));
+        assert!(!out.exists());
+        assert_eq!(piped(bob.command(to_file), &sealed).0, Some(0));
+        assert!(std::fs::read(&out).unwrap() == plain);
+    }
+    let events = bob.events();
+    assert!(events.iter().any(|event| event == "file.decrypted"), "{events:?}");
+    assert!(alice.events().iter().any(|event| event == "file.encrypted"));
+
+    // Under a passphrase it takes no device, and a file on one side.
+    let nobody = Device::new(1);
+    let under = |args: &[&str], input: &[u8]| {
+        let mut command = nobody.command(args);
+        command.env("WARREN_FILE_PASSPHRASE", FILE_PASSPHRASE);
+        piped(command, input)
+    };
+    let (code, sealed, _) = under(&["encrypt", "-"], &plain);
+    assert_eq!(code, Some(0));
+    let file = nobody.file("sealed.age", &sealed);
+    let (code, opened, _) = under(&["decrypt", &file, "--out", "-"], b"");
+    assert!(code == Some(0) && opened == plain);
+    assert_eq!(piped(nobody.command(["decrypt", "-"]), &sealed).0, Some(5));
+    let (code, _, said) = under(&["decrypt", "-"], b"no sealed file at all");
+    assert!(code == Some(16) && said.contains("not an age file"), "{said}");
+
+    if has_age() {
+        let recipient = bob.status()["identity"]["recipient"].as_str().unwrap().to_owned();
+        let mut age = Command::new("age");
+        age.args(["-a", "-r", &recipient]);
+        let (_, sealed, _) = piped(age, &plain);
+        let (code, opened, _) = piped(bob.command(["decrypt", "-"]), &sealed);
+        assert!(code == Some(0) && opened == plain);
+    }
 }

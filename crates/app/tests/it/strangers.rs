@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::device::{PASSPHRASE, Ran, Running, assert_same_tree, names_in, wait, warren};
+use crate::faults::Disk;
 use crate::tree::{noise, odd_tree};
 
 /// A command of somebody who has nothing but a folder.
@@ -93,6 +94,31 @@ fn wrong_guess(code: &str) -> String {
 fn wait_for_bytes(receiving: &mut Running, at_least: u64) -> u64 {
     let line = receiving.line(|line| line["transfer"]["bytes_done"].as_u64().is_some_and(|done| done > at_least));
     line["transfer"]["bytes_done"].as_u64().unwrap()
+}
+
+#[test]
+fn a_receiver_whose_disk_is_full_keeps_what_it_has_and_goes_on_once_there_is_room() {
+    const SIZE: u64 = 10 << 20;
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let Some(_disk) = Disk::new(&there.path().join("disk"), "16m") else { return };
+    let (out, ballast) = (there.path().join("disk/out"), there.path().join("disk/ballast"));
+    std::fs::write(here.path().join("big.bin"), noise(8, SIZE as usize)).unwrap();
+    let args = ["send", "big.bin", "--limit", "2MB", "--patience", "60s", "--json"];
+    let (mut sending, code, _, at) = sender(here.path(), &args);
+    let out_arg = out.to_str().unwrap().to_owned();
+    let again = ["receive", &code, "--at", &at, "--yes", "--json", "--patience", "2s", "--out", &out_arg];
+    let mut receiving = Running::start(bare(there.path(), &again));
+    wait_for_bytes(&mut receiving, SIZE / 4);
+    assert!(std::fs::write(&ballast, vec![1; 16 << 20]).is_err(), "the disk is larger than it should be");
+    // Both say why; the receiver gives up and keeps what it has, the sender waits.
+    sending.line(|line| line["transfer"]["problem_code"] == "disk_full");
+    let stuck = receiving.finish().fails(14, "");
+    assert_eq!(stuck.last()["transfers"][0]["problem_code"], "disk_full");
+    assert!(out.join(".warren-partial").exists() && names_in(&out).is_empty());
+    std::fs::remove_file(&ballast).unwrap();
+    Ran::of(bare(there.path(), &again).output().unwrap()).ok();
+    assert_same_tree(&here.path().join("big.bin"), &out.join("big.bin"));
+    sending.finish().ok();
 }
 
 #[test]

@@ -2,12 +2,13 @@
 
 use std::path::PathBuf;
 
-use api::ErrorCode;
-use api::types::Decrypt as Request;
+use api::types::{Decrypt as Request, FileKeyOf, Sealed};
+use api::{ApiError, ErrorCode, OpenWith};
 use clap::Args;
 
 use super::encrypt::{absolute, text_path};
 use super::send::existing;
+use super::stream::{explain, is_stream, reader, writer};
 use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 
@@ -17,13 +18,18 @@ use crate::exit::{Failure, Outcome};
 Examples:
   warren decrypt taxes.pdf.age              into taxes.pdf
   warren decrypt taxes.pdf.age -o copy.pdf
+  warren decrypt - < photos.tar.age | tar x
+
+What goes to standard output goes there while it is read and checked. If the file turns out to be damaged or cut short,
+what came before is genuine but not the whole: the exit code says so (16), and the result must not be used as if it were.
 
 Asks for the passphrase if the file was sealed under one. A file sealed to members needs the running device.")]
 pub(crate) struct Decrypt {
-    /// The sealed file
+    /// The sealed file; `-` is standard input
     #[arg(value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
-    /// Where to put the result [default: the name without `.age`]
+    /// Where to put the result; `-` is standard output [default: the name without `.age`; standard output for what comes
+    /// from standard input]
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// First line is the passphrase of the file; `-` is standard input (or set WARREN_FILE_PASSPHRASE)
@@ -33,6 +39,9 @@ pub(crate) struct Decrypt {
 
 impl Decrypt {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        if is_stream(&self.file) || self.out.as_deref().is_some_and(is_stream) {
+            return self.pipe(cx).await;
+        }
         let output = match (&self.out, self.file.extension()) {
             (Some(out), _) => absolute(out)?,
             (None, Some(extension)) if extension == "age" => absolute(&self.file.with_extension(""))?,
@@ -59,6 +68,35 @@ impl Decrypt {
             other => other,
         };
         cx.show(&opened?);
+        Ok(())
+    }
+
+    /// Opens what comes from, or goes to, a pipe.
+    async fn pipe(self, cx: &mut Context) -> Outcome {
+        let out = self.out.clone().unwrap_or_else(|| "-".into());
+        let input = reader(cx, &self.file, self.file_passphrase_file.as_deref())?;
+        let sealed = cx.host().look_into(input).await?;
+        let with = if sealed.under_passphrase {
+            OpenWith::Passphrase(match cx.given_file_passphrase(self.file_passphrase_file.as_deref())? {
+                Some(passphrase) => passphrase,
+                None => cx.ask_passphrase("Passphrase of the file: ", FILE_PASSPHRASE).await?,
+            })
+        } else {
+            let Some(service) = cx.running_if_any().await? else {
+                let what = "the file is sealed to members, and no device is running";
+                return Err(ApiError::new(ErrorCode::NotRunning, what)
+                    .hint("start yours with `warren up --detach`: its keys open what is sealed to you")
+                    .into());
+            };
+            let header = data_encoding::BASE64URL_NOPAD.encode(&sealed.header);
+            let path = self.file.to_string_lossy().into_owned();
+            OpenWith::Key(service.file_key(FileKeyOf { header, path }).await?)
+        };
+        let (output, garbled) = writer(cx, &out, true)?;
+        let bytes = cx.host().open(sealed, output, with).await.map_err(|error| explain(error, &garbled))?;
+        if !is_stream(&out) {
+            cx.show(&Sealed { output: absolute(&out)?, bytes, readers: Vec::new() });
+        }
         Ok(())
     }
 }

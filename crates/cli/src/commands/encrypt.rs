@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
-use api::types::{Encrypt as Request, Sealed};
+use api::SealTo;
+use api::types::{Encrypt as Request, RecipientsOf, Sealed};
 use clap::Args;
 
 use super::send::existing;
+use super::stream::{is_stream, reader, writer};
 use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 use crate::print::{Page, Show, clean};
@@ -18,17 +20,19 @@ Examples:
   warren encrypt taxes.pdf                     under a passphrase, into taxes.pdf.age
   warren encrypt taxes.pdf --to bo,cy          for bo and cy (and yourself); needs the running device
   warren encrypt key.txt --armor -o key.age
+  tar c photos | warren encrypt - --to bo > photos.tar.age
 
 The passphrase of a file is its own, never that of the device: WARREN_PASSPHRASE is not used here.
 Anybody can open the result with `warren decrypt` or with the age tool (https://age-encryption.org).")]
 pub(crate) struct Encrypt {
-    /// The file
+    /// The file; `-` is standard input
     #[arg(value_hint = clap::ValueHint::FilePath)]
     file: PathBuf,
     /// Members who can open it, with commas between them; none: a passphrase opens it
     #[arg(short, long, value_name = "NAME", value_delimiter = ',')]
     to: Vec<String>,
-    /// Where to put the result [default: FILE.age]
+    /// Where to put the result; `-` is standard output [default: FILE.age; standard output where that comes from
+    /// standard input]
     #[arg(short, long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     out: Option<PathBuf>,
     /// As text, for mail and forms
@@ -50,6 +54,9 @@ impl Show for Sealed {
 
 impl Encrypt {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
+        if is_stream(&self.file) || self.out.as_deref().is_some_and(is_stream) {
+            return self.pipe(cx).await;
+        }
         let input = text_path(existing(&self.file)?)?;
         let output = self.out.unwrap_or_else(|| {
             let mut name = self.file.clone().into_os_string();
@@ -74,6 +81,42 @@ impl Encrypt {
             }
             Err(error) => Err(cx.suggest_peer(&service, &self.to, error).await.into()),
         }
+    }
+}
+
+impl Encrypt {
+    /// Seals what comes from, or goes to, a pipe.
+    async fn pipe(self, cx: &mut Context) -> Outcome {
+        let out = self.out.clone().unwrap_or_else(|| "-".into());
+        if is_stream(&out) && cx.terminal.out_is_terminal && !self.armor {
+            return Err(Failure::usage("a sealed file is no text, and standard output is a terminal")
+                .hint("write it into a file with --out FILE or > FILE, or as text: --armor")
+                .into());
+        }
+        let input = reader(cx, &self.file, self.file_passphrase_file.as_deref())?;
+        let (to, readers) = if self.to.is_empty() {
+            let passphrase = match cx.given_file_passphrase(self.file_passphrase_file.as_deref())? {
+                Some(passphrase) => passphrase,
+                None => cx.ask_new_passphrase("Passphrase for the file: ", FILE_PASSPHRASE).await?,
+            };
+            (SealTo::Passphrase(passphrase), Vec::new())
+        } else {
+            let service = cx.running().await?;
+            let path = self.file.to_string_lossy().into_owned();
+            let found = service.recipients(RecipientsOf { to: self.to.clone(), path }).await;
+            let found = match found {
+                Ok(found) => found,
+                Err(error) => return Err(cx.suggest_peer(&service, &self.to, error).await.into()),
+            };
+            let (names, recipients) = found.into_iter().map(|found| (found.name, found.recipient)).unzip();
+            (SealTo::Recipients(recipients), names)
+        };
+        let (output, _) = writer(cx, &out, false)?;
+        let bytes = cx.host().seal(input, output, to, self.armor).await?;
+        if !is_stream(&out) {
+            cx.show(&Sealed { output: absolute(&out)?, bytes, readers });
+        }
+        Ok(())
     }
 }
 

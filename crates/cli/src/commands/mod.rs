@@ -21,6 +21,7 @@ pub(crate) mod receive;
 pub(crate) mod send;
 pub(crate) mod service;
 pub(crate) mod status;
+mod stream;
 pub(crate) mod transfers;
 pub(crate) mod unlock;
 pub(crate) mod up;

@@ -16,7 +16,7 @@ use crate::context::{Context, is_yes};
 use crate::exit::{Failure, INTERRUPTED, Outcome, exit_code};
 use crate::print::{clean, clean_text, names};
 use crate::units::{count, parse_duration, size};
-use crate::watch::{End, Patience, follow};
+use crate::watch::{End, MEND, Patience, follow};
 
 /// How often to look for offers where no event told of one.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
@@ -45,7 +45,7 @@ pub(crate) struct Receive {
     /// End after one offer
     #[arg(long, conflicts_with = "code")]
     once: bool,
-    /// How long to wait for a sender that is away [default: for ever]
+    /// How long to wait for a sender that is away, or until there is room on this disk [default: for ever; 10min for room]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION", requires = "code")]
     patience: Option<Duration>,
 }
@@ -117,8 +117,8 @@ async fn receive_by_code(
         let to = Some(request.to.clone());
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
-    let (transfers, end) =
-        follow(cx, service, events, vec![transfer], Patience { away: patience, answer: None }).await?;
+    let patience = Patience { away: patience, stuck: Some(patience.unwrap_or(MEND)), answer: None };
+    let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
     let code = match end {
         End::Final => return summarise(cx, &transfers, end, false),
         End::Away => outcome_code(&transfers),

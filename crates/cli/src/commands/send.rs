@@ -15,7 +15,7 @@ use crate::context::Context;
 use crate::exit::{Failure, INTERRUPTED, Outcome, PARTLY, exit_code};
 use crate::print::{Tone, clean, ending};
 use crate::units::{Rate, parse_duration, parse_rate};
-use crate::watch::{End, Patience, follow, is_away};
+use crate::watch::{End, MEND, Patience, follow, is_away};
 
 /// How long those who are away are waited for unless the user says otherwise, and how long at least somebody who is there.
 const AWAY: Duration = Duration::from_secs(30);
@@ -62,7 +62,8 @@ pub(crate) struct Send {
     #[arg(long)]
     no_wait: bool,
     /// How long to wait for receivers that are away, that cannot take it, or that do not answer; `0s` does not wait for
-    /// those away [default: 30s for those away; for ever for an answer, and for whoever has the code]
+    /// those away [default: 30s for those away; for ever for an answer, and for whoever has the code, but 10min if that one
+    /// cannot take it]
     #[arg(long, value_parser = parse_duration, value_name = "DURATION")]
     patience: Option<Duration>,
 }
@@ -104,7 +105,8 @@ impl Send {
         if self.to.is_empty() && !self.all {
             return self.by_code(cx).await;
         }
-        let patience = Patience { away: Some(self.patience.unwrap_or(AWAY)), ..self.patience() };
+        let away = Some(self.patience.unwrap_or(AWAY));
+        let patience = Patience { away, stuck: away, ..self.patience() };
         let service = cx.running().await?;
         let events = service.events().await?;
         let load = self.load(cx, &service).await?;
@@ -150,7 +152,10 @@ impl Send {
         show_code(cx, &offer);
         let id = offer.transfer.id.clone();
         let (transfers, end) = follow(cx, &service, events, vec![offer.transfer], patience).await?;
-        if end != End::Final {
+        let code = outcome_code(&transfers);
+        let stuck = end == End::Away && code != exit_code(ErrorCode::Unreachable);
+        // Whoever has no room for the rest keeps what it has; everybody else is told that no more comes.
+        if end != End::Final && !stuck {
             // The code dies with this process whether or not the other side hears of it.
             let _ = service.cancel_transfer(ById { id }).await;
         }
@@ -162,15 +167,21 @@ impl Send {
         let _ = service.shutdown(Nothing {}).await;
         if end == End::Away {
             show_endings(cx, &transfers);
-            cx.note("Nobody went on with it in time. The code no longer works.");
-            return Err(Failure::Said(outcome_code(&transfers)));
+            let why =
+                if stuck { "What is in the way was not mended in time." } else { "Nobody went on with it in time." };
+            cx.note(&format!("{why} The code no longer works."));
+            return Err(Failure::Said(code));
         }
         summarise(cx, &transfers, end, false)
     }
 
     /// What was asked for in words. An answer needs a moment, also from a device that answers by itself.
     fn patience(&self) -> Patience {
-        Patience { away: self.patience, answer: self.patience.map(|patience| patience.max(ANSWER)) }
+        Patience {
+            away: self.patience,
+            stuck: Some(self.patience.unwrap_or(MEND)),
+            answer: self.patience.map(|patience| patience.max(ANSWER)),
+        }
     }
 
     /// Makes paths absolute, and hands standard input over.

@@ -10,11 +10,13 @@ use api::{ApiError, ErrorCode};
 use clap::Args;
 use futures_util::StreamExt;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::signal::unix::SignalKind;
 use tokio::sync::oneshot;
 
 use crate::context::{Context, not_initialised};
 use crate::exit::{Failure, Outcome};
 use crate::print::log_line;
+use crate::unseen;
 
 /// How long the device may take to be ready; opening the keystore takes most of it.
 const READY_WITHIN: Duration = Duration::from_secs(120);
@@ -94,6 +96,9 @@ impl Up {
             // Nobody listens any more if the device stopped at once.
             let _ = ready.send(());
         });
+        // The device stops in good order at these.
+        unseen::leave_to_others(SignalKind::interrupt());
+        unseen::leave_to_others(SignalKind::terminate());
         let mut device = pin!(host.up(up, signal));
         tokio::select! {
             ended = &mut device => return ended.map_err(Failure::from),

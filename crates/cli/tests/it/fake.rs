@@ -1,11 +1,13 @@
 //! A host and a device that remember what they were asked and answer from fixtures.
 
+use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::types::*;
 use api::{
-    ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Host, Init, Reply, Request, Service, Up,
+    ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Host, Init, OpenWith, Output, Reply, Request,
+    SealTo, SealedStream, Service, Up,
 };
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -14,6 +16,16 @@ use crate::stage::NOW;
 
 /// A name that tries to recolour, retype and reverse.
 pub const EVIL: &str = "\u{1b}[2Jevil\r\u{202e}gpj.exe\u{9b}31m\u{7}";
+
+type Bytes = Box<dyn Read + std::marker::Send>;
+
+fn put(output: Output, content: &[u8]) -> ApiResult<u64> {
+    if let Output::Stream(mut out) = output {
+        let written = out.write_all(content).and_then(|()| out.flush());
+        written.map_err(|error| ApiError::new(ErrorCode::Io, error.to_string()))?;
+    }
+    Ok(content.len() as u64)
+}
 
 pub struct FakeHost {
     pub home: PathBuf,
@@ -97,6 +109,33 @@ impl Host for FakeHost {
     async fn passing(&self) -> ApiResult<Arc<dyn Service>> {
         Ok(self.passing.clone())
     }
+
+    /// "Seals" by saying how: `pass:` or the recipients, then the content.
+    async fn seal(&self, mut input: Bytes, output: Output, to: SealTo, _armor: bool) -> ApiResult<u64> {
+        let mut sealed = match to {
+            SealTo::Passphrase(passphrase) => format!("pass:{}:", passphrase.0),
+            SealTo::Recipients(recipients) => format!("to:{}:", recipients.join(",")),
+        };
+        input.read_to_string(&mut sealed).unwrap();
+        put(output, sealed.as_bytes())
+    }
+
+    async fn look_into(&self, mut input: Bytes) -> ApiResult<SealedStream> {
+        let mut beginning = Vec::new();
+        input.read_to_end(&mut beginning).unwrap();
+        let under_passphrase = beginning.starts_with(b"pass:");
+        Ok(SealedStream { beginning, rest: Box::new(std::io::empty()), header: Vec::new(), under_passphrase })
+    }
+
+    /// Gives what is behind the last colon; a tail called `damaged` is.
+    async fn open(&self, sealed: SealedStream, output: Output, _with: OpenWith) -> ApiResult<u64> {
+        let content = sealed.beginning.rsplit(|byte| *byte == b':').next().unwrap();
+        let bytes = put(output, content)?;
+        if content.ends_with(b"damaged") {
+            return Err(ApiError::new(ErrorCode::Damaged, "the file is damaged or cut short").hint("not the whole"));
+        }
+        Ok(bytes)
+    }
 }
 
 #[derive(Default)]
@@ -175,8 +214,14 @@ impl FakeDevice {
             Request::LimitTransfer(_) => Reply::LimitTransfer(Nothing {}),
             Request::AcceptOffer(by) => Reply::AcceptOffer(arrived(&by.id)),
             Request::RejectOffer(by) => Reply::RejectOffer(transfer(&by.id, "bo", TransferState::Rejected)),
-            Request::CodeSend(_) => {
-                let transfer = transfer("dddd4444", "guest", TransferState::Done);
+            Request::CodeSend(request) => {
+                let (problem, problem_code) = match request.text.as_deref() {
+                    Some("full") => (Some("the receiver's disk is full".into()), Some(ErrorCode::DiskFull)),
+                    Some("gone") => (Some("the receiver is away".into()), Some(ErrorCode::Unreachable)),
+                    _ => (None, None),
+                };
+                let state = if problem.is_some() { TransferState::Waiting } else { TransferState::Done };
+                let transfer = Transfer { problem, problem_code, ..transfer("dddd4444", "guest", state) };
                 Reply::CodeSend(CodeOffer {
                     code: "acid-brave-coral-dune".into(),
                     link: "warren:take/abc".into(),
@@ -190,6 +235,12 @@ impl FakeDevice {
                 return Err(ApiError::new(ErrorCode::PassphraseNeeded, "the file is sealed under a passphrase"));
             }
             Request::Decrypt(_) => Reply::Decrypt(Sealed { output: "/x/plain".into(), bytes: 5, readers: vec![] }),
+            Request::Recipients(asked) if asked.to.iter().any(|name| name == "boo") => return Err(unknown("boo")),
+            Request::Recipients(asked) => {
+                let recipient = |name: String| Recipient { recipient: format!("age1{name}"), name };
+                Reply::Recipients(asked.to.into_iter().map(recipient).collect())
+            }
+            Request::FileKey(_) => Reply::FileKey(FileKey { key: Passphrase("AAAAAAAAAAAAAAAAAAAAAA".into()) }),
             Request::Encrypt(encrypt) => {
                 Reply::Encrypt(Sealed { output: "/x/plain.age".into(), bytes: 5, readers: encrypt.to })
             }

@@ -161,6 +161,10 @@ impl Input for Script {
         self.answers.lock().unwrap().pop_front().map(Passphrase).ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
     }
 
+    fn has_keyboard(&self) -> bool {
+        !self.answers.lock().unwrap().is_empty()
+    }
+
     fn bytes(&self) -> Box<dyn Read + Send> {
         Box::new(self.stdin)
     }

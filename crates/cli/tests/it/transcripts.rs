@@ -138,6 +138,22 @@ async fn whoever_does_not_answer_is_waited_for_as_long_as_was_asked() {
     assert!(tokio::time::timeout(std::time::Duration::from_secs(24 * 3600), forever).await.is_err());
 }
 
+#[tokio::test(start_paused = true)]
+async fn whoever_has_the_code_and_no_room_is_waited_for_ten_minutes_and_keeps_what_it_has() {
+    let mut stage = Stage::with(FakeHost::stopped());
+    let begun = tokio::time::Instant::now();
+    let ran = stage.run("send|--text|full").await;
+    assert_eq!((ran.code, begun.elapsed().as_secs() / 60), (14, 10), "{}", ran.err);
+    let cancelled = |stage: &Stage| {
+        let asked = stage.host.passing.asked.lock().unwrap();
+        asked.iter().any(|request| matches!(request, Request::CancelTransfer(_)))
+    };
+    assert!(!cancelled(&stage), "the receiver was told to throw away what it has");
+    stage.golden("no-room");
+    let forever = stage.run("send|--text|gone");
+    assert!(tokio::time::timeout(std::time::Duration::from_secs(23 * 3600), forever).await.is_err());
+}
+
 #[tokio::test]
 async fn sending() {
     let mut stage = Stage::new();
@@ -248,6 +264,46 @@ async fn sealing_files() {
     let file_passphrase = Some("of the file".to_owned());
     assert_eq!(passphrases, [file_passphrase.clone(), None, file_passphrase, None, Some("from a pipe".to_owned())]);
     assert!(matches!(&asked[0], Request::Encrypt(e) if e.output == format!("{file}.age")));
+}
+
+#[tokio::test]
+async fn sealing_streams() {
+    let mut stage = Stage::new();
+    stage.stdin = b"content";
+    stage.run("encrypt - --to bo").await;
+    stage.run("encrypt - --to boo").await;
+    stage.run("encrypt -").await;
+    stage.file_passphrase = Some("of the file");
+    stage.run("encrypt -").await;
+    stage.run("encrypt - --to bo -o /x/sealed.age").await;
+    stage.run("encrypt - --file-passphrase-file -").await;
+    stage.stdin = b"to:age1bo:content";
+    stage.run("decrypt -").await;
+    stage.run("decrypt - --json").await;
+    stage.run("decrypt - --json --out /x/plain").await;
+    stage.stdin = b"pass:of the file:half of it, then damaged";
+    stage.run("decrypt -").await;
+    stage.file_passphrase = None;
+    stage.run("decrypt -").await;
+    // Who sits at the keyboard is asked, although standard input is a pipe.
+    stage.answers = vec!["typed"];
+    stage.run("decrypt -").await;
+    // Terminals.
+    stage.columns = Some(100);
+    stage.stdin = b"to:age1bo:some text\n";
+    stage.run("decrypt -").await;
+    stage.stdin = b"to:age1bo:\x1b[2J";
+    stage.run("decrypt -").await;
+    stage.run("encrypt - --to bo").await;
+    stage.stdin = b"content";
+    stage.run("encrypt - --to bo --armor").await;
+    stage.somebody_there = true;
+    stage.run("encrypt - --to bo --armor").await;
+    stage.golden("sealing-streams");
+    let mut stage = Stage::with(FakeHost::stopped());
+    stage.stdin = b"to:age1bo:content";
+    assert_eq!(stage.run("decrypt -").await.code, 7);
+    assert_eq!(stage.run("encrypt - --to bo").await.code, 7);
 }
 
 #[tokio::test]

@@ -433,4 +433,26 @@ events! {
         /// Whose device.
         who: Who,
     }
+    /// A stored record cannot be read; it is left where it is, without effect.
+    "record.damaged" Failed RecordDamaged {
+        /// Table that it belongs to.
+        table: String,
+        /// Its place in the table, or its id where that is known.
+        record: String,
+    }
+    /// A peer did the same over and over: so many more times than are written one by one.
+    "peer.repeated" Refused PeerRepeated {
+        /// Who; absent where many strangers did it.
+        who: Who,
+        /// Name of the event.
+        event: String,
+        /// The offence, where it is one.
+        offence: Option<Misbehaved>,
+        /// How often.
+        count: u64,
+        /// The first one that was counted, Unix milliseconds.
+        first_at: Timestamp,
+        /// The last one.
+        last_at: Timestamp,
+    }
 }

@@ -7,10 +7,12 @@
 mod detail;
 mod event;
 mod record;
+mod tally;
 
 pub use detail::{Outcome, Who};
 pub use event::{Event, EventKind};
 pub use record::{BadRecord, Record};
+pub use tally::Tally;
 
 #[cfg(test)]
 mod tests;

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use seal::{DeviceId, MemberId};
 
 use super::chains::Segment;
-use super::control::{Control, SpaceRole, Target};
+use super::control::{SpaceRole, Target};
 use super::header::Kind;
+use super::holders::holders;
 use super::id::{CommitId, EpochId, RealmId};
 use super::judge::{Act, Under, is_about};
 use super::plane::Plane;
@@ -110,7 +111,7 @@ pub struct Judgement {
     /// Forked chains only.
     lines: BTreeMap<DeviceId, Vec<Segment>>,
     devices: BTreeMap<DeviceId, DeviceState>,
-    /// Keys of each realm that count, oldest first, with the devices that got them.
+    /// Keys of each realm that count, oldest first, with the devices that can have them.
     epochs: BTreeMap<RealmId, Vec<(EpochId, BTreeSet<DeviceId>)>>,
     rules: RulesForData,
 }
@@ -215,10 +216,10 @@ impl Judgement {
     }
 
     fn collect_epochs(&mut self, plane: &Plane) {
+        let mut holders = holders(plane);
         let mut found: BTreeMap<RealmId, Vec<_>> = BTreeMap::new();
         for (id, ruled) in plane.ruled.iter().filter(|(id, _)| self.is_effective(id)) {
-            if let Control::Rekey(rekey) = ruled.control() {
-                let devices = rekey.wraps.iter().map(|wrap| wrap.device).collect();
+            if let Some(devices) = holders.remove(id) {
                 found.entry(ruled.header().realm).or_default().push((ruled.header().lamport, *id, devices));
             }
         }

@@ -6,7 +6,7 @@
 //! | [`Frontier`], [`Past`] | what somebody had seen |
 //! | [`Ledger`] | structural acceptance, waiting commits, forks, what changed |
 //! | [`Judgement`] | what counts and who may do what |
-//! | [`sync`] | exchange by difference of frontiers |
+//! | [`sync`], [`session`] | exchange by difference of frontiers |
 //! | [`HeadStatement`], [`Heads`] | signed statements of what somebody holds, and what they prove |
 //!
 //! Invariants:
@@ -28,12 +28,14 @@ mod engine;
 mod frontier;
 mod head;
 mod header;
+mod holders;
 mod id;
 mod judge;
 mod judgement;
 mod plane;
 mod realms;
 mod rules;
+pub mod session;
 mod shelf;
 mod state;
 pub mod sync;

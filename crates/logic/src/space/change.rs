@@ -9,8 +9,10 @@ use serde_bytes::ByteBuf;
 use thiserror::Error;
 
 use super::node::{Kind, NodeId, NodeKind};
-use super::stamp::{CommitId, Origin, Stamp, VersionId};
+use super::rules::Rule;
+use super::stamp::{OWN, Origin, Stamp, VersionId};
 use crate::Misbehaved;
+use crate::ledger::RealmId;
 use crate::transfer::limits::LINK_TARGET_MAX;
 use crate::transfer::listing::Mtime;
 use crate::transfer::path::check_name;
@@ -226,10 +228,10 @@ impl Change {
         let kind = self.node().kind().ok_or(Refused::NoNode)?;
         match self {
             Self::Make { node, kind, parent, name } => {
-                if *node != NodeId::of(&origin.device, origin.seq, index, (*kind).into()) {
+                if *node != NodeId::of(&origin.device, origin.seq, index, (*kind).into()) && Rule::OwnIds.holds() {
                     return Err(Refused::ForeignId);
                 }
-                if matches!(kind, Kind::Realm(realm) if *realm == origin.realm || *realm == super::RealmId::ROOT) {
+                if matches!(kind, Kind::Realm(realm) if *realm == origin.realm || *realm == RealmId::ROOT) {
                     return Err(Refused::RealmInItself);
                 }
                 check_place(*node, *parent, name)
@@ -242,7 +244,7 @@ impl Change {
             Self::Delete { seen, place, .. } => {
                 check_bases(seen, index)?;
                 match place {
-                    Some(place) if place.commit == CommitId::OWN && place.index >= index => Err(Refused::BaseNotBefore),
+                    Some(place) if place.commit == OWN && place.index >= index => Err(Refused::BaseNotBefore),
                     _ => Ok(()),
                 }
             }
@@ -261,7 +263,7 @@ fn check_bases(bases: &[VersionId], index: u32) -> Result<(), Refused> {
     if bases.len() > BASES_MAX {
         return Err(Refused::TooMuch);
     }
-    let before = |base: &VersionId| base.commit != CommitId::OWN || base.index < index;
+    let before = |base: &VersionId| base.commit != OWN || base.index < index;
     if bases.iter().all(before) { Ok(()) } else { Err(Refused::BaseNotBefore) }
 }
 

@@ -14,19 +14,20 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::node::NodeId;
 use super::record::Place;
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::session::Session;
 
 impl<R: Rows> Session<'_, R> {
     /// Brings the place of a node up to date after `changed` came (`on`) or went.
     pub(super) fn rechoose(&mut self, node: NodeId, changed: &Place, on: bool) -> Outcome<(), R> {
         let record = self.record(node)?;
-        if !record.knot.is_empty() {
+        if !record.knot.is_empty() && Rule::AsideComesBack.holds() {
             let knot = self.untie(node)?;
             return self.break_rings(knot);
         }
         let current = record.at.as_ref().map(|at| at.stamp);
         let next = match on {
-            true if current < Some(changed.stamp) => Some(changed.clone()),
+            true if current < Some(changed.stamp) || !Rule::LatestPlace.holds() => Some(changed.clone()),
             false if current == Some(changed.stamp) => self.places(node)?.into_iter().next(),
             _ => return Ok(()),
         };
@@ -59,7 +60,8 @@ impl<R: Rows> Session<'_, R> {
     fn break_rings(&mut self, mut suspects: Vec<NodeId>) -> Outcome<(), R> {
         while let Some(suspect) = suspects.pop() {
             let ring = self.ring_above(suspect)?;
-            let Some((_, latest)) = ring.iter().map(|(node, place)| (place.stamp, *node)).max() else {
+            let mut moves = ring.iter().map(|(node, place)| (place.stamp, *node)).filter(|_| Rule::RingsOpen.holds());
+            let Some((_, latest)) = (if Rule::LatestOfRing.holds() { moves.max() } else { moves.next() }) else {
                 continue;
             };
             let current = ring.iter().find(|(node, _)| *node == latest).map(|(_, place)| place.stamp);

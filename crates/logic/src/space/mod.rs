@@ -14,21 +14,28 @@
 //! - *lost+found*: what has no place that is known (its maker's commit does not count) is shown there.
 //!
 //! Goals: no written version is ever lost or silently replaced; any earlier state can be read ([`View`]) and brought back
-//! ([`Plan`]). Non-goals: who may write (the ledger decides which commits count), contents (a manifest is bytes here).
+//! ([`Plan`]). Non-goals: who may write (the ledger decides which commits count), contents (the fold does not
+//! look into a [`manifest`]).
 
 mod change;
 mod cycles;
+mod draft;
+pub mod manifest;
 mod name;
 mod node;
 mod plan;
 mod read;
 mod record;
 mod rows;
+mod rules;
 mod session;
 mod settle;
 mod stamp;
 mod tree;
 mod view;
+
+#[cfg(test)]
+mod tests;
 
 pub use change::{
     BASES_MAX, BODY_MAX, BadBody, Change, Content, MANIFEST_MAX, MODE_MASK, Meta, Refused, Written, XATTR_BYTES_MAX,
@@ -40,6 +47,6 @@ pub use plan::{Plan, Step, What};
 pub use read::{Conflict, Entry, Event, Stat};
 pub use record::{Brief, Flag, Place, Version};
 pub use rows::{Fault, Key, MemoryRows, Outcome, Rows, Table};
-pub use stamp::{CommitId, Frontier, Origin, RealmId, Stamp, VersionId};
+pub use stamp::{Origin, Stamp, VersionId};
 pub use tree::{Effect, Seen, Tree};
 pub use view::View;

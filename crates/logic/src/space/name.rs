@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 
 use super::node::NodeId;
+use super::rules::Rule;
 use crate::transfer::path::NAME_MAX;
 
 /// What the suffix of a twin begins with.
@@ -21,7 +22,7 @@ pub(super) const LONG: usize = 80;
 /// Canonical caseless matching (Unicode 16, D145) with upper-then-lower as the folding, so that `ß`, `ss` and `SS` are
 /// one. Bytes that are not UTF-8 stand for themselves.
 pub fn fold(name: &[u8]) -> Vec<u8> {
-    let Ok(text) = str::from_utf8(name) else {
+    let Some(text) = str::from_utf8(name).ok().filter(|_| Rule::Folded.holds()) else {
         return name.to_vec();
     };
     if text.is_ascii() {

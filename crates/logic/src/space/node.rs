@@ -12,7 +12,8 @@ use std::fmt;
 use seal::DeviceId;
 use serde::{Deserialize, Serialize};
 
-use super::stamp::{Origin, RealmId};
+use super::stamp::Origin;
+use crate::ledger::RealmId;
 
 /// Domain of the hash that node ids are made with.
 const CONTEXT: &str = "warren 2026-11 node id v1";
@@ -142,6 +143,6 @@ impl Node {
 
     /// The bytes that rows of the node are kept under.
     pub(super) fn key(self) -> Vec<u8> {
-        [self.realm.0, self.id.0].concat()
+        [*self.realm.as_bytes(), self.id.0].concat()
     }
 }

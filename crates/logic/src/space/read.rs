@@ -12,9 +12,11 @@ use super::name::{fold, without_suffix};
 use super::node::{Kind, Node, NodeId, NodeKind};
 use super::record::{Been, Brief, Child, Flag, Head, Mount, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::settle::{Named, name_twins, twins};
-use super::stamp::{RealmId, Stamp, VersionId};
+use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
+use crate::ledger::RealmId;
 use crate::transfer::path::RelPath;
 
 /// A line of a listing.
@@ -130,7 +132,7 @@ impl<R: Rows> Tree<R> {
                     return Ok(None);
                 };
                 let here = self.mount(realm)?.is_some_and(|mount| mount.node == dir);
-                Ok(here.then(|| Node::root_of(realm)))
+                Ok((here || !Rule::RealmOnce.holds()).then(|| Node::root_of(realm)))
             }
             _ => Ok(None),
         }
@@ -138,7 +140,7 @@ impl<R: Rows> Tree<R> {
 
     /// The node that shows a realm: the first that was made for it.
     fn mount(&self, realm: RealmId) -> Outcome<Option<Mount>, R> {
-        let mounts: Vec<Mount> = self.desk.scan(&realm.0, None)?;
+        let mounts: Vec<Mount> = self.desk.scan(realm.as_bytes(), None)?;
         Ok(mounts.into_iter().min_by_key(|mount| mount.stamp))
     }
 
@@ -284,7 +286,7 @@ impl<R: Rows> Tree<R> {
     /// # Errors
     /// As above.
     pub fn conflicts(&self, realm: RealmId) -> Outcome<Vec<Conflict>, R> {
-        let flags: Vec<Flag> = self.desk.scan(&realm.0, None)?;
+        let flags: Vec<Flag> = self.desk.scan(realm.as_bytes(), None)?;
         flags.into_iter().map(|flag| self.conflict(realm, flag)).collect()
     }
 
@@ -319,12 +321,21 @@ impl<R: Rows> Tree<R> {
         let mut at = 0;
         while let Some(dir) = found.get(at).copied() {
             at += 1;
-            if dir.id.kind() == Some(NodeKind::Dir) {
-                let children: Vec<Child> = self.desk.scan(&dir.key(), None)?;
-                found.extend(children.into_iter().map(|child| dir.beside(child.node)));
-            }
+            found.extend(self.children(dir)?);
         }
         Ok(found)
+    }
+
+    /// What a directory shows.
+    pub(super) fn children(&self, dir: Node) -> Outcome<Vec<Node>, R> {
+        let children: Vec<Child> = self.desk.scan(&dir.key(), None)?;
+        Ok(children.into_iter().map(|child| dir.beside(child.node)).collect())
+    }
+
+    /// What a directory shows under a folded name and its twins.
+    pub(super) fn named(&self, dir: Node, fold: &[u8]) -> Outcome<Vec<NodeId>, R> {
+        let children: Vec<Child> = self.desk.scan(&dir.key(), Some(fold))?;
+        Ok(children.into_iter().map(|child| child.node).collect())
     }
 
     pub(super) fn record(&self, node: Node) -> Outcome<NodeRecord, R> {

@@ -13,6 +13,7 @@ use serde_bytes::ByteBuf;
 use super::change::{Meta, Written};
 use super::name::Maker;
 use super::node::{Kind, Node, NodeId};
+use super::rules::Rule;
 use super::stamp::{Origin, Stamp, VersionId};
 
 /// A version of a node, or a delete of it.
@@ -178,10 +179,15 @@ pub(super) const LOST_NAME: &[u8] = b"lost+found";
 impl NodeRecord {
     /// True if it is there by itself, not only because something in it is.
     pub(super) fn stands(&self) -> bool {
-        if self.alive > 0 || self.dead == 0 {
-            return self.alive > 0 || self.made.is_some();
+        self.stands_if(self.at.as_ref().is_some_and(|at| Some(at.stamp) > self.gone))
+    }
+
+    /// The same, given whether its place is later than what its deletes have seen.
+    pub(super) fn stands_if(&self, moved: bool) -> bool {
+        if self.dead == 0 {
+            return self.alive > 0 || self.made.is_some() || !Rule::Made.holds();
         }
-        self.at.as_ref().is_some_and(|at| Some(at.stamp) > self.gone)
+        self.alive > 0 && Rule::EditWins.holds() || moved && Rule::MoveWins.holds()
     }
 
     /// True if a delete counts, as far as the node itself goes.
@@ -191,12 +197,13 @@ impl NodeRecord {
 
     /// Where it must be shown.
     pub(super) fn wanted(&self, id: NodeId) -> Option<Listed> {
-        if id == NodeId::ROOT || !(self.live > 0 || self.stands()) {
+        if id == NodeId::ROOT || !(self.live > 0 && Rule::Holding.holds() || self.stands()) {
             return None;
         }
         let (parent, stamp, name) = match &self.at {
             _ if id == NodeId::LOST => (NodeId::ROOT, Stamp::FIRST, ByteBuf::from(LOST_NAME)),
             Some(at) => (at.parent, at.stamp, at.name.clone()),
+            None if !Rule::LostFound.holds() => return None,
             None => (NodeId::LOST, Stamp::FIRST, ByteBuf::from(id.hex())),
         };
         let made = self.made.as_ref();

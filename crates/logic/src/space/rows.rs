@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use super::node::{Node, NodeId};
 use super::record::{Been, Child, CommitRow, Flag, Head, Mount, NodeRecord, Place, VersionRow};
-use super::stamp::{RealmId, Stamp, VersionId};
+use super::stamp::{Stamp, VersionId};
+use crate::ledger::RealmId;
 
 /// What kinds of rows there are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -161,12 +162,12 @@ row!(Head, Head, |id: (Node, VersionId)| id.0.key(), Vec::new(), change_key(&id.
 row!(Place, Place, |id: (Node, Stamp)| id.0.key(), Vec::new(), change_key(&id.1.id()));
 row!(Been, Been, |id: (Node, Vec<u8>, NodeId)| id.0.key(), id.1.clone(), id.2.0.to_vec());
 row!(Child, Child, |id: (Node, Vec<u8>, NodeId)| id.0.key(), id.1.clone(), id.2.0.to_vec());
-row!(Mount, Mount, |id: (RealmId, Node)| id.0.0.to_vec(), Vec::new(), id.1.key());
-row!(CommitRow, Commit, |stamp: Stamp| stamp.device.as_bytes().to_vec(), Vec::new(), stamp.commit.0.to_vec());
-row!(Flag, Flag, |flag: (RealmId, Flag)| flag.0.0.to_vec(), flag.1.part(), flag.1.rest());
+row!(Mount, Mount, |id: (RealmId, Node)| id.0.as_bytes().to_vec(), Vec::new(), id.1.key());
+row!(CommitRow, Commit, |stamp: Stamp| stamp.device.as_bytes().to_vec(), Vec::new(), stamp.commit.as_bytes().to_vec());
+row!(Flag, Flag, |flag: (RealmId, Flag)| flag.0.as_bytes().to_vec(), flag.1.part(), flag.1.rest());
 
 fn change_key(id: &VersionId) -> Vec<u8> {
-    [&id.commit.0[..], &id.index.to_be_bytes()].concat()
+    [&id.commit.as_bytes()[..], &id.index.to_be_bytes()].concat()
 }
 
 /// Typed access to rows.

@@ -9,7 +9,8 @@ use super::name::fold;
 use super::node::{Kind, Node, NodeId};
 use super::record::{Been, Head, Mount, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Desk, Outcome, Rows};
-use super::stamp::{CommitId, Origin, VersionId};
+use super::rules::Rule;
+use super::stamp::{OWN, Origin, Stamp, VersionId};
 
 /// A record as it was, and as it is going to be.
 #[derive(Default)]
@@ -57,11 +58,8 @@ impl<'a, R: Rows> Session<'a, R> {
                 self.version(*node, version, on)
             }
             Change::Delete { node, seen, place } => {
-                let own = |place| if place == CommitId::OWN { self.origin.commit } else { place };
-                let place = place.map(|place| match own(place.commit) {
-                    commit if commit == place.commit => place,
-                    _ => self.origin.stamp(place.index),
-                });
+                let own = |place: Stamp| if place.commit == OWN { self.origin.stamp(place.index) } else { place };
+                let place = place.map(own);
                 let version = Version { stamp, time, bases: self.bases(seen), written: None, place };
                 self.version(*node, version, on)
             }
@@ -90,11 +88,11 @@ impl<'a, R: Rows> Session<'a, R> {
     fn version(&mut self, node: NodeId, version: Version, on: bool) -> Outcome<(), R> {
         self.rewritten.insert(node);
         let key = self.node(node);
-        for base in &version.bases {
+        for base in version.bases.iter().filter(|_| Rule::Superseded.holds()) {
             let id = (key, *base);
             let mut row: VersionRow = self.desk.get(&id)?.unwrap_or_default();
             let was = row.superseders;
-            row.superseders = if on { was + 1 } else { was.saturating_sub(1) };
+            row.superseders = if on { was + 1 } else { was.saturating_sub(Rule::Retracted.holds().into()) };
             if let Some(version) = row.version.as_ref().filter(|_| (was == 0) != (row.superseders == 0)) {
                 self.head(node, version, row.superseders == 0)?;
             }

@@ -8,6 +8,7 @@ use super::name::{LONG, conflict_name, fold, without_suffix};
 use super::node::{Node, NodeId};
 use super::record::{Brief, Child, Flag, Head, Listed, NodeRecord, Version, VersionRow};
 use super::rows::{Desk, Outcome, Rows};
+use super::rules::Rule;
 use super::session::Session;
 use super::stamp::VersionId;
 use super::tree::{Effect, Seen};
@@ -82,7 +83,7 @@ impl<R: Rows> Session<'_, R> {
     }
 
     fn all_twins(&self, parent: NodeId) -> Outcome<Vec<Group>, R> {
-        let flags: Vec<Flag> = self.desk.scan(&self.origin.realm.0, Some(&parent.0))?;
+        let flags: Vec<Flag> = self.desk.scan(self.origin.realm.as_bytes(), Some(&parent.0))?;
         let twins = flags.into_iter().filter_map(|flag| match flag {
             Flag::Names(parent, fold) => Some((parent, fold.into_vec())),
             _ => None,
@@ -203,7 +204,7 @@ pub(super) fn newest_below<E>(
             };
             if version.written.is_none() {
                 next.extend(version.bases);
-            } else if newest.as_ref().is_none_or(|newest| newest.stamp < version.stamp) {
+            } else if newest.as_ref().is_none_or(|newest| (newest.stamp < version.stamp) == Rule::LatestHead.holds()) {
                 newest = Some(version);
             }
         }
@@ -226,12 +227,12 @@ pub(super) fn name_twins<E>(
     mut children: Vec<Child>,
     taken: impl Fn(&[u8]) -> Result<bool, E>,
 ) -> Result<Vec<Named>, E> {
-    children.sort_by_key(|child| (child.stamp, child.node));
+    children.sort_by_key(|child| (Rule::FirstKeepsName.holds().then_some(child.stamp), child.node));
     let mut named: Vec<Named> = Vec::new();
     for child in children {
         let mut name = child.name.to_vec();
         let mut attempt = 0;
-        while !named.is_empty() && (attempt == 0 || taken(&fold(&name))?) {
+        while !named.is_empty() && (attempt == 0 || Rule::FreeNames.holds() && taken(&fold(&name))?) {
             name = conflict_name(&child.name, child.maker.as_ref(), child.node, attempt);
             attempt += 1;
         }

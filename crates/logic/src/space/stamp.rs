@@ -1,63 +1,19 @@
 //! Where a change comes from, and which of two changes is the later one.
 //!
-//! The few facts of the ledger that the fold needs, so that it depends on nothing else of it.
+//! The few facts of the ledger that the fold needs. Names of commits and realms, and frontiers, are the ledger's own.
 //!
 //! Invariants: [`Stamp`] is a total order in which whatever was made in the knowledge of something else comes after it
 //! (the lamport number grows along the causal order); it never looks at a clock.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use seal::{DeviceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
-/// Names a commit: the hash of its header.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct CommitId(pub [u8; 32]);
+use crate::ledger::{CommitId, Header, RealmId};
 
-impl CommitId {
-    /// In a body: the commit that the body belongs to, which cannot know its own id.
-    pub const OWN: Self = Self([0; 32]);
-}
-
-impl fmt::Debug for CommitId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0[..4]))
-    }
-}
-
-/// A directory or file with its own access list and key.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-pub struct RealmId(pub [u8; 16]);
-
-impl RealmId {
-    /// The realm of the space's root.
-    pub const ROOT: Self = Self([0; 16]);
-}
-
-impl fmt::Debug for RealmId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&data_encoding::HEXLOWER.encode(&self.0[..4]))
-    }
-}
-
-/// For each device the newest commit that somebody has seen.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Frontier(pub BTreeMap<DeviceId, (u64, CommitId)>);
-
-impl Frontier {
-    /// True if it reaches the commit with that number of that device.
-    pub fn covers(&self, device: &DeviceId, seq: u64) -> bool {
-        self.0.get(device).is_some_and(|(newest, _)| *newest >= seq)
-    }
-
-    /// Reaches up to that commit from now on.
-    pub fn advance(&mut self, device: DeviceId, seq: u64, commit: CommitId) {
-        if !self.covers(&device, seq) {
-            self.0.insert(device, (seq, commit));
-        }
-    }
-}
+/// In a body: the commit that the body belongs to, which cannot know its own id.
+pub(super) const OWN: CommitId = CommitId::ZERO;
 
 /// What the fold needs of the header of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -77,6 +33,12 @@ pub struct Origin {
 }
 
 impl Origin {
+    /// Of the commit with that id and header.
+    pub fn of(commit: CommitId, header: &Header) -> Self {
+        let Header { device, seq, lamport, time, realm, .. } = *header;
+        Self { commit, device, seq, lamport, time, realm }
+    }
+
     /// The place of one of its changes in the total order.
     pub fn stamp(&self, index: u32) -> Stamp {
         Stamp { lamport: self.lamport, device: self.device, seq: self.seq, commit: self.commit, index }
@@ -86,16 +48,21 @@ impl Origin {
 /// A change of a commit, by its number in the body. Of a version: its name.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct VersionId {
-    /// The commit; [`CommitId::OWN`] in the body of the commit itself.
+    /// The commit; [`CommitId::ZERO`] in the body of the commit itself.
     pub commit: CommitId,
     /// Number of the change, from 0.
     pub index: u32,
 }
 
 impl VersionId {
+    /// Change number `index` of the commit in whose body this is written.
+    pub const fn own(index: u32) -> Self {
+        Self { commit: OWN, index }
+    }
+
     /// The id from outside of the commit, for one that was read in the body of `own`.
     pub(super) fn seen_from(self, own: CommitId) -> Self {
-        if self.commit == CommitId::OWN { Self { commit: own, ..self } } else { self }
+        if self.commit == OWN { Self { commit: own, ..self } } else { self }
     }
 }
 
@@ -125,8 +92,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Before every change: of what is there from the beginning.
-    pub const FIRST: Self =
-        Self { lamport: 0, device: DeviceId::from_bytes([0; 32]), seq: 0, commit: CommitId::OWN, index: 0 };
+    pub const FIRST: Self = Self { lamport: 0, device: DeviceId::from_bytes([0; 32]), seq: 0, commit: OWN, index: 0 };
 
     /// Names the change.
     pub fn id(&self) -> VersionId {

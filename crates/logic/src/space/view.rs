@@ -11,9 +11,11 @@ use super::node::{Kind, Node, NodeId, NodeKind};
 use super::read::{Entry, name_all};
 use super::record::{Been, Child, LOST_NAME, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
+use super::rules::Rule;
 use super::settle::{brief, newest_below};
-use super::stamp::{Frontier, Stamp, VersionId};
+use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
+use crate::ledger::Frontier;
 use crate::transfer::path::RelPath;
 
 /// The tree by the changes that are counted in it.
@@ -30,6 +32,8 @@ struct Rings {
     aside: BTreeMap<Node, usize>,
     /// Nodes from which the way up ends.
     settled: BTreeSet<Node>,
+    /// Nodes that shared a ring.
+    knots: BTreeMap<Node, BTreeSet<NodeId>>,
 }
 
 /// A node and what counts of it.
@@ -54,10 +58,10 @@ impl Facts {
 impl<R: Rows> Tree<R> {
     /// The tree as it was at a frontier, as far as those commits count today.
     pub fn at<'a>(&'a self, frontier: &'a Frontier) -> View<'a, R> {
-        self.only(move |stamp| frontier.covers(&stamp.device, stamp.seq))
+        self.only(move |stamp| frontier.covers(stamp.device, stamp.seq))
     }
 
-    /// The tree that those changes make. They should be closed under "was known when it was made".
+    /// The tree that those changes make. What superseded a version that is not counted supersedes what lay below it.
     pub fn only<'a>(&'a self, counts: impl Fn(&Stamp) -> bool + 'a) -> View<'a, R> {
         View { tree: self, counts: Box::new(counts), rings: RefCell::default() }
     }
@@ -191,14 +195,41 @@ impl<R: Rows> View<'_, R> {
     fn facts(&self, node: Node) -> Outcome<Facts, R> {
         let made = self.places(node)?.into_iter().filter(|place| place.made.is_some()).min_by_key(|place| place.stamp);
         let rows: Vec<VersionRow> = self.tree.desk.scan(&node.key(), None)?;
-        let versions = rows.into_iter().filter_map(|row| row.version).filter(|version| (self.counts)(&version.stamp));
-        let versions: BTreeMap<VersionId, Version> = versions.map(|version| (version.stamp.id(), version)).collect();
-        let below: BTreeSet<VersionId> = versions.values().flat_map(|version| version.bases.iter().copied()).collect();
-        let heads = versions.iter().filter(|(id, _)| !below.contains(id));
-        let alive = heads.clone().any(|(_, head)| head.written.is_some());
-        let start = heads.clone().filter(|(_, head)| !alive || head.written.is_some()).map(|(id, _)| *id).collect();
-        let version = newest_below(start, |id| Ok(versions.get(&id).cloned()))?;
-        Ok(Facts { made, at: self.place(node)?, heads: heads.map(|(_, head)| head.clone()).collect(), version })
+        let all: BTreeMap<VersionId, Version> =
+            rows.into_iter().filter_map(|row| row.version).map(|version| (version.stamp.id(), version)).collect();
+        let below = self.superseded(&all);
+        let heads: Vec<&Version> = all
+            .iter()
+            .filter(|(id, head)| self.is_counted(head) && !below.contains(id))
+            .map(|(_, head)| head)
+            .collect();
+        let alive = heads.iter().any(|head| head.written.is_some());
+        let start = heads.iter().filter(|head| !alive || head.written.is_some()).map(|head| head.stamp.id()).collect();
+        let read = |id| Ok(all.get(&id).map(|version| self.without_uncounted(version)));
+        let version = newest_below(start, read)?;
+        Ok(Facts { made, at: self.place(node)?, heads: heads.into_iter().cloned().collect(), version })
+    }
+
+    fn is_counted(&self, version: &Version) -> bool {
+        (self.counts)(&version.stamp)
+    }
+
+    /// A version that is not counted, as one that says nothing but what it supersedes.
+    fn without_uncounted(&self, version: &Version) -> Version {
+        let written = version.written.clone().filter(|_| self.is_counted(version));
+        Version { written, ..version.clone() }
+    }
+
+    /// What counted versions supersede, also by way of some that are not: who deletes what somebody else edited has
+    /// deleted what was there before, too.
+    fn superseded(&self, all: &BTreeMap<VersionId, Version>) -> BTreeSet<VersionId> {
+        let mut open: Vec<&Version> = all.values().filter(|version| self.is_counted(version)).collect();
+        let mut below = BTreeSet::new();
+        while let Some(version) = open.pop() {
+            let bases = version.bases.iter().filter(|base| below.insert(**base)).filter_map(|base| all.get(base));
+            open.extend(bases.filter(|base| !self.is_counted(base) && Rule::Through.holds()));
+        }
+        below
     }
 
     /// The places of a node that are counted, latest first.
@@ -211,10 +242,24 @@ impl<R: Rows> View<'_, R> {
     /// The place of a node by the rule of [`super::cycles`]: rings above it are broken until the way up ends. A ring
     /// that the way does not meet cannot change it.
     pub(super) fn place(&self, node: Node) -> Outcome<Option<Place>, R> {
-        while let Some(latest) = self.latest_of_ring_above(node)? {
-            *self.rings.borrow_mut().aside.entry(latest).or_default() += 1;
+        loop {
+            let ring = self.ring_above(node)?;
+            let Some((_, latest)) = ring.iter().filter(|_| Rule::ViewRings.holds()).max() else {
+                return self.choice(node);
+            };
+            let mut rings = self.rings.borrow_mut();
+            *rings.aside.entry(*latest).or_default() += 1;
+            for (_, tied) in &ring {
+                rings.knots.entry(*latest).or_default().insert(tied.id);
+                rings.knots.entry(*tied).or_default().insert(latest.id);
+            }
         }
-        self.choice(node)
+    }
+
+    /// Nodes that shared a ring with this one: what one does matters to the others.
+    pub(super) fn knot(&self, node: Node) -> Outcome<BTreeSet<NodeId>, R> {
+        self.place(node)?;
+        Ok(self.rings.borrow().knots.get(&node).cloned().unwrap_or_default())
     }
 
     fn choice(&self, node: Node) -> Outcome<Option<Place>, R> {
@@ -222,12 +267,13 @@ impl<R: Rows> View<'_, R> {
         Ok(self.places(node)?.into_iter().nth(aside))
     }
 
-    fn latest_of_ring_above(&self, node: Node) -> Outcome<Option<Node>, R> {
+    /// The ring that the way up from a node runs into; empty if it ends.
+    fn ring_above(&self, node: Node) -> Outcome<Vec<(Stamp, Node)>, R> {
         let mut way: Vec<(Stamp, Node)> = Vec::new();
         let mut here = node;
         while !self.rings.borrow().settled.contains(&here) {
             if let Some(at) = way.iter().position(|(_, passed)| *passed == here) {
-                return Ok(way.split_off(at).into_iter().max().map(|(_, latest)| latest));
+                return Ok(way.split_off(at));
             }
             let Some(place) = self.choice(here)? else {
                 break;
@@ -236,6 +282,6 @@ impl<R: Rows> View<'_, R> {
             here = here.beside(place.parent);
         }
         self.rings.borrow_mut().settled.extend(way.into_iter().map(|(_, node)| node));
-        Ok(None)
+        Ok(Vec::new())
     }
 }

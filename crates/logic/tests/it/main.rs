@@ -8,4 +8,3 @@ mod hello;
 mod pair;
 mod roster;
 mod simulated;
-mod space;

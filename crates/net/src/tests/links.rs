@@ -1,6 +1,7 @@
 //! Members: whoever cannot prove its membership gets no link and learns nothing.
 
 use std::{
+    net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -11,7 +12,7 @@ use testkit::circle::{LIFETIME, TestCircle};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use super::{Device, PATIENCE, evil};
-use crate::{ConnectError, Goodbye, Lane, Limits, Link, NetConfig, network::ALPN_MEMBER};
+use crate::{ConnectError, Goodbye, Lane, Limits, Link, NetConfig, known::Party, network::ALPN_MEMBER};
 
 /// A circle of two, and their devices.
 async fn two(change: impl Fn(&mut Limits)) -> (TestCircle, Device, Device) {
@@ -196,6 +197,19 @@ async fn a_flood_of_connects_leaves_an_honest_link_unharmed() {
     let bulk = tokio::time::timeout(PATIENCE, ab.open_bulk(1)).await;
     assert_eq!(bulk.unwrap().unwrap().lane, Lane::Tcp);
     let _keep: Arc<_> = b.owner.clone();
+}
+
+#[tokio::test]
+async fn a_member_is_known_where_it_proved_itself_and_where_it_is_looked_for() {
+    let (_circle, a, mut b) = two(|_| {}).await;
+    let stranger = SocketAddr::from(([127, 0, 0, 1], 1));
+    let _guest = (a.knock(&b).await.unwrap(), b.guest().await);
+    assert!(matches!(b.network.party(a.addr()), Party::Network(_)), "a stranger who connected is no member");
+    let _links = meet(&a, &mut b).await;
+    for (device, other) in [(&a, &b), (&b, &a)] {
+        assert!(matches!(device.network.party(other.addr()), Party::Member(..)));
+        assert!(matches!(device.network.party(stranger), Party::Host(_)));
+    }
 }
 
 /// Two devices with the same port, each on a machine of its own: the loopback address of the one leads the other to itself,

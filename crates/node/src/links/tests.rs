@@ -89,7 +89,7 @@ impl Victim {
         let keyring = Keyring { root: Some(RootKey::generate()), ..Keyring::generate() };
         let bob = {
             let database = Database::create(&home.database(), keyring.records.clone()).unwrap();
-            let own = Keyring::from_bytes(&keyring.to_bytes()).unwrap();
+            let own = Keyring::from_bytes(&keyring.to_bytes()).unwrap().into_keyring();
             let circle = Circle::open(&database, Arc::new(own)).unwrap();
             circle.found("home", "ada", "laptop").unwrap();
             second_member(&circle)

@@ -228,7 +228,9 @@ impl Service for Handle {
                 let readers = files::Readers::Passphrase(seal::Passphrase::new(passphrase.0.clone()));
                 Reply::Encrypt(blocking(move || files::seal_file(&request, readers)).await?)
             }
-            Request::Decrypt(request) => Reply::Decrypt(blocking(move || files::open_file(&request, None)).await?),
+            Request::Decrypt(request) => {
+                Reply::Decrypt(blocking(move || files::open_file(&request, Err(files::no_device()))).await?)
+            }
             Request::Shutdown(_) => {
                 if let Some(visit) = this.visit.get() {
                     visit.leave().await;

@@ -12,7 +12,7 @@ use logic::transfer::TransferId;
 use store::spool::{SpoolFile, SpoolId, nameless};
 
 use crate::inputs;
-use crate::transfers::Shelf;
+use crate::transfers::{Remembered, Shelf};
 
 /// See the module.
 #[derive(Default)]
@@ -52,8 +52,8 @@ impl Shelf for Pocket {
         Ok(())
     }
 
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
-        Ok(Vec::new())
+    fn all(&self) -> io::Result<Remembered> {
+        Ok(Remembered::default())
     }
 
     fn open_input(&self, id: &SpoolId) -> io::Result<Arc<SpoolFile>> {

@@ -31,7 +31,7 @@ mod tests;
 mod total;
 mod writing;
 
-pub use ports::{Connection, Decision, Happened, Host, Lanes, Shelf, Stream, What};
+pub use ports::{Connection, Decision, Happened, Host, Lanes, Remembered, Shelf, Stream, What};
 pub use record::NoSource;
 
 use api::types::{Transfer, TransferState};
@@ -140,6 +140,8 @@ fn now_ms() -> i64 {
 struct Table {
     items: BTreeMap<TransferId, Arc<Item>>,
     links: HashMap<DeviceId, Arc<dyn Connection>>,
+    /// Records that the shelf has and nobody can read.
+    unreadable: Vec<String>,
 }
 
 /// All transfers of a device. Cheap to clone; all methods must be called inside a tokio runtime.
@@ -150,27 +152,34 @@ pub struct Transfers {
 }
 
 impl Transfers {
-    /// Loads what the shelf remembers. Transfers go on when their peers' links come up.
+    /// Loads what the shelf remembers. Transfers go on when their peers' links come up. Records that cannot be read are
+    /// left where they are ([`Transfers::unreadable`]).
     ///
     /// # Errors
     /// The shelf cannot be read.
     pub fn new(host: Arc<dyn Host>, shelf: Arc<dyn Shelf>) -> io::Result<Self> {
         let (snapshots, _) = broadcast::channel(SNAPSHOTS);
         let deps = Arc::new(Deps { host, shelf, snapshots, total: Arc::new(Total::new()), began: Instant::now() });
-        let mut table = Table::default();
+        let Remembered { records, damaged } = deps.shelf.all()?;
+        let mut table = Table { unreadable: damaged, ..Table::default() };
         let mut over = Vec::new();
-        for (id, bytes) in deps.shelf.all()? {
+        for (id, bytes) in records {
             match Record::from_bytes(&bytes) {
                 Some(record) => {
                     over.extend(record.left_over());
                     table.items.insert(id, Item::new(record, deps.clone()));
                 }
-                None => tracing::warn!(%id, "a stored transfer cannot be read; it is left alone"),
+                None => table.unreadable.push(id.to_string()),
             }
         }
         // What a crash has left of transfers that are over. Others may receive into the same folder.
         incoming::remove_all(over);
         Ok(Self { deps, table: Arc::new(Mutex::new(table)) })
+    }
+
+    /// Records of transfers that are damaged, or of a later version: their places on the shelf, or their ids.
+    pub fn unreadable(&self) -> Vec<String> {
+        self.table().unreadable.clone()
     }
 
     fn table(&self) -> MutexGuard<'_, Table> {

@@ -161,6 +161,15 @@ pub trait Host: Send + Sync + 'static {
     fn happened(&self, event: Happened);
 }
 
+/// What a [`Shelf`] has kept.
+#[derive(Debug, Default)]
+pub struct Remembered {
+    /// Records by transfer.
+    pub records: Vec<(TransferId, Vec<u8>)>,
+    /// Places of records that cannot be read any more.
+    pub damaged: Vec<String>,
+}
+
 /// Where transfers are remembered over restarts, and content that is no file of the user's; implemented over the sealed
 /// database and the spool.
 pub trait Shelf: Send + Sync + 'static {
@@ -171,7 +180,7 @@ pub trait Shelf: Send + Sync + 'static {
     fn remove(&self, id: &TransferId) -> io::Result<()>;
 
     /// Everything stored.
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>>;
+    fn all(&self) -> io::Result<Remembered>;
 
     /// Opens content that waits to be sent.
     fn open_input(&self, id: &SpoolId) -> io::Result<Arc<SpoolFile>>;

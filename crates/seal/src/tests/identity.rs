@@ -1,5 +1,6 @@
 //! Ids and keys: canonical texts, purposes that cannot be exchanged, rings that survive storage.
 
+use crate::keyring::{BadKeyring, Loaded};
 use crate::{CircleId, DeviceId, DeviceKey, Keyring, MemberKey, Purpose, RootKey, Timestamp};
 use proptest::prelude::{any, prop_assert_eq, proptest};
 use std::time::Duration;
@@ -72,11 +73,36 @@ fn keyring_survives_storage() {
         let mut ring = Keyring::generate();
         ring.member = member.then(MemberKey::generate);
         ring.root = root.then(RootKey::generate);
-        let back = Keyring::from_bytes(&ring.to_bytes()).unwrap();
+        let Loaded::Current(back) = Keyring::from_bytes(&ring.to_bytes()).unwrap() else { panic!("just written") };
         assert_eq!(back.to_bytes(), ring.to_bytes());
         assert_eq!(back.device.id(), ring.device.id());
         assert_eq!(back.seal.recipient(), ring.seal.recipient());
+        assert_eq!(back.read.public(), ring.read.public());
     }
+}
+
+#[test]
+fn keyring_of_version_1_keeps_its_keys_and_says_that_it_must_be_stored() {
+    let mut ring = Keyring::generate();
+    ring.root = Some(RootKey::generate());
+    let mut old = ring.to_bytes().to_vec();
+    old[0] = 1;
+    old.drain(140..172);
+    let [one, other] = [(); 2].map(|()| match Keyring::from_bytes(&old).unwrap() {
+        Loaded::Upgraded(keyring) => keyring,
+        Loaded::Current(_) => panic!("there is no read seed in it"),
+    });
+    assert_ne!(one.read.public(), other.read.public(), "the seed is fresh, and lost unless it is stored");
+    for mut upgraded in [one, other] {
+        upgraded.read = ring.read.clone();
+        assert_eq!(upgraded.to_bytes(), ring.to_bytes(), "nothing else has changed");
+    }
+    old[0] = 2;
+    assert!(Keyring::from_bytes(&old).is_err(), "version 2 without its seed");
+    old[0] = 3;
+    assert_eq!(Keyring::from_bytes(&old).map(drop), Err(BadKeyring::TooNew));
+    old[0] = 0;
+    assert_eq!(Keyring::from_bytes(&old).map(drop), Err(BadKeyring::Damaged));
 }
 
 #[test]
@@ -93,7 +119,7 @@ fn keyring_with_a_byte_more_or_less_is_refused() {
 #[test]
 fn keys_print_as_stars() {
     let ring = format!("{:?}", Keyring::generate());
-    assert_eq!(ring.matches("***").count(), 4, "{ring}");
+    assert_eq!(ring.matches("***").count(), 5, "{ring}");
 }
 
 #[test]

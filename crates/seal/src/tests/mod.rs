@@ -1,8 +1,10 @@
 //! Attacks on the invariants of this crate.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+mod chunks;
 mod circle;
-mod golden;
+mod epochs;
+pub(crate) mod golden;
 mod identity;
 mod malformed;
 mod names;

@@ -1,6 +1,6 @@
 //! age files: our own round trip, damage, and exchange with the `age` tool where it is installed.
 
-use crate::file::{FileError, OpenWith, SealTo, decrypt, encrypt};
+use crate::file::{FileError, FileKey, OpenWith, SealTo, decrypt, encrypt, file_key, look};
 use crate::{Passphrase, SealIdentity, SealRecipient};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use std::io::{Read, Write};
@@ -51,6 +51,33 @@ fn strangers_do_not_open_and_nobody_is_no_recipient() {
     assert!(matches!(opened(&file, &SealIdentity::generate()), Err(FileError::NotForYou)));
     let nobody = encrypt(&b"plain"[..], Vec::new(), SealTo::Recipients(&[]), false);
     assert!(matches!(nobody, Err(FileError::NoRecipients)));
+}
+
+#[test]
+fn a_file_key_opens_its_file_and_no_other_one() {
+    let identity = SealIdentity::generate();
+    for armor in [false, true] {
+        let file = sealed(&[7; 100_000], &[SealIdentity::generate().recipient(), identity.recipient()], armor);
+        let other = sealed(b"other", &[identity.recipient()], armor);
+        let header = look(file.as_slice()).unwrap().header;
+        let key = file_key(&header, &identity).unwrap();
+        let mut plain = Vec::new();
+        decrypt(file.as_slice(), &mut plain, OpenWith::FileKey(&key)).unwrap();
+        assert_eq!(plain, [7; 100_000]);
+        let refused = decrypt(other.as_slice(), Vec::new(), OpenWith::FileKey(&key));
+        assert!(matches!(refused, Err(FileError::Damaged)), "{refused:?}");
+        let stranger = file_key(&header, &SealIdentity::generate());
+        assert!(matches!(stranger, Err(FileError::NotForYou)), "{stranger:?}");
+        assert!(look(&file[..100]).is_err() && file_key(&header[..header.len() - 1], &identity).is_err());
+    }
+    let mut sealed = Vec::new();
+    encrypt(&b"x"[..], &mut sealed, SealTo::Passphrase(&Passphrase::new("four good words".to_owned())), false).unwrap();
+    assert!(matches!(file_key(&look(sealed.as_slice()).unwrap().header, &identity), Err(FileError::NeedsPassphrase)));
+    let forged = FileKey::from_bytes([0; 16]);
+    assert!(matches!(
+        decrypt(sealed.as_slice(), Vec::new(), OpenWith::FileKey(&forged)),
+        Err(FileError::NeedsPassphrase)
+    ));
 }
 
 #[test]

@@ -24,10 +24,13 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use seal::RecordKey;
 
 pub use log::{EventLog, Numbered};
-pub use table::Table;
+pub use table::{Contents, RowId, Table};
 
 /// How long to wait for another process that has the database open (a backup, a curious administrator).
 const BUSY: Duration = Duration::from_secs(5);
+
+/// Statements that are kept prepared.
+const STATEMENTS: usize = 64;
 
 /// Why the database could not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -163,12 +166,12 @@ impl Database {
         EventLog::new(self.clone())
     }
 
-    fn key(&self) -> &RecordKey {
+    pub(crate) fn key(&self) -> &RecordKey {
         &self.shared.key
     }
 
     /// The connection; a thread that panicked while it held the lock has had its transaction rolled back.
-    fn connection(&self) -> MutexGuard<'_, Connection> {
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         self.shared.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -177,6 +180,7 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
     connection.execute_batch(
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
     )?;

@@ -8,7 +8,8 @@ use seal::RecordKey;
 use super::DatabaseError;
 
 /// One step per format, in order; a step is never changed after it has been released.
-const STEPS: [&str; 1] = ["
+const STEPS: [&str; 2] = [
+    "
     CREATE TABLE key_check (only INTEGER PRIMARY KEY CHECK (only = 1), body BLOB NOT NULL);
     CREATE TABLE records (
         kind BLOB NOT NULL,
@@ -17,7 +18,24 @@ const STEPS: [&str; 1] = ["
         PRIMARY KEY (kind, id)
     ) WITHOUT ROWID;
     CREATE TABLE events (seq INTEGER PRIMARY KEY AUTOINCREMENT, body BLOB NOT NULL);
-"];
+",
+    "
+    CREATE TABLE packs (number INTEGER PRIMARY KEY AUTOINCREMENT, id BLOB NOT NULL UNIQUE, len INTEGER NOT NULL);
+    CREATE TABLE objects (
+        number INTEGER PRIMARY KEY,
+        id BLOB NOT NULL UNIQUE,
+        len INTEGER NOT NULL,
+        pack INTEGER,
+        start INTEGER,
+        sound INTEGER NOT NULL,
+        unused_since INTEGER
+    );
+    CREATE INDEX objects_by_place ON objects (pack, start);
+    CREATE INDEX objects_unused ON objects (unused_since) WHERE unused_since IS NOT NULL;
+    CREATE INDEX objects_wanting ON objects (number) WHERE pack IS NULL OR sound = 0;
+    CREATE TABLE holds (object INTEGER NOT NULL, tag BLOB NOT NULL, PRIMARY KEY (object, tag)) WITHOUT ROWID;
+",
+];
 
 const KEY_CHECK: &str = "key check";
 

@@ -1,8 +1,9 @@
 //! Sealed values by key.
 
+use std::fmt;
 use std::marker::PhantomData;
 
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -10,6 +11,25 @@ use super::{Database, DatabaseError, sealing};
 
 /// Table name under which the names of tables are blinded.
 const KINDS: &str = "kinds";
+
+/// Where a value lies in its table: a keyed hash of its key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct RowId(pub(super) [u8; 16]);
+
+impl fmt::Display for RowId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().take(8).try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+/// Everything in a table.
+#[derive(Debug)]
+pub struct Contents<T> {
+    /// Keys and values, sorted by key.
+    pub values: Vec<(Vec<u8>, T)>,
+    /// Rows that cannot be read any more. They stay until something else is put there.
+    pub damaged: Vec<RowId>,
+}
 
 /// A table of values of type `T`, looked up by a key of bytes. Keys are stored sealed with the value; SQLite sees a
 /// keyed hash of them. Values should begin with a version of their own.
@@ -36,6 +56,16 @@ impl<T> Table<T> {
 
     fn blind(&self, key: &[u8]) -> [u8; 16] {
         self.database.key().blind(self.name, key)
+    }
+
+    /// Where the value at `key` lies, or would.
+    pub fn row(&self, key: &[u8]) -> RowId {
+        RowId(self.blind(key))
+    }
+
+    /// The table's name.
+    pub fn name(&self) -> &'static str {
+        self.name
     }
 
     /// Removes the value at `key`; tells whether there was one.
@@ -67,10 +97,13 @@ impl<T> Table<T> {
 impl<T: Serialize + DeserializeOwned> Table<T> {
     /// The value at `key`.
     pub fn get(&self, key: &[u8]) -> Result<Option<T>, DatabaseError> {
+        self.get_in(&self.database.connection(), key)
+    }
+
+    /// [`Self::get`] as part of a transaction.
+    pub(crate) fn get_in(&self, transaction: &Connection, key: &[u8]) -> Result<Option<T>, DatabaseError> {
         let id = self.blind(key);
-        let body: Option<Vec<u8>> = self
-            .database
-            .connection()
+        let body: Option<Vec<u8>> = transaction
             .prepare_cached("SELECT body FROM records WHERE kind = ? AND id = ?")?
             .query_row(params![self.kind, id], |row| row.get(0))
             .optional()?;
@@ -80,6 +113,20 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
     /// Stores `value` at `key`, in place of what was there.
     pub fn put(&self, key: &[u8], value: &T) -> Result<(), DatabaseError> {
         self.put_many([(key, value)])
+    }
+
+    /// [`Self::put`] as part of a transaction.
+    pub(crate) fn put_in(&self, transaction: &Connection, key: &[u8], value: &T) -> Result<(), DatabaseError> {
+        let id = self.blind(key);
+        let body = sealing::seal(self.database.key(), self.name, &id, &(key, value))?;
+        self.insert(transaction, &id, &body)
+    }
+
+    fn insert(&self, transaction: &Connection, id: &[u8; 16], body: &[u8]) -> Result<(), DatabaseError> {
+        transaction
+            .prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?
+            .execute(params![self.kind, id, body])?;
+        Ok(())
     }
 
     /// Stores all of these, or none when one fails.
@@ -94,27 +141,31 @@ impl<T: Serialize + DeserializeOwned> Table<T> {
         }
         let mut connection = self.database.connection();
         let transaction = connection.transaction()?;
-        {
-            let mut insert =
-                transaction.prepare_cached("INSERT OR REPLACE INTO records (kind, id, body) VALUES (?, ?, ?)")?;
-            for (id, body) in &sealed {
-                insert.execute(params![self.kind, id, body])?;
-            }
+        for (id, body) in &sealed {
+            self.insert(&transaction, id, body)?;
         }
         Ok(transaction.commit()?)
     }
 
-    /// All keys and values, sorted by key. For tables that fit into memory.
-    pub fn all(&self) -> Result<Vec<(Vec<u8>, T)>, DatabaseError> {
+    /// All keys and values. For tables that fit into memory. A damaged value does not hide the others; whoever asks
+    /// decides what it means that it is missing.
+    pub fn all(&self) -> Result<Contents<T>, DatabaseError> {
+        // What is of another type than was written opens as nothing.
         let rows: Vec<([u8; 16], Vec<u8>)> = self
             .database
             .connection()
             .prepare_cached("SELECT id, body FROM records WHERE kind = ?")?
-            .query_map(params![self.kind], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .query_map(params![self.kind], |row| Ok((row.get(0).unwrap_or_default(), row.get(1).unwrap_or_default())))?
             .collect::<Result<_, _>>()?;
-        let mut items = rows.iter().map(|(id, body)| self.open(id, body)).collect::<Result<Vec<_>, _>>()?;
-        items.sort_by(|(a, _), (b, _)| a.cmp(b));
-        Ok(items)
+        let mut contents = Contents { values: Vec::with_capacity(rows.len()), damaged: Vec::new() };
+        for (id, body) in rows {
+            match self.open(&id, &body) {
+                Ok(value) => contents.values.push(value),
+                Err(_) => contents.damaged.push(RowId(id)),
+            }
+        }
+        contents.values.sort_by(|(a, _), (b, _)| a.cmp(b));
+        Ok(contents)
     }
 
     fn open(&self, id: &[u8; 16], body: &[u8]) -> Result<(Vec<u8>, T), DatabaseError> {

@@ -36,11 +36,40 @@ fn values_are_found_by_key_in_their_own_table_and_survive_reopening() {
     let peers = database.table::<Peer>("peers");
     assert_eq!(peers.get(b"a").unwrap(), Some(peer("Ada")));
     assert_eq!(peers.get(b"c").unwrap(), None);
-    assert_eq!(peers.all().unwrap(), [(b"a".to_vec(), peer("Ada")), (b"b".to_vec(), peer("Bea"))]);
+    assert_eq!(peers.all().unwrap().values, [(b"a".to_vec(), peer("Ada")), (b"b".to_vec(), peer("Bea"))]);
     assert!(peers.delete(b"a").unwrap());
     assert!(!peers.delete(b"a").unwrap());
     assert_eq!(peers.len().unwrap(), 1);
     assert_eq!(database.table::<Peer>("others").len().unwrap(), 1);
+}
+
+#[test]
+fn a_damaged_value_hides_no_other_one_and_is_known_by_its_row() {
+    let (_dir, path, key) = fresh();
+    let database = Database::create(&path, key).unwrap();
+    let peers = database.table::<Peer>("peers");
+    for name in [b"a", b"b", b"c", b"d"] {
+        peers.put(name, &peer("somebody")).unwrap();
+    }
+    let body: Vec<u8> = {
+        let connection = database.connection();
+        let read = "SELECT body FROM records WHERE id = ?";
+        connection.query_row(read, [peers.row(b"b").0], |row| row.get(0)).unwrap()
+    };
+    let flipped = body.iter().enumerate().map(|(at, byte)| if at == 60 { byte ^ 4 } else { *byte }).collect::<Vec<_>>();
+    let write = "UPDATE records SET body = ? WHERE id = ?";
+    database.connection().execute(write, rusqlite::params![flipped, peers.row(b"b").0]).unwrap();
+    database.connection().execute(write, rusqlite::params!["no blob", peers.row(b"d").0]).unwrap();
+
+    let found = peers.all().unwrap();
+    assert_eq!(found.values, [(b"a".to_vec(), peer("somebody")), (b"c".to_vec(), peer("somebody"))]);
+    assert_eq!(found.damaged.len(), 2);
+    assert!(found.damaged.contains(&peers.row(b"b")) && found.damaged.contains(&peers.row(b"d")));
+    assert!(matches!(peers.get(b"b"), Err(DatabaseError::Damaged(_))));
+    peers.put(b"b", &peer("new")).unwrap();
+    peers.put(b"d", &peer("new")).unwrap();
+    let found = peers.all().unwrap();
+    assert_eq!((found.values.len(), found.damaged.len()), (4, 0));
 }
 
 #[test]
@@ -153,7 +182,8 @@ fn values_cannot_be_moved_between_rows_or_changed() {
     raw.execute("UPDATE events SET seq = 9 WHERE seq = 2", []).unwrap();
     raw.execute("UPDATE events SET body = 'text' WHERE seq = 3", []).unwrap();
     assert!(matches!(peers.get(b"friend"), Err(DatabaseError::Damaged(_))));
-    assert!(matches!(peers.all(), Err(DatabaseError::Damaged(_))));
+    let found = peers.all().unwrap();
+    assert_eq!((found.values.len(), found.damaged.len()), (0, 2));
     let found = log.newest(9).unwrap();
     assert!(matches!(
         found.as_slice(),

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr, clippy::print_stdout)]
 
 mod full;
+mod objects;
 mod power;
 mod space;
 mod volume;

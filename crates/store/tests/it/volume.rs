@@ -28,6 +28,12 @@ impl Volume {
         .then_some(volume)
     }
 
+    /// Makes a file system in memory larger.
+    pub fn grow(&self, size: u64) -> bool {
+        let options = format!("remount,size={size}");
+        run("mount", &["-o".as_ref(), options.as_ref(), &self.mount])
+    }
+
     /// A fresh ext4; `None`, with a message, where it cannot be made.
     pub fn ext4(size: u64) -> Option<Self> {
         let volume = Self::unmounted();

@@ -288,3 +288,24 @@ fn keys_that_a_revoked_reader_has_are_not_clean() {
     let readers = world.nodes[0].ledger.judgement().readers(ROOT);
     assert!(!readers.contains(&people().keys[6].id()) && readers.contains(&people().keys[2].id()));
 }
+
+#[test]
+fn a_key_that_a_revoked_reader_can_follow_the_links_to_is_not_clean() {
+    let mut world = world();
+    let device = |number: usize| people().keys[number].id();
+    // The first key is for the founder alone; the second, for everybody, leads back to it.
+    let first = world.rekey_for(0, ROOT, &[device(0)], [None; 2]).unwrap();
+    let second = world.rekey_for(0, ROOT, &[device(0), device(6)], [Some(first), None]).unwrap();
+    // A key of a realm inside lies under the second one.
+    let inside = RealmId::made_by(world.own(0, ROOT, Control::Realm { inherit: true, file: false }).unwrap());
+    let third = world.rekey_for(0, inside, &[device(0)], [None, Some(second)]).unwrap();
+    world.revoke(0, member(3), ROOT).unwrap();
+    let clean = |realm, id| {
+        let epochs = world.nodes[0].ledger.judgement().epochs(realm);
+        epochs.iter().find(|epoch| epoch.id == id).unwrap().clean
+    };
+    assert_eq!([clean(ROOT, first), clean(ROOT, second), clean(inside, third)], [false; 3]);
+    let fourth = world.rekey_for(0, ROOT, &[device(0)], [Some(second), None]).unwrap();
+    let writers = world.nodes[0].ledger.judgement().writers_epoch(ROOT).unwrap();
+    assert_eq!((writers.id, writers.clean), (fourth, true));
+}

@@ -12,5 +12,6 @@ mod exchange;
 mod mutants;
 mod random;
 mod records;
+mod session;
 mod structure;
 mod world;

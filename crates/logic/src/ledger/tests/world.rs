@@ -438,14 +438,23 @@ impl World {
     }
 
     pub(super) fn rekey(&mut self, device: usize, realm: RealmId) -> Option<CommitId> {
-        let readers = self.nodes[device].ledger.judgement().readers(realm).into_iter();
-        let wrap = |device| Wrap { device, algorithm: 0, enc: ByteBuf::new(), ct: ByteBuf::new() };
-        let wraps = readers.map(wrap).collect();
-        self.own(
-            device,
-            realm,
-            Control::Rekey(Rekey { number: 0, commitment: [0; 32], wraps, back: None, parent: None }),
-        )
+        let readers: Vec<_> = self.nodes[device].ledger.judgement().readers(realm).into_iter().collect();
+        self.rekey_for(device, realm, &readers, [None; 2])
+    }
+
+    /// A key for these devices, that leads back to the first epoch of `links` and lies under the second.
+    pub(super) fn rekey_for(
+        &mut self,
+        device: usize,
+        realm: RealmId,
+        readers: &[DeviceId],
+        links: [Option<EpochId>; 2],
+    ) -> Option<CommitId> {
+        let wrap = |device: &DeviceId| Wrap { device: *device, algorithm: 0, enc: ByteBuf::new(), ct: ByteBuf::new() };
+        let readers: BTreeSet<_> = readers.iter().collect();
+        let wraps = readers.into_iter().map(wrap).collect();
+        let [back, parent] = links.map(|epoch| epoch.map(|epoch| Link { epoch, sealed: ByteBuf::new() }));
+        self.own(device, realm, Control::Rekey(Rekey { number: 0, commitment: [0; 32], wraps, back, parent }))
     }
 
     /// The founding member picks one branch of a fork that it knows.

@@ -139,7 +139,7 @@ async fn nothing_is_left_of_transfers_that_are_over_and_others_lose_nothing() {
     for id in [over.0, [9; 16]] {
         drop(Landing::open(&b.received_dir()).unwrap().begin(&id).unwrap());
     }
-    while b.all().unwrap().iter().all(|(_, record)| Record::from_bytes(record).unwrap().ended.is_none()) {
+    while b.all().unwrap().records.iter().all(|(_, record)| Record::from_bytes(record).unwrap().ended.is_none()) {
         tokio::task::yield_now().await;
     }
     let _again = b.start();

@@ -187,6 +187,6 @@ async fn offers_without_end_do_not_fill_memory_and_shelf() {
     assert!(left.len() <= ENDED_KEPT + 2, "{}", left.len());
     let of = |peer: DeviceId| left.iter().filter(|view| view.device_id == peer.to_string()).count();
     assert_eq!((of(honest), of(evil) >= ENDED_KEPT), (1, true), "others lost what they had");
-    assert!(b.all().unwrap().len() <= ENDED_KEPT + 2);
+    assert!(b.all().unwrap().records.len() <= ENDED_KEPT + 2);
     assert_eq!(b.offences(), []);
 }

@@ -86,8 +86,9 @@ impl Shelf for Device {
         Ok(())
     }
 
-    fn all(&self) -> io::Result<Vec<(TransferId, Vec<u8>)>> {
-        Ok(self.shelf.lock().unwrap().iter().map(|(id, record)| (*id, record.clone())).collect())
+    fn all(&self) -> io::Result<Remembered> {
+        let records = self.shelf.lock().unwrap().iter().map(|(id, record)| (*id, record.clone())).collect();
+        Ok(Remembered { records, damaged: Vec::new() })
     }
 
     fn open_input(&self, _: &SpoolId) -> io::Result<Arc<SpoolFile>> {

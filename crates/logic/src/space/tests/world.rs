@@ -1,12 +1,13 @@
 //! Devices that change one tree, online and offline, and tell each other when they meet.
 
-use logic::space::{
-    Change, CommitId, Content, Event, Frontier, Kind, MemoryRows, Node, NodeId, NodeKind, Origin, RealmId, Tree,
-    VersionId, Written,
+use crate::ledger::{CommitId, Frontier, RealmId};
+use crate::space::{
+    Change, Content, Event, Kind, MemoryRows, Node, NodeId, NodeKind, Origin, Tree, VersionId, Written,
 };
 use seal::{DeviceId, Timestamp};
 use std::collections::BTreeMap;
 use testkit::Dice;
+use unicode_normalization::UnicodeNormalization;
 
 /// A commit, and the commits that its maker had.
 #[derive(Debug, Clone)]
@@ -36,6 +37,12 @@ pub struct World {
 pub const NAMES: [&[u8]; 10] =
     [b"a", b"A", b"b", b"doc.txt", b"DOC.txt", "\u{e9}".as_bytes(), "e\u{301}".as_bytes(), b"\xff\xfe", b"CON", b"x."];
 
+/// What names are compared by, said simply: enough for [`NAMES`].
+pub fn without_case(name: &[u8]) -> Vec<u8> {
+    let lower = |text: &str| text.nfc().collect::<String>().to_lowercase().into_bytes();
+    str::from_utf8(name).map_or_else(|_| name.to_vec(), lower)
+}
+
 pub fn node(id: NodeId) -> Node {
     Node { realm: RealmId::ROOT, id }
 }
@@ -52,7 +59,7 @@ pub fn put(node: NodeId, bases: Vec<VersionId>, content: u64) -> Change {
 }
 
 pub fn own(index: u32) -> VersionId {
-    VersionId { commit: CommitId::OWN, index }
+    VersionId::own(index)
 }
 
 impl World {
@@ -112,7 +119,7 @@ impl World {
         let author = &mut self.devices[device];
         author.lamport += 1;
         let origin = Origin {
-            commit: CommitId(
+            commit: CommitId::from_bytes(
                 *blake3::hash(&[&author.id.as_bytes()[..], &author.seq.to_be_bytes()].concat()).as_bytes(),
             ),
             device: author.id,
@@ -157,7 +164,8 @@ impl World {
     pub fn frontier(&self, knows: u128) -> Frontier {
         let mut frontier = Frontier::default();
         for commit in chosen(&self.commits, knows) {
-            frontier.advance(commit.origin.device, commit.origin.seq, commit.origin.commit);
+            let Origin { device, seq, commit, .. } = commit.origin;
+            frontier.set(device, seq, commit);
         }
         frontier
     }

@@ -3,13 +3,14 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 
-use logic::Misbehaved;
-use logic::space::{
-    BASES_MAX, BODY_MAX, BadBody, Change, CommitId, Content, Effect, Key, Kind, MemoryRows, Meta, Node, NodeId,
-    NodeKind, Origin, RealmId, Refused, Rows, Stamp, Table, Tree, VersionId, Written,
+use crate::Misbehaved;
+use crate::ledger::{CommitId, RealmId};
+use crate::space::{
+    BASES_MAX, BODY_MAX, BadBody, Change, Content, Effect, Key, Kind, MemoryRows, Meta, Node, NodeId, NodeKind, Origin,
+    Refused, Rows, Stamp, Table, Tree, VersionId, Written,
 };
-use logic::transfer::listing::Mtime;
-use logic::transfer::path::RelPath;
+use crate::transfer::listing::Mtime;
+use crate::transfer::path::RelPath;
 use proptest::prelude::*;
 use seal::{DeviceId, Timestamp};
 
@@ -103,7 +104,7 @@ fn twins_of_every_kind_are_told_apart() {
 
 /// Somebody gives another file the very name that a twin is shown by: also when names are so long that they are cut.
 #[test]
-fn the_name_of_a_twin_is_never_taken_by_another() {
+pub fn the_name_of_a_twin_is_never_taken_by_another() {
     for name in [b"doc.txt".to_vec(), vec![b'x'; 255], [vec![b'y'; 250], b".gz".to_vec()].concat()] {
         let mut world = World::new(1, 1);
         world.commit(0, vec![make(&world, 0, NodeId::ROOT, &name)]);
@@ -124,7 +125,7 @@ fn the_name_of_a_twin_is_never_taken_by_another() {
 }
 
 #[test]
-fn changes_that_cannot_count_are_refused() {
+pub fn changes_that_cannot_count_are_refused() {
     let world = World::new(1, 2);
     let origin = origin(&world, RealmId::ROOT);
     let dir = world.fresh(0, 0, NodeKind::Dir);
@@ -135,7 +136,7 @@ fn changes_that_cannot_count_are_refused() {
     let written =
         |content| Change::Put { node: file, bases: Vec::new(), written: Written { content, ..Written::default() } };
     let meta = |meta| Change::Put { node: file, bases: Vec::new(), written: Written { meta, ..Written::default() } };
-    let later = VersionId { commit: CommitId::OWN, index: 0 };
+    let later = VersionId::own(0);
     let target = |target: &[u8]| Change::Put {
         node: link,
         bases: Vec::new(),
@@ -179,7 +180,7 @@ fn changes_that_cannot_count_are_refused() {
 
 fn origin(world: &World, realm: RealmId) -> Origin {
     let device = world.devices[0].id;
-    Origin { commit: CommitId([1; 32]), device, seq: 0, lamport: 1, time: Timestamp(0), realm }
+    Origin { commit: CommitId::from_bytes([1; 32]), device, seq: 0, lamport: 1, time: Timestamp(0), realm }
 }
 
 /// A file can be made, written twice and moved in one commit, which cannot know its own id.
@@ -200,8 +201,8 @@ fn a_commit_can_build_on_itself() {
 }
 
 #[test]
-fn a_realm_is_shown_once_and_nobody_reaches_out_of_it() {
-    let inner = RealmId([7; 16]);
+pub fn a_realm_is_shown_once_and_nobody_reaches_out_of_it() {
+    let inner = RealmId::from_bytes([7; 16]);
     let mut world = World::new(1, 1);
     let mount = |world: &World, index, name: &[u8]| {
         let node = world.fresh(0, index, NodeKind::Realm);
@@ -221,12 +222,12 @@ fn a_realm_is_shown_once_and_nobody_reaches_out_of_it() {
     let victim = tree.lookup(&RelPath::parse(b"victim").unwrap()).unwrap().unwrap();
     assert_eq!((victim.node.realm, victim.brief), (RealmId::ROOT, None), "another realm cannot write to it");
     // Two realms that show each other are shown nowhere, and nothing hangs.
-    let other = RealmId([8; 16]);
+    let other = RealmId::from_bytes([8; 16]);
     let ring = |world: &World, shows| {
         let node = world.fresh(0, 0, NodeKind::Realm);
         Change::Make { node, kind: Kind::Realm(shows), parent: NodeId::ROOT, name: b"ring".to_vec().into() }
     };
-    let third = RealmId([9; 16]);
+    let third = RealmId::from_bytes([9; 16]);
     world.commit_in(0, third, vec![ring(&world, other)]);
     world.commit_in(0, other, vec![ring(&world, third)]);
     assert_eq!(world.devices[0].tree.path(Node::root_of(other)).unwrap(), None);
@@ -258,7 +259,7 @@ proptest! {
         }
         if let Ok(changes) = Change::read_all(&body) {
             let device = DeviceId::from_bytes([1; 32]);
-            let origin = Origin { commit: CommitId([1; 32]), device, seq: 0, lamport: 1, time: Timestamp(0), realm: RealmId::ROOT };
+            let origin = Origin { commit: CommitId::from_bytes([1; 32]), device, seq: 0, lamport: 1, time: Timestamp(0), realm: RealmId::ROOT };
             let mut tree = Tree::new(MemoryRows::default());
             tree.apply(&origin, &changes).unwrap();
             tree.retract(&origin, &changes).unwrap();

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use logic::space::{Change, CommitId, NodeId, Stamp, VersionId, Written, fold};
+use crate::ledger::CommitId;
+use crate::space::{Change, NodeId, Stamp, VersionId, Written};
 
-use super::world::Commit;
+use super::world::{Commit, without_case};
 
 #[derive(Debug, Clone)]
 pub struct ModelVersion {
@@ -55,7 +56,7 @@ impl Model {
     fn take(&mut self, commit: &Commit, stamp: Stamp, change: &Change) {
         let bases = |bases: &[VersionId]| {
             let own = |base: &VersionId| match base.commit {
-                CommitId::OWN => VersionId { commit: commit.origin.commit, ..*base },
+                CommitId::ZERO => VersionId { commit: commit.origin.commit, ..*base },
                 _ => *base,
             };
             bases.iter().map(own).collect()
@@ -166,11 +167,11 @@ impl Model {
             })
             .collect();
         for (node, stamp, parent, name) in &placed {
-            let entry = first.entry((*parent, fold(name))).or_insert((*stamp, *node));
+            let entry = first.entry((*parent, without_case(name))).or_insert((*stamp, *node));
             *entry = (*entry).min((*stamp, *node));
         }
         let shown = placed.into_iter().map(|(node, _, parent, name)| {
-            let plain = first[&(parent, fold(&name))].1 == node;
+            let plain = first[&(parent, without_case(&name))].1 == node;
             (node, Shown { parent, name, plain, written: self.written(node) })
         });
         self.shown = shown.collect();

@@ -5,7 +5,8 @@
 
 use std::collections::BTreeMap;
 
-use logic::space::{Change, Conflict, Content, Event, Kind, Node, NodeId, NodeKind, RealmId, Stat};
+use crate::ledger::RealmId;
+use crate::space::{Change, Conflict, Content, Event, Kind, Node, NodeId, NodeKind, Stat};
 
 use super::world::{World, node, paths, put};
 

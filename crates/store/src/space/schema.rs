@@ -59,7 +59,7 @@ const BUSY: Duration = Duration::from_secs(5);
 /// Different statements that a connection keeps prepared.
 const STATEMENTS: usize = 64;
 /// Memory for pages, KiB: of the connection that writes, of each that reads.
-const CACHE: [i64; 2] = [16 << 10, 4 << 10];
+const CACHE: [i64; 2] = [16 << 10, 8 << 10];
 /// Pages in the log before they are moved into the file. A commit of 1,000 files writes about 1,000.
 const CHECKPOINT: i64 = 4000;
 

@@ -50,7 +50,7 @@ pub use labels::Purpose;
 pub use passphrase::Passphrase;
 pub use random::random;
 pub use recipient::{SealIdentity, SealRecipient};
-pub use record::RecordKey;
+pub use record::{RecordKey, TableKey};
 pub use time::Timestamp;
 pub use xaead::Unsound;
 

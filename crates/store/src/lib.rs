@@ -21,6 +21,7 @@ pub mod objects;
 pub mod relpath;
 pub mod settings;
 pub mod source;
+pub mod space;
 pub mod spool;
 mod tree;
 

@@ -128,10 +128,19 @@ impl<'a, R: Rows> Session<'a, R> {
         self.been(place.parent, &fold(&place.name), node, on)?;
         let record = self.record(node)?;
         record.places = if on { record.places + 1 } else { record.places.saturating_sub(1) };
-        if place.made.is_some() {
-            let makes = self.places(node)?.into_iter().filter(|place| place.made.is_some());
-            let made = makes.min_by_key(|place| place.stamp);
-            self.record(node)?.made = made;
+        match (&record.made, place.made.is_some()) {
+            (_, false) => {}
+            // The earliest counts; only when that goes, the others must be looked at.
+            (made, true) if on => {
+                if made.as_ref().is_none_or(|made| place.stamp < made.stamp) {
+                    record.made = Some(place.clone());
+                }
+            }
+            _ => {
+                let makes = self.places(node)?.into_iter().filter(|place| place.made.is_some());
+                let made = makes.min_by_key(|place| place.stamp);
+                self.record(node)?.made = made;
+            }
         }
         self.rechoose(node, &place, on)
     }

@@ -35,11 +35,11 @@ impl<R: Rows> Session<'_, R> {
             self.relist(node)?;
         }
         let groups = self.groups()?;
-        let before = self.seen(&groups)?;
+        let (before, _) = self.seen(&groups)?;
         self.write_children()?;
-        let after = self.seen(&groups)?;
+        let (after, shared) = self.seen(&groups)?;
         let mut effects = self.shown(&before, &after);
-        effects.extend(self.flags(&groups)?);
+        effects.extend(self.flags(&groups, &shared)?);
         self.write_records()?;
         Ok(effects)
     }
@@ -91,15 +91,21 @@ impl<R: Rows> Session<'_, R> {
         Ok(twins.collect())
     }
 
-    fn seen(&self, groups: &BTreeSet<Group>) -> Outcome<BTreeMap<NodeId, Seen>, R> {
-        let mut seen = BTreeMap::new();
-        for (parent, fold) in groups {
-            for named in twins(self.desk, self.node(*parent), fold)? {
+    /// How the nodes of those names are seen, and which of the names have several.
+    fn seen<'g>(&self, groups: &'g BTreeSet<Group>) -> Outcome<(BTreeMap<NodeId, Seen>, BTreeSet<&'g Group>), R> {
+        let (mut seen, mut shared) = (BTreeMap::new(), BTreeSet::new());
+        for group in groups {
+            let (parent, fold) = group;
+            let twins = twins(self.desk, self.node(*parent), fold)?;
+            if twins.len() > 1 {
+                shared.insert(group);
+            }
+            for named in twins {
                 let version = named.child.brief.as_ref().map(|brief| brief.version.id());
                 seen.insert(named.child.node, Seen { parent: *parent, name: named.name, version });
             }
         }
-        Ok(seen)
+        Ok((seen, shared))
     }
 
     fn write_children(&mut self) -> Outcome<(), R> {
@@ -127,7 +133,7 @@ impl<R: Rows> Session<'_, R> {
     }
 
     /// Sets and clears flags.
-    fn flags(&mut self, groups: &BTreeSet<Group>) -> Outcome<Vec<Effect>, R> {
+    fn flags(&mut self, groups: &BTreeSet<Group>, shared: &BTreeSet<&Group>) -> Outcome<Vec<Effect>, R> {
         let mut turned = Vec::new();
         for (id, held) in &self.nodes {
             let (old, new) = (held.old.flags(*id), held.new.flags(*id));
@@ -136,9 +142,10 @@ impl<R: Rows> Session<'_, R> {
             turned.extend(new.iter().filter(again).map(|flag| (flag.clone(), true)));
             turned.extend(old.difference(&new).map(|flag| (flag.clone(), false)));
         }
-        for (parent, fold) in groups {
+        for group in groups {
+            let (parent, fold) = group;
             let flag = Flag::Names(*parent, fold.clone().into());
-            let now = self.desk.scan::<Child>(&self.node(*parent).key(), Some(fold))?.len() > 1;
+            let now = shared.contains(group);
             let was = self.desk.get::<Flag>(&(self.origin.realm, flag.clone()))?.is_some();
             if now != was {
                 turned.push((flag, now));

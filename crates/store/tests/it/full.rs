@@ -1,10 +1,12 @@
 //! A full disk is said to be one, and damages nothing that was there.
 
 use crate::volume::Volume;
+use logic::ledger::CommitId;
 use seal::RecordKey;
 use warren_store::database::{Database, DatabaseError};
 use warren_store::durable::{self, Existing};
 use warren_store::landing::{Landing, LandingError};
+use warren_store::space::{SpaceError, SpaceStore};
 use warren_store::{FileMeta, RelPath};
 
 fn rel(path: &str) -> RelPath {
@@ -92,6 +94,37 @@ fn a_database_that_cannot_be_opened_for_want_of_space_is_not_damaged() {
     assert!(matches!(refused, DatabaseError::DiskFull), "a full disk is taken for something else: {refused:?}");
     std::fs::remove_file(ballast).unwrap();
     assert_eq!(Database::open(&path, key).unwrap().table::<u32>("values").get(b"key").unwrap(), Some(7));
+}
+
+#[test]
+fn the_file_of_a_space_keeps_every_transaction_it_has_acknowledged() {
+    let Some(volume) = Volume::in_memory(2 << 20) else { return };
+    let (path, key) = (volume.path().join("space.db"), RecordKey::generate());
+    let ballast = volume.path().join("ballast");
+    std::fs::write(&ballast, vec![1; 128 << 10]).unwrap();
+    let store = SpaceStore::create(&path, &key, CommitId::ZERO).unwrap();
+    let mut stored = 0u32;
+    let full = loop {
+        let written: Result<(), SpaceError> = store.transaction(|tx| {
+            tx.set_value("values", &stored.to_be_bytes(), &[7; 5000])?;
+            tx.set_value("count", b"", &(stored + 1).to_be_bytes())
+        });
+        match written {
+            Ok(()) => stored += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(matches!(full, SpaceError::Database(DatabaseError::DiskFull)), "{full}");
+    let whole = |store: &SpaceStore| {
+        store.read(|reader| Ok::<_, SpaceError>((reader.value("count", b"")?, reader.values("values")?.len()))).unwrap()
+    };
+    let expected = (Some(stored.to_be_bytes().to_vec()), stored as usize);
+    assert_eq!(whole(&store), expected);
+    drop(store);
+    std::fs::remove_file(ballast).unwrap();
+    let store = SpaceStore::open(&path, &key).unwrap();
+    assert_eq!(whole(&store), expected);
+    assert!(store.check().unwrap().is_whole());
 }
 
 /// Takes every byte that is left.

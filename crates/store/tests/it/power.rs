@@ -1,10 +1,12 @@
 //! What was acknowledged is there after the power was cut: ext4 is stopped without writing anything more.
 
 use crate::volume::Volume;
+use logic::ledger::CommitId;
 use seal::RecordKey;
 use warren_store::database::Database;
 use warren_store::durable::{self, Existing};
 use warren_store::landing::{Landing, LandingFile};
+use warren_store::space::{SpaceError, SpaceStore, Standing, Watermark};
 use warren_store::{FileMeta, RelPath};
 
 fn rel(path: &str) -> RelPath {
@@ -36,6 +38,27 @@ fn durable_writes_and_database_values_survive() {
     assert_eq!(database.table::<u32>("numbers").len().unwrap(), 50);
     assert!(matches!(database.events::<u32>().newest(1).unwrap().as_slice(), [(50, Ok(49))]));
     assert_eq!(std::fs::read(volume.path().join("small")).unwrap(), 49u32.to_be_bytes());
+}
+
+#[test]
+fn transactions_and_watermarks_of_a_space_survive() {
+    let Some(volume) = Volume::ext4(64 << 20) else { return };
+    let (path, key) = (volume.path().join("space.db"), RecordKey::generate());
+    let store = SpaceStore::create(&path, &key, CommitId::ZERO).unwrap();
+    for n in 1..=30u64 {
+        let written: Result<(), SpaceError> = store.transaction(|tx| {
+            tx.set_value("numbers", &n.to_be_bytes(), &[7; 3000])?;
+            tx.raise(Watermark { commits: n, tip: CommitId::from_bytes([n as u8; 32]), statements: n })
+        });
+        written.unwrap();
+    }
+    drop(store);
+    volume.cut_power();
+    let store = SpaceStore::open(&path, &key).unwrap();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    let read: Result<_, SpaceError> =
+        store.read(|reader| Ok((reader.watermark()?.commits, reader.values("numbers")?.len())));
+    assert_eq!(read.unwrap(), (30, 30));
 }
 
 #[test]

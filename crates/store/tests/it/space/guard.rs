@@ -1,0 +1,138 @@
+//! Old copies that are put back.
+
+use logic::ledger::CommitId;
+use warren_store::space::{SpaceError, SpaceStore, Standing, Watermark};
+
+use super::{Place, write};
+
+fn mark(commits: u64, statements: u64) -> Watermark {
+    Watermark { commits, tip: CommitId::from_bytes([commits as u8; 32]), statements }
+}
+
+fn raise(store: &SpaceStore, mark: Watermark) -> Result<(), SpaceError> {
+    store.transaction(|tx| tx.raise(mark))
+}
+
+/// Copies the database (with its log) as it is now.
+fn backup(place: &Place) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = ["space.db", "space.db-wal"].map(|name| place.dir.path().join(name));
+    files.into_iter().filter_map(|path| Some((path.clone(), std::fs::read(path).ok()?))).collect()
+}
+
+fn put_back(place: &Place, copy: &[(std::path::PathBuf, Vec<u8>)]) {
+    for name in ["space.db", "space.db-wal", "space.db-shm"] {
+        let _ = std::fs::remove_file(place.dir.path().join(name));
+    }
+    for (path, bytes) in copy {
+        std::fs::write(path, bytes).unwrap();
+    }
+}
+
+#[test]
+fn an_older_database_is_noticed_and_can_catch_up_but_not_write_beside_what_was_shown() {
+    let place = Place::new();
+    let store = place.create();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    raise(&store, mark(3, 1)).unwrap();
+    let old = backup(&place);
+    raise(&store, mark(5, 2)).unwrap();
+    drop(store);
+    put_back(&place, &old);
+
+    let store = place.open();
+    let noticed = Standing::RolledBack { here: mark(3, 1), shown: mark(5, 2) };
+    assert_eq!(store.standing().unwrap(), noticed);
+    for less in [mark(4, 2), mark(5, 1), Watermark { tip: CommitId::from_bytes([9; 32]), ..mark(5, 2) }] {
+        assert!(matches!(raise(&store, less), Err(SpaceError::WouldGoBack)), "{less:?}");
+    }
+    assert!(matches!(store.mirror(), Err(SpaceError::WouldGoBack)));
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.standing().unwrap(), noticed, "it does not forget by being opened");
+    raise(&store, mark(5, 2)).unwrap();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    raise(&store, mark(6, 2)).unwrap();
+}
+
+#[test]
+fn a_lost_or_foreign_copy_of_the_watermark_is_no_reason_to_go_on() {
+    let place = Place::new();
+    let store = place.create();
+    raise(&store, mark(3, 1)).unwrap();
+    drop(store);
+    let beside = place.dir.path().join("space.db.mark");
+    let other = Place::new();
+    drop(SpaceStore::create(&other.path(), &place.key, CommitId::from_bytes([6; 32])).unwrap());
+    let foreign = std::fs::read(other.dir.path().join("space.db.mark")).unwrap();
+    for bytes in [None, Some(foreign), Some(Vec::new()), Some(vec![1; 100])] {
+        match bytes {
+            None => std::fs::remove_file(&beside).unwrap(),
+            Some(bytes) => std::fs::write(&beside, bytes).unwrap(),
+        }
+        let store = place.open();
+        assert_eq!(store.standing().unwrap(), Standing::Unknown);
+        assert!(matches!(raise(&store, mark(4, 1)), Err(SpaceError::Unguarded)));
+    }
+    let store = place.open();
+    store.mirror().unwrap();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    raise(&store, mark(4, 1)).unwrap();
+}
+
+#[test]
+fn a_database_that_is_made_anew_knows_what_was_shown() {
+    let place = Place::new();
+    raise(&place.create(), mark(3, 1)).unwrap();
+    put_back(&place, &[]);
+    let store = place.create();
+    let noticed = Standing::RolledBack { here: Watermark::default(), shown: mark(3, 1) };
+    assert_eq!(store.standing().unwrap(), noticed);
+    assert!(matches!(raise(&store, mark(1, 0)), Err(SpaceError::WouldGoBack)));
+}
+
+#[test]
+fn a_crash_between_the_two_copies_is_no_rollback() {
+    let place = Place::new();
+    let store = place.create();
+    raise(&store, mark(1, 1)).unwrap();
+    let beside = place.dir.path().join("space.db.mark");
+    let old = std::fs::read(&beside).unwrap();
+    raise(&store, mark(2, 1)).unwrap();
+    drop(store);
+    std::fs::write(&beside, old).unwrap();
+    let store = place.open();
+    assert_eq!(store.standing().unwrap(), Standing::Good, "opening mends it");
+    drop(store);
+    assert_eq!(place.open().standing().unwrap(), Standing::Good);
+}
+
+#[test]
+fn a_watermark_that_cannot_be_written_is_said_and_made_good() {
+    let place = Place::new();
+    let store = place.create();
+    raise(&store, mark(1, 1)).unwrap();
+    let beside = place.dir.path().join("space.db.mark");
+    let bytes = std::fs::read(&beside).unwrap();
+    std::fs::remove_file(&beside).unwrap();
+    std::fs::create_dir(&beside).unwrap();
+    assert!(matches!(raise(&store, mark(2, 1)), Err(SpaceError::Unmirrored(_))));
+    assert_eq!(store.read(|reader| reader.watermark()).unwrap(), mark(2, 1));
+    assert_eq!(store.standing().unwrap(), Standing::Behind);
+    std::fs::remove_dir(&beside).unwrap();
+    std::fs::write(&beside, bytes).unwrap();
+    store.mirror().unwrap();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+}
+
+#[test]
+fn a_cancelled_transaction_raises_nothing() {
+    let place = Place::new();
+    let store = place.create();
+    let cancelled = store.transaction::<(), SpaceError>(|tx| {
+        tx.raise(mark(9, 9))?;
+        Err(SpaceError::ReadOnly)
+    });
+    assert!(cancelled.is_err());
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    write(&store, |tx| tx.raise(mark(1, 1)));
+}

@@ -39,7 +39,7 @@ fn id(n: u32) -> ObjectId {
 
 fn put(store: &ObjectStore, numbers: std::ops::Range<u32>) -> Result<(), ObjectError> {
     let contents: Vec<_> = numbers.map(object).collect();
-    let objects: Vec<_> = contents.iter().map(|bytes| (*blake3::hash(bytes).as_bytes(), bytes.as_slice())).collect();
+    let objects: Vec<_> = contents.iter().map(|bytes| (ObjectId::of(bytes), bytes.as_slice())).collect();
     store.put_many(&SPACE, &objects, NOW)
 }
 

@@ -263,7 +263,7 @@ impl Ledger {
             self.actions.push_back(Action::Evidence(Equivocation { device, seq, one, other: id }));
         }
         let stored = Stored { header: header.clone(), branch };
-        let snapshot = seq.is_multiple_of(SNAPSHOT_EVERY);
+        let snapshot = commit.control().is_some() || seq.is_multiple_of(SNAPSHOT_EVERY);
         let after = snapshot.then(|| before.clone().with(device, Spot { seq, id, branch }));
         let shelved = Shelved { commit: commit.clone(), branch, after };
         self.fresh.store(shelved.clone());

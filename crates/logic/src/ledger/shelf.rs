@@ -9,7 +9,7 @@ use super::commit::Commit;
 use super::header::Header;
 use super::id::CommitId;
 
-/// Every so many commits of a chain what it has seen is stored beside the commit.
+/// Every so many commits of a chain what it has seen is stored beside the commit, and beside every control commit.
 pub(super) const SNAPSHOT_EVERY: u64 = 64;
 
 /// A commit to be stored, with what is to be stored beside it.

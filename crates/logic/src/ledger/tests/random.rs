@@ -7,6 +7,7 @@ use testkit::Dice;
 
 use super::check::Case;
 use super::world::{DEVICES, Node, World, people};
+use crate::ledger::plane::Ruled;
 use crate::ledger::rules::Rules;
 use crate::ledger::*;
 
@@ -36,7 +37,7 @@ fn restarted(commits: &BTreeMap<CommitId, Commit>, dice: &mut Dice) -> Node {
         node.take(commit).unwrap_or_else(|offence| panic!("{commit:?} was refused: {offence}"));
         if number % 16 == 15 {
             node.perform();
-            node.ledger = Ledger::from_bytes(&node.ledger.to_bytes()).unwrap();
+            node.ledger = Ledger::from_bytes(&node.ledger.to_bytes(), &node.shelf).unwrap();
         }
     }
     node.perform();
@@ -98,9 +99,17 @@ fn examine(seed: u64) -> Result<(), String> {
         return Err("what was known caused actions".into());
     }
     // I7: nothing is lost by storing and reading.
-    let again = Ledger::from_bytes(&first.ledger.to_bytes()).map_err(|error| error.to_string())?;
+    let again = Ledger::from_bytes(&first.ledger.to_bytes(), &first.shelf).map_err(|error| error.to_string())?;
     if *again.judgement() != judgement {
         return Err("another judgement after reading".into());
+    }
+    let facts = |ruled: &Ruled| {
+        let Ruled { commit, branch, before, member, rank, depth, above } = ruled;
+        (commit.id(), *branch, before.clone(), *member, *rank, *depth, above.clone())
+    };
+    let all = |ledger: &Ledger| ledger.plane.ruled.values().map(facts).collect::<Vec<_>>();
+    if all(&again) != all(&first.ledger) || again.to_bytes() != first.ledger.to_bytes() {
+        return Err("another memory after reading".into());
     }
     examine_evidence(&world)?;
     examine_interference(seed, &world, &first)

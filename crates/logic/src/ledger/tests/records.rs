@@ -136,8 +136,10 @@ fn a_statement_of_less_is_a_proof() {
 fn what_is_not_ours_is_no_ledger() {
     let node = super::world::Node::new(rules::Rules::ALL);
     let bytes = node.ledger.to_bytes();
-    assert_eq!(Ledger::from_bytes(&[]).err(), Some(BadState::Damaged));
-    assert_eq!(Ledger::from_bytes(&[2, 0]).err(), Some(BadState::TooNew(2)));
-    assert_eq!(Ledger::from_bytes(&bytes[..bytes.len() - 1]).err(), Some(BadState::Damaged));
-    assert!(Ledger::from_bytes(&bytes).is_ok());
+    assert_eq!(Ledger::from_bytes(&[], &node.shelf).err(), Some(BadState::Damaged));
+    assert_eq!(Ledger::from_bytes(&[2, 0], &node.shelf).err(), Some(BadState::TooNew(2)));
+    assert_eq!(Ledger::from_bytes(&bytes[..bytes.len() - 1], &node.shelf).err(), Some(BadState::Damaged));
+    assert!(Ledger::from_bytes(&bytes, &node.shelf).is_ok());
+    let empty = MemoryShelf::default();
+    assert_eq!(Ledger::from_bytes(&bytes, &empty).err(), Some(BadState::Damaged), "without its commits");
 }

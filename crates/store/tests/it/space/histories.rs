@@ -201,8 +201,11 @@ impl Keeper {
     }
 
     fn load(&mut self) {
-        let state = self.store.read(|reader| reader.value("ledger", b"")).unwrap().unwrap();
-        self.ledger = Ledger::from_bytes(&state).unwrap();
+        let stored: Result<_, SpaceError> = self.store.read(|reader| {
+            let state = reader.value("ledger", b"")?.unwrap();
+            Ok(Ledger::from_bytes(&state, reader).unwrap())
+        });
+        self.ledger = stored.unwrap();
     }
 
     fn reopen(mut self) -> Self {

@@ -8,6 +8,7 @@
 //! | `circle`, `desk`, `joining`, `inviting` | membership: roster, invitations, joining |
 //! | `links` | links to the circle's devices, gossip, presence |
 //! | `transfers`, `ground`, `sending`, `inputs` | files between devices |
+//! | [`spaces`] | shared file trees, not in use yet |
 //! | `passing` | a device without a home, for one-time codes |
 //! | `peers`, `naming`, `book`, `certs`, `files`, `journal`, `configuration` | what the API shows and changes |
 
@@ -37,6 +38,7 @@ mod passing;
 mod peers;
 mod running;
 mod sending;
+pub mod spaces;
 pub mod transfers;
 
 pub use host::NodeHost;

@@ -1,0 +1,81 @@
+//! Spaces: shared file trees. One of them on this device ([`Space`]), without a network and without contents yet.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `space` | the one door to ledger, tree and disk |
+//! | `write` | what this device signs |
+//! | `talk` | what is said to other devices and what they say |
+//! | `epochs` | the keys of realms |
+//!
+//! Used by nothing yet: see `docs/spaces.md`.
+
+mod epochs;
+mod space;
+mod talk;
+#[cfg(test)]
+mod tests;
+mod write;
+
+use logic::Misbehaved;
+use logic::ledger::{BadDraft, BadState, CannotWrite, CommitId, SpaceRole, Taken};
+use logic::space::{BadBody, Fault};
+use seal::Unsound;
+use store::space::SpaceError;
+use thiserror::Error;
+
+pub use space::{Outcome, Space};
+pub use talk::Heard;
+pub use write::Chain;
+
+/// Why something could not be done in a space.
+#[derive(Debug, Error)]
+pub enum SpaceFault {
+    /// The disk.
+    #[error(transparent)]
+    Store(#[from] SpaceError),
+    /// The stored tree cannot be read.
+    #[error("the stored tree is damaged: {0}")]
+    Tree(String),
+    /// What is stored is no ledger.
+    #[error(transparent)]
+    State(#[from] BadState),
+    /// The space was never completely made.
+    #[error("the space was not completely made")]
+    Unfinished,
+    /// A commit that is stored cannot be read.
+    #[error("the commit {0} is not readable on this disk")]
+    Lost(CommitId),
+    /// Somebody broke a rule.
+    #[error(transparent)]
+    Misbehaved(#[from] Misbehaved),
+    /// This device cannot write.
+    #[error(transparent)]
+    CannotWrite(#[from] CannotWrite),
+    /// The role is missing.
+    #[error("that takes the role {0:?}")]
+    MayNot(SpaceRole),
+    /// The key of the realm is not here yet.
+    #[error("the key is not here yet: somebody who owns the space has to come online")]
+    NoKey,
+    /// What this device made breaks its own rules.
+    #[error("a commit of this device was not accepted: {0:?}")]
+    OwnCommit(Taken),
+    /// As above.
+    #[error(transparent)]
+    Draft(#[from] BadDraft),
+    /// More than a commit can hold, or nothing that can be one.
+    #[error(transparent)]
+    Body(#[from] BadBody),
+    /// What was sealed did not open.
+    #[error(transparent)]
+    Unsound(#[from] Unsound),
+}
+
+impl From<Fault<SpaceError>> for SpaceFault {
+    fn from(fault: Fault<SpaceError>) -> Self {
+        match fault {
+            Fault::Rows(error) => Self::Store(error),
+            damaged @ Fault::Damaged(_) => Self::Tree(damaged.to_string()),
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! One space on this device: its ledger, its tree and what is stored of both.
+//!
+//! Whatever comes, from here or from others, goes through one door ([`Space::change`]): the ledger decides, what it says
+//! is stored, what now counts and can be opened goes into the tree, all in one transaction. After a failure the ledger is
+//! read again from what is stored, so memory never runs ahead of the disk. What this device signed is told to nobody
+//! before the mark that guards it against older copies of the disk is written. Blocking; for threads that may.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use logic::Misbehaved;
+use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen, Shelf};
+use logic::space::{BadBody, Change, Effect, Origin, Tree};
+use seal::body::{self, BodyContext, BodyError};
+use seal::{DeviceId, Keyring};
+use store::space::{Note, Reader, Reading, SpaceStore, Standing, Transaction, Worth};
+use tokio::sync::watch;
+
+use super::SpaceFault;
+use super::epochs::{self, Seeker};
+
+/// Under which kind of value the ledger's memory is stored.
+const LEDGER: &str = "ledger";
+/// Commits that are worked off at a time.
+const BATCH: usize = 256;
+
+/// See the module.
+pub struct Space {
+    store: SpaceStore,
+    pub(super) keys: Arc<Keyring>,
+    /// `None` after a failure: to be read again.
+    ledger: Mutex<Option<Ledger>>,
+    changed: watch::Sender<u64>,
+}
+
+/// What came of a change, besides what is stored.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// What readers see differently.
+    pub effects: Vec<Effect>,
+    /// Devices that signed two commits with one number.
+    pub forks: Vec<Equivocation>,
+    /// Commits that wait for these, and who has them.
+    pub ask: Vec<(Option<DeviceId>, Vec<Seen>)>,
+    /// Commits that had waited and broke a rule: whose, and which.
+    pub refused: Vec<(DeviceId, Misbehaved)>,
+    /// Commits from the future.
+    pub ahead: Vec<CommitId>,
+    /// Devices whose first commit came.
+    pub entered: BTreeSet<DeviceId>,
+}
+
+impl Outcome {
+    pub(super) fn extend(&mut self, other: Self) {
+        self.effects.extend(other.effects);
+        self.forks.extend(other.forks);
+        self.ask.extend(other.ask);
+        self.refused.extend(other.refused);
+        self.ahead.extend(other.ahead);
+        self.entered.extend(other.entered);
+    }
+}
+
+impl Space {
+    /// Begins to keep a ledger of which only the first commit is here, in a new file.
+    ///
+    /// # Errors
+    /// [`SpaceFault`], here and below.
+    pub fn adopt(path: &Path, keys: Arc<Keyring>, genesis: Commit) -> Result<Self, SpaceFault> {
+        let ledger = Ledger::open(genesis)?;
+        let store = SpaceStore::create(path, &keys.records, ledger.id())?;
+        let space = Self { store, keys, ledger: Mutex::new(Some(ledger)), changed: watch::Sender::new(0) };
+        space.change(|_, _| Ok(()))?;
+        Ok(space)
+    }
+
+    /// Opens the file of a space, and finishes what a crash left undone.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn open(path: &Path, keys: Arc<Keyring>) -> Result<Self, SpaceFault> {
+        let store = SpaceStore::open(path, &keys.records)?;
+        let space = Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0) };
+        space.change(|_, _| Ok(()))?;
+        Ok(space)
+    }
+
+    /// Which ledger it is.
+    pub fn id(&self) -> CommitId {
+        self.store.ledger()
+    }
+
+    /// This device.
+    pub fn device(&self) -> DeviceId {
+        self.keys.device.id()
+    }
+
+    /// Counts up with every change.
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// The ledger, as it is stored.
+    fn ledger(&self) -> Result<MutexGuard<'_, Option<Ledger>>, SpaceFault> {
+        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        if ledger.is_none() {
+            *ledger = Some(stored(&self.store)?);
+        }
+        if self.store.standing()? == Standing::Behind {
+            self.store.mirror()?;
+        }
+        Ok(ledger)
+    }
+
+    /// Looks at the ledger and at what is stored.
+    ///
+    /// # Errors
+    /// As above, and those of `work`.
+    pub fn look<T>(&self, work: impl FnOnce(&Ledger, &Reader<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        let ledger = self.ledger()?;
+        let ledger = ledger.as_ref().ok_or(SpaceFault::Unfinished)?;
+        self.store.read(|reader| work(ledger, reader))
+    }
+
+    /// Looks at the tree, without keeping anybody from writing.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn tree<T>(&self, work: impl FnOnce(&Tree<&Reader<'_>>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.store.read(|reader| work(&Tree::new(reader)))
+    }
+
+    /// The one door: see the module.
+    pub(super) fn change<T>(
+        &self,
+        work: impl FnOnce(&mut Ledger, &Transaction<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<(T, Outcome), SpaceFault> {
+        let mut held = self.ledger()?;
+        // Taken out: unless all goes well it has to be read again.
+        let mut ledger = held.take().ok_or(SpaceFault::Unfinished)?;
+        let done = self.store.transaction(|store| {
+            let value = work(&mut ledger, store)?;
+            let outcome = self.settle(&mut ledger, store)?;
+            store.set_value(LEDGER, b"", &ledger.to_bytes())?;
+            Ok::<_, SpaceFault>((value, outcome))
+        })?;
+        *held = Some(ledger);
+        drop(held);
+        self.changed.send_modify(|count| *count += 1);
+        Ok(done)
+    }
+
+    /// Stores and judges what the ledger has taken, then brings keys and tree up to date.
+    pub(super) fn settle(&self, ledger: &mut Ledger, store: &Transaction<'_>) -> Result<Outcome, SpaceFault> {
+        let (mut outcome, mut keys) = (Outcome::default(), Vec::new());
+        while let Some(action) = ledger.poll(store) {
+            match action {
+                Action::Store(shelved) => {
+                    match shelved.commit.header().kind {
+                        Kind::Enter => drop(outcome.entered.insert(shelved.commit.device())),
+                        // What is written under a key stays readable whatever becomes of the commit that announced it.
+                        Kind::Rekey => keys.push(shelved.commit.id()),
+                        _ => {}
+                    }
+                    store.store(&shelved)?;
+                }
+                Action::Effective(id) => drop(store.judged(&id, Worth::Effective)?),
+                Action::Void(id, why) => drop(store.judged(&id, Worth::Void(why))?),
+                Action::Again(id) => drop(store.judged(&id, Worth::Again)?),
+                Action::Evidence(fork) => outcome.forks.push(fork),
+                Action::Ask(from, seen) => outcome.ask.push((from, seen)),
+                Action::Refused { author, offence, .. } => outcome.refused.push((author, offence)),
+                Action::ClockAhead(id) => outcome.ahead.push(id),
+            }
+        }
+        for commit in keys {
+            self.learn(ledger, store, commit)?;
+        }
+        loop {
+            let left = store.unsettled(BATCH)?;
+            if left.is_empty() {
+                return Ok(outcome);
+            }
+            for logged in left {
+                let effects = self.work_off(store, &logged.id, &logged.header, logged.note)?;
+                outcome.effects.extend(effects);
+            }
+        }
+    }
+
+    /// Does what is left to do with one commit.
+    fn work_off(
+        &self,
+        store: &Transaction<'_>,
+        id: &CommitId,
+        header: &Header,
+        note: Note,
+    ) -> Result<Vec<Effect>, SpaceFault> {
+        let (reading, changes) = match note.worth.counts() || note.applied {
+            true => self.open_body(store, id, header)?,
+            false => (note.reading, Vec::new()),
+        };
+        let apply = note.worth.counts() && reading == Reading::Opened;
+        let mut tree = Tree::new(store);
+        let origin = Origin::of(*id, header);
+        let effects = match (note.applied, apply) {
+            (false, true) => tree.apply(&origin, &changes)?,
+            (true, false) => tree.retract(&origin, &changes)?,
+            _ => Vec::new(),
+        };
+        store.set_note(id, &Note { reading, applied: apply, ..note })?;
+        Ok(effects)
+    }
+
+    /// Opens the body of a data commit, if its key is here.
+    fn open_body(
+        &self,
+        store: &Reader<'_>,
+        id: &CommitId,
+        header: &Header,
+    ) -> Result<(Reading, Vec<Change>), SpaceFault> {
+        let Some(key) = epochs::key(store, &header.epoch)? else { return Ok((Reading::Waits, Vec::new())) };
+        let commit = Shelf::commit(store, id).ok_or(SpaceFault::Lost(*id))?;
+        let opened = match body::open(&key, &context(store.ledger(), header), commit.body()) {
+            Ok(plain) => plain,
+            Err(BodyError::TooNew) => return Ok((Reading::TooNew, Vec::new())),
+            Err(_) => return Ok((Reading::Unreadable, Vec::new())),
+        };
+        Ok(match Change::read_all(&opened) {
+            Ok(changes) => (Reading::Opened, changes),
+            Err(BadBody::TooNew(_)) => (Reading::TooNew, Vec::new()),
+            Err(_) => (Reading::Unreadable, Vec::new()),
+        })
+    }
+
+    /// Keys may have come: what waited for them is worked off.
+    fn learn(&self, ledger: &Ledger, store: &Transaction<'_>, from: EpochId) -> Result<(), SpaceFault> {
+        for (realm, epoch) in self.seeker(ledger).learn(from, store)? {
+            loop {
+                let waiting = store.waiting_for(realm, epoch, BATCH)?;
+                if waiting.is_empty() {
+                    break;
+                }
+                for logged in waiting {
+                    store.set_note(&logged.id, &Note { reading: Reading::Sealed, ..logged.note })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn seeker<'a>(&'a self, ledger: &'a Ledger) -> Seeker<'a> {
+        Seeker { device: self.keys.device.id(), seed: &self.keys.read, ledger }
+    }
+}
+
+/// The ledger as it is stored.
+fn stored(store: &SpaceStore) -> Result<Ledger, SpaceFault> {
+    store.read(|reader| {
+        let bytes = reader.value(LEDGER, b"")?.ok_or(SpaceFault::Unfinished)?;
+        Ok(Ledger::from_bytes(&bytes, reader)?)
+    })
+}
+
+/// What the body of a commit is bound to.
+pub(super) fn context(ledger: CommitId, header: &Header) -> BodyContext {
+    BodyContext {
+        ledger: *ledger.as_bytes(),
+        device: header.device,
+        seq: header.seq,
+        realm: *header.realm.as_bytes(),
+        epoch: *header.epoch.as_bytes(),
+        kind: header.kind as u8,
+    }
+}

@@ -1,0 +1,90 @@
+//! What a space and another device say to each other: the session decides, this performs it.
+
+use logic::ledger::session::{Out, Session};
+use logic::ledger::sync::Message;
+use logic::ledger::{Commit, Frontier, HeadStatement, Seen, Taken};
+use seal::{DeviceId, Timestamp};
+
+use super::{Outcome, Space, SpaceFault};
+
+/// What came of a message.
+#[derive(Debug, Default)]
+pub struct Heard {
+    /// To the peer.
+    pub answers: Vec<Message>,
+    /// What changed here.
+    pub outcome: Outcome,
+    /// What the peer shows that it has.
+    pub shown: Option<Frontier>,
+    /// What the peer, or somebody through it, signed that it holds.
+    pub head: Option<Box<HeadStatement>>,
+    /// Everything that the peer told of is here.
+    pub settled: bool,
+    /// What the peer told of and does not give.
+    pub withheld: Vec<Seen>,
+}
+
+impl Heard {
+    fn take(&mut self, out: Out) {
+        match out {
+            Out::Send(message) => self.answers.push(message),
+            Out::Shown(frontier) => self.shown = Some(frontier),
+            Out::Head(head) => self.head = Some(head),
+            Out::Settled => self.settled = true,
+            Out::Withheld(missing) => self.withheld = missing,
+            Out::Take(_) => {}
+        }
+    }
+}
+
+impl Space {
+    /// Takes what somebody sent.
+    fn take(
+        &self,
+        commits: Vec<Commit>,
+        from: Option<DeviceId>,
+        now: Timestamp,
+    ) -> Result<(usize, Outcome), SpaceFault> {
+        self.change(|ledger, store| {
+            let mut accepted = 0;
+            for commit in commits {
+                accepted += usize::from(ledger.handle(commit, from, now, store)? == Taken::Accepted);
+            }
+            Ok(accepted)
+        })
+    }
+
+    /// Takes a message of a session about this space.
+    ///
+    /// # Errors
+    /// [`SpaceFault::Misbehaved`] ends the session: of the commits that came with it none was taken.
+    pub fn hear(
+        &self,
+        session: &mut Session,
+        peer: DeviceId,
+        message: Message,
+        now: Timestamp,
+    ) -> Result<Heard, SpaceFault> {
+        let outs = self.look(|ledger, store| Ok(session.handle(message, ledger, store)?))?;
+        let mut heard = Heard::default();
+        for out in outs {
+            let Out::Take(commits) = out else {
+                heard.take(out);
+                continue;
+            };
+            let (accepted, outcome) = self.take(commits, Some(peer), now)?;
+            heard.outcome.extend(outcome);
+            let next = self.look(|ledger, store| Ok(session.taken(accepted, ledger, store)))?;
+            next.into_iter().for_each(|out| heard.take(out));
+        }
+        Ok(heard)
+    }
+
+    /// What a session has to tell the peer now.
+    ///
+    /// # Errors
+    /// [`SpaceFault`].
+    pub fn news(&self, session: &mut Session) -> Result<Option<Message>, SpaceFault> {
+        self.look(|ledger, _| Ok(session.news(ledger)))
+    }
+}

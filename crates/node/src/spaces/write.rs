@@ -1,0 +1,238 @@
+//! What this device signs in a space.
+//!
+//! Whoever signs raises the watermark in the same transaction, so that a disk that was put back to an older state is
+//! noticed before a number is signed twice. Who loses the right to read, and a new key, go into one transaction as well:
+//! nothing is written in between that the one could read.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use logic::ledger::{
+    Commit, CommitId, Control, Draft, Entry, EpochId, Frontier, Header, Kind, Ledger, RealmId, RevokeReason, SpaceRole,
+    Taken, Target, VERSION,
+};
+use logic::space::{Change, Tree};
+use seal::{DeviceId, Keyring, MemberId, Timestamp, body};
+use serde_bytes::ByteBuf;
+use store::space::{Transaction, Watermark};
+
+use super::space::context;
+use super::{Outcome, Space, SpaceFault, epochs};
+
+/// For whom a device speaks: its certificates (DER), its own first, the circle's root left out.
+pub type Chain = Vec<ByteBuf>;
+
+impl Space {
+    /// Founds a space in a new file: its first commit, and the key of its root realm. `root` is the circle's root
+    /// certificate (DER).
+    ///
+    /// # Errors
+    /// [`SpaceFault`], here and below.
+    pub fn found(
+        path: &Path,
+        keys: Arc<Keyring>,
+        root: Vec<u8>,
+        chain: Chain,
+        now: Timestamp,
+    ) -> Result<Self, SpaceFault> {
+        let entry = Entry { chain, sealing: epochs::offers(&keys.read) };
+        let control = Control::Genesis { root: ByteBuf::from(root), entry };
+        let genesis = Commit::make(&keys.device, first(keys.device.id(), now), control.to_bytes())?;
+        let tip = genesis.id();
+        let space = Self::adopt(path, keys, genesis)?;
+        space.change(|ledger, store| {
+            store.raise(Watermark { commits: 1, tip, ..store.watermark()? })?;
+            space.rekey(ledger, store, RealmId::ROOT, now)
+        })?;
+        Ok(space)
+    }
+
+    /// Enters with this device, if it has not.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn enter(&self, chain: Chain, now: Timestamp) -> Result<Outcome, SpaceFault> {
+        let entry = Control::Enter(Entry { chain, sealing: epochs::offers(&self.keys.read) });
+        let draft = Draft {
+            kind: Kind::Enter,
+            realm: RealmId::ROOT,
+            cap: CommitId::ZERO,
+            epoch: CommitId::ZERO,
+            time: now,
+            sure: true,
+        };
+        let ((), outcome) = self.change(|ledger, store| {
+            if !ledger.knows(self.device()) {
+                self.sign(ledger, store, &draft, |_| Ok(entry.to_bytes()))?;
+            }
+            Ok(())
+        })?;
+        Ok(outcome)
+    }
+
+    /// Writes changes to a realm, under a key that only those have who may read. `changes` is given the tree, this device
+    /// and the number of the commit, from which the ids of new nodes follow; what it gives besides comes out.
+    ///
+    /// # Errors
+    /// As above, and those of `changes`.
+    pub fn write<T>(
+        &self,
+        realm: RealmId,
+        now: Timestamp,
+        changes: impl FnOnce(&Tree<&Transaction<'_>>, DeviceId, u64) -> Result<(Vec<Change>, T), SpaceFault>,
+    ) -> Result<(CommitId, T, Outcome), SpaceFault> {
+        let ((id, value, mut first), outcome) = self.change(|ledger, store| {
+            let mut first = Outcome::default();
+            if self.may_change_keys(ledger, realm) && epochs::is_due(ledger, realm) {
+                self.rekey(ledger, store, realm, now)?;
+                first = self.settle(ledger, store)?;
+            }
+            let draft = self.draft(ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
+            let epoch = ledger.judgement().writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
+            let key = epochs::key(store, &epoch)?.ok_or(SpaceFault::NoKey)?;
+            let mut made = None;
+            let id = self.sign(ledger, store, &Draft { epoch, ..draft }, |header| {
+                let (changes, value) = changes(&Tree::new(store), header.device, header.seq)?;
+                made = Some(value);
+                Ok(body::seal(&key, &context(store.ledger(), header), &Change::write_all(&changes)?)?)
+            })?;
+            Ok((id, made.ok_or(SpaceFault::NoKey)?, first))
+        })?;
+        first.extend(outcome);
+        Ok((id, value, first))
+    }
+
+    /// Gives a member a role on a realm, and the keys with it.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn grant(
+        &self,
+        realm: RealmId,
+        member: MemberId,
+        role: SpaceRole,
+        now: Timestamp,
+    ) -> Result<Outcome, SpaceFault> {
+        self.decide(realm, Kind::Grant, &Control::Grant { member, role }, now)
+    }
+
+    /// Takes somebody away, and changes the keys so that nothing later can be read with what they have.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn revoke(
+        &self,
+        realm: RealmId,
+        target: Target,
+        reason: RevokeReason,
+        now: Timestamp,
+    ) -> Result<Outcome, SpaceFault> {
+        self.decide(realm, Kind::Revoke, &Control::Revoke { target, reason }, now)
+    }
+
+    /// New keys where somebody lacks one who may read, or has one who may not, as far as this device may change that.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn rekey_where_due(&self, now: Timestamp) -> Result<Outcome, SpaceFault> {
+        let ((), outcome) = self.change(|ledger, store| self.rekey_due(ledger, store, now))?;
+        Ok(outcome)
+    }
+
+    /// Signs what an owner decides, and what follows for the keys.
+    fn decide(&self, realm: RealmId, kind: Kind, control: &Control, now: Timestamp) -> Result<Outcome, SpaceFault> {
+        let (mut first, outcome) = self.change(|ledger, store| {
+            let draft = self.draft(ledger, kind, realm, SpaceRole::Owner, now)?;
+            self.sign(ledger, store, &draft, |_| Ok(control.to_bytes()))?;
+            let first = self.settle(ledger, store)?;
+            self.rekey_due(ledger, store, now)?;
+            Ok(first)
+        })?;
+        first.extend(outcome);
+        Ok(first)
+    }
+
+    fn rekey_due(&self, ledger: &mut Ledger, store: &Transaction<'_>, now: Timestamp) -> Result<(), SpaceFault> {
+        let inside = ledger.judgement().realms().map(|(realm, _)| realm);
+        let mut realms: Vec<_> = std::iter::once(RealmId::ROOT).chain(inside).collect();
+        realms.retain(|realm| self.may_change_keys(ledger, *realm));
+        for realm in realms {
+            // A key of the realm around may have made it due.
+            self.settle(ledger, store)?;
+            if epochs::is_due(ledger, realm) {
+                self.rekey(ledger, store, realm, now)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn may_change_keys(&self, ledger: &Ledger, realm: RealmId) -> bool {
+        ledger.judgement().cap_for(self.device(), realm, SpaceRole::Owner).is_some()
+    }
+
+    fn rekey(
+        &self,
+        ledger: &mut Ledger,
+        store: &Transaction<'_>,
+        realm: RealmId,
+        now: Timestamp,
+    ) -> Result<EpochId, SpaceFault> {
+        let draft = self.draft(ledger, Kind::Rekey, realm, SpaceRole::Owner, now)?;
+        let rekey = self.seeker(ledger).renew(realm, store)?;
+        self.sign(ledger, store, &draft, |_| Ok(Control::Rekey(rekey).to_bytes()))
+    }
+
+    fn draft(
+        &self,
+        ledger: &Ledger,
+        kind: Kind,
+        realm: RealmId,
+        role: SpaceRole,
+        now: Timestamp,
+    ) -> Result<Draft, SpaceFault> {
+        let cap = ledger.judgement().cap_for(self.device(), realm, role).ok_or(SpaceFault::MayNot(role))?;
+        Ok(Draft { kind, realm, cap, epoch: CommitId::ZERO, time: now, sure: true })
+    }
+
+    /// Signs and takes a commit of this device.
+    fn sign(
+        &self,
+        ledger: &mut Ledger,
+        store: &Transaction<'_>,
+        draft: &Draft,
+        body: impl FnOnce(&Header) -> Result<Vec<u8>, SpaceFault>,
+    ) -> Result<CommitId, SpaceFault> {
+        let header = ledger.next_header(self.device(), draft)?;
+        let body = body(&header)?;
+        let commit = Commit::make(&self.keys.device, header, body)?;
+        let (id, commits) = (commit.id(), commit.header().seq + 1);
+        match ledger.handle(commit, None, draft.time, store)? {
+            Taken::Accepted => {}
+            other => return Err(SpaceFault::OwnCommit(other)),
+        }
+        store.raise(Watermark { commits, tip: id, ..store.watermark()? })?;
+        Ok(id)
+    }
+}
+
+/// The header of a ledger's first commit.
+fn first(device: DeviceId, now: Timestamp) -> Header {
+    Header {
+        version: VERSION,
+        ledger: CommitId::ZERO,
+        device,
+        seq: 0,
+        previous: CommitId::ZERO,
+        seen: Vec::new(),
+        frontier: Frontier::default().hash(),
+        lamport: 1,
+        time: now,
+        sure: true,
+        cap: CommitId::ZERO,
+        realm: RealmId::ROOT,
+        epoch: CommitId::ZERO,
+        kind: Kind::Genesis,
+        body_len: 0,
+        body_hash: [0; 32],
+    }
+}

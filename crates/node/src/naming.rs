@@ -52,9 +52,17 @@ pub(crate) fn meant<'a>(all: Vec<Found<'a>>, name: &str) -> ApiResult<Vec<Found<
     match members.len() {
         1 => Ok(all.into_iter().enumerate().filter(|(i, _)| hits.contains(i)).map(|(_, found)| found).collect()),
         0 => Err(unknown(name, all.iter().filter(|found| !found.is_removed()).map(|found| found.name().to_owned()))),
-        _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member"))
-            .hint("write member/device, or a whole device id (`warren peers --json`)")),
+        _ => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} means more than one member")).hint(format!(
+            "write one of {}: the beginnings of their device ids",
+            hits.iter().map(|&hit| distinct(&all[hit])).collect::<Vec<_>>().join(", ")
+        ))),
     }
+}
+
+/// How to mean one device whatever its names: enough of its id, with its member's own name.
+fn distinct(found: &Found<'_>) -> String {
+    let id: String = found.device.device.to_string().chars().take(ID_PREFIX + 4).collect();
+    format!("{id} ({})", found.member.shown)
 }
 
 fn hits(all: &[Found<'_>], name: &str) -> Vec<usize> {

@@ -247,6 +247,9 @@ impl Running {
             let member = self.named(&now, &request.name)?[0].member.member;
             let key = seal::pki::name_key(pet_name);
             let has_it = |other: &Found<'_>| !other.is_removed() && other.is_called(&key);
+            if self.is_self(&now, pet_name) {
+                return Err(ApiError::new(ErrorCode::Exists, format!("you are called {pet_name} yourself")));
+            }
             if now.view.begins_id(pet_name) {
                 return Err(ApiError::new(ErrorCode::Exists, format!("a device id begins with {pet_name}")));
             }

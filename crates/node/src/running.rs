@@ -100,8 +100,10 @@ impl Running {
         }
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
-            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}"))
-                .hint("choose another port: `warren up --port N`, or `warren config port 0` for a free one")
+            ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")).hint(
+                "another port: `warren up --port N`, or `warren config port 0` for a free one; \
+                     if `bind` names an address that this machine has not: `warren config bind --default`",
+            )
         })?;
         // Nothing may fail from here on: the network serves whoever calls until it is closed.
         if let Err(error) = ports.put(LAST_PORT, &network.port()) {

@@ -217,6 +217,17 @@ impl Home {
         if found.mode() & 0o077 != 0 {
             std::fs::set_permissions(&self.path, Permissions::from_mode(0o700)).map_err(io_at(&self.path))?;
         }
+        // SQLite gives its other files the mode of the database.
+        for file in [self.keystore(), self.database()] {
+            match file.metadata() {
+                Ok(found) if found.mode() & 0o077 != 0 => {
+                    std::fs::set_permissions(&file, Permissions::from_mode(0o600)).map_err(io_at(&file))?;
+                }
+                Ok(_) => {}
+                Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+                Err(e) => return Err(io_at(&file)(e)),
+            }
+        }
         Ok(())
     }
 }
@@ -296,8 +307,10 @@ mod tests {
         assert!(matches!(Home::create(&path), Err(HomeError::AlreadyInitialised(_))));
 
         std::fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(home.keystore(), Permissions::from_mode(0o644)).unwrap();
         Home::open(&path).unwrap();
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o700);
+        assert_eq!(home.keystore().metadata().unwrap().mode() & 0o777, 0o600);
     }
 
     #[test]

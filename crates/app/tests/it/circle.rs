@@ -111,6 +111,7 @@ fn whoever_is_blocked_or_removed_stays_outside() {
     alice.run(["peers", "rename", "brother"]).ok();
     alice.peer("bob");
     alice.run(["peers", "rename", "nobody", "x"]).fails(3, "");
+    alice.run(["peers", "rename", "bob", "Alice"]).fails(4, "you are called");
 
     // Blocked: cut at once, kept out, and let in again.
     alice.run(["peers", "block", "bob"]).ok();

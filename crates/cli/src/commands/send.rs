@@ -126,7 +126,11 @@ impl Send {
         if self.no_wait {
             return summarise(cx, &sent.transfers, End::Away, true);
         }
-        let (transfers, end) = follow(cx, &service, events, sent.transfers, patience).await?;
+        let followed = follow(cx, &service, events, sent.transfers, patience).await;
+        let (transfers, end) = followed.map_err(|error| match error.code {
+            ErrorCode::NotRunning => error.hint("what was to be sent is kept, and goes on after `warren up`"),
+            _ => error,
+        })?;
         summarise(cx, &transfers, end, false)
     }
 

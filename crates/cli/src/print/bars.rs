@@ -19,7 +19,7 @@ pub(crate) enum Progress {
     /// A JSON line for each change.
     Json,
     /// A line for each change of state, or of what is in the way.
-    Plain(BTreeMap<String, (&'static str, Option<String>)>),
+    Plain(BTreeMap<String, (String, Option<String>)>),
     /// A bar for each transfer.
     Bars(Bars),
 }

@@ -24,7 +24,7 @@ impl Show for TransferList {
                 (None, transfer.id.chars().take(8).collect()),
                 (None, arrow(transfer).to_owned()),
                 (Some(Tone::Strong), transfer.peer.clone()),
-                (Some(tone(transfer.state)), state(transfer).to_owned()),
+                (Some(tone(transfer)), state(transfer)),
                 (None, names(transfer)),
                 (None, size(transfer.bytes_total)),
                 (None, format!("{}%", percent(transfer))),
@@ -78,7 +78,7 @@ impl Show for Transfer {
 
 /// How a transfer stands or ended, with warnings and where it landed: one line or more, without a final line end.
 pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
-    let mut text = format!("{} {}", page.paint(tone(transfer.state), mark(transfer.state)), headline(transfer));
+    let mut text = format!("{} {}", page.paint(tone(transfer), mark(transfer)), headline(transfer));
     if transfer.state == TransferState::Done {
         text.push_str(&format!(
             ", {} in {}{}",
@@ -86,9 +86,6 @@ pub(crate) fn ending(page: &Page, transfer: &Transfer) -> String {
             count(transfer.files_done, "file"),
             speed(transfer)
         ));
-        if transfer.files_failed > 0 {
-            text.push_str(&format!("; {} missing", count(transfer.files_failed, "file")));
-        }
     }
     if let Some(problem) = &transfer.problem {
         text.push_str(&format!(": {}", clean(problem)));
@@ -138,7 +135,7 @@ pub(crate) fn names(transfer: &Transfer) -> String {
 
 /// Percent that is done; 100 only when all is.
 pub(super) fn percent(transfer: &Transfer) -> u64 {
-    if transfer.state == TransferState::Done {
+    if transfer.state == TransferState::Done && !is_in_part(transfer) {
         return 100;
     }
     let done = u128::from(transfer.bytes_done) * 100 / u128::from(transfer.bytes_total.max(1));
@@ -168,9 +165,14 @@ fn arrow(transfer: &Transfer) -> &'static str {
     if transfer.direction == "out" { "->" } else { "<-" }
 }
 
+/// It has ended, and something could not be sent.
+fn is_in_part(transfer: &Transfer) -> bool {
+    transfer.state == TransferState::Done && transfer.files_failed > 0
+}
+
 /// A state in words.
-pub(crate) fn state(transfer: &Transfer) -> &'static str {
-    match transfer.state {
+pub(crate) fn state(transfer: &Transfer) -> String {
+    let text = match transfer.state {
         TransferState::Queued => "queued until online",
         TransferState::Offered => "offered",
         TransferState::Running => "running",
@@ -181,15 +183,20 @@ pub(crate) fn state(transfer: &Transfer) -> &'static str {
             Some(PausedBy::This) | None => "paused",
         },
         TransferState::Waiting => "waiting to go on",
+        TransferState::Done if is_in_part(transfer) => {
+            return format!("done, {} missing", count(transfer.files_failed, "file"));
+        }
         TransferState::Done => "done",
         TransferState::Rejected => "rejected",
         TransferState::Cancelled => "cancelled",
         TransferState::Failed => "failed",
-    }
+    };
+    text.to_owned()
 }
 
-fn tone(state: TransferState) -> Tone {
-    match state {
+fn tone(transfer: &Transfer) -> Tone {
+    match transfer.state {
+        TransferState::Done if is_in_part(transfer) => Tone::Warn,
         TransferState::Done => Tone::Good,
         TransferState::Rejected | TransferState::Cancelled | TransferState::Failed => Tone::Bad,
         TransferState::Running | TransferState::Finishing => Tone::Accent,
@@ -197,8 +204,9 @@ fn tone(state: TransferState) -> Tone {
     }
 }
 
-fn mark(state: TransferState) -> &'static str {
-    match state {
+fn mark(transfer: &Transfer) -> &'static str {
+    match transfer.state {
+        TransferState::Done if is_in_part(transfer) => "!",
         TransferState::Done => "✓",
         TransferState::Rejected | TransferState::Cancelled | TransferState::Failed => "✗",
         _ => "…",

@@ -109,7 +109,9 @@ impl Commit {
         }
         let control = control(header.kind, wire.body)?;
         let (header_bytes, body) = (wire.header.to_vec(), wire.body.to_vec());
-        Ok(Self(Arc::new(Checked { id, header, control, header_bytes, signature: wire.signature, body })))
+        let commit = Self(Arc::new(Checked { id, header, control, header_bytes, signature: wire.signature, body }));
+        // Lengths could be written in several ways.
+        if commit.to_bytes() == bytes { Ok(commit) } else { Err(Misbehaved::CommitGarbled) }
     }
 
     /// What [`Self::read`] takes.

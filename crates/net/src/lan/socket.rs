@@ -11,7 +11,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
 };
 
-use if_addrs::{IfAddr, Interface, get_if_addrs};
+use if_addrs::{IfAddr, Ifv4Addr, Interface, get_if_addrs};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::UdpSocket;
 
@@ -155,7 +155,7 @@ fn targets(interfaces: &[Interface], port: u16) -> BTreeSet<SocketAddr> {
     for interface in interfaces {
         match &interface.addr {
             IfAddr::V4(addr) => {
-                targets.extend(addr.broadcast.map(|ip| SocketAddr::from((ip, port))));
+                targets.extend(broadcast(addr).map(|ip| SocketAddr::from((ip, port))));
             }
             IfAddr::V6(_) => {
                 targets.extend(interface.index.map(|index| SocketAddr::from(SocketAddrV6::new(GROUP, port, 0, index))))
@@ -163,6 +163,14 @@ fn targets(interfaces: &[Interface], port: u16) -> BTreeSet<SocketAddr> {
         }
     }
     targets
+}
+
+/// The broadcast address of a network. Where the interface was given none, the system names its own address instead.
+fn broadcast(addr: &Ifv4Addr) -> Option<Ipv4Addr> {
+    let last = Ipv4Addr::from_bits(addr.ip.to_bits() | !addr.netmask.to_bits());
+    // RFC 3021: a link between two has none.
+    let of_the_network = (addr.netmask.to_bits().count_ones() < 31).then_some(last);
+    addr.broadcast.filter(|given| *given != addr.ip).or(of_the_network)
 }
 
 /// Answers go to the neighbourhood only: private, link-local and loopback addresses.
@@ -185,6 +193,23 @@ mod tests {
         for far in ["8.8.8.8", "172.32.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
             assert!(!is_near(far.parse().unwrap()), "{far}");
         }
+    }
+
+    #[test]
+    fn a_network_whose_broadcast_address_was_not_set_is_reached() {
+        let at = |netmask: &str, broadcast: Option<&str>| {
+            let (ip, netmask) = ("10.99.7.77".parse().unwrap(), netmask.parse::<Ipv4Addr>().unwrap());
+            let broadcast = broadcast.map(|ip| ip.parse().unwrap());
+            let prefixlen = netmask.to_bits().count_ones() as u8;
+            super::broadcast(&Ifv4Addr { ip, netmask, prefixlen, broadcast }).map(|ip| ip.to_string())
+        };
+        let expected = Some("10.99.7.255".to_owned());
+        for missing in [None, Some("10.99.7.77"), Some("10.99.7.255")] {
+            assert_eq!(at("255.255.255.0", missing), expected);
+        }
+        assert_eq!(at("255.255.0.0", None), Some("10.99.255.255".to_owned()));
+        assert_eq!(at("255.255.255.255", Some("10.99.7.77")), None);
+        assert_eq!(at("255.255.255.254", None), None);
     }
 
     /// Several devices on one machine depend on this property of the system.

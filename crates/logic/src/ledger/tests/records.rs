@@ -133,6 +133,16 @@ fn a_statement_of_less_is_a_proof() {
 }
 
 #[test]
+fn a_commit_has_one_encoding() {
+    let commit = genesis().to_bytes();
+    // The length of the header, a varint of two bytes, written with three.
+    assert!(commit[0] & 0x80 != 0 && commit[1] & 0x80 == 0);
+    let longer = [&[commit[0], commit[1] | 0x80, 0], &commit[2..]].concat();
+    assert!(Commit::read(&commit).is_ok());
+    assert_eq!(Commit::read(&longer).err(), Some(Misbehaved::CommitGarbled));
+}
+
+#[test]
 fn what_is_not_ours_is_no_ledger() {
     let node = super::world::Node::new(rules::Rules::ALL);
     let bytes = node.ledger.to_bytes();

@@ -46,10 +46,19 @@ impl Pool {
 /// Where a parcel begins in its buffer, so that the content of a block that travels alone is aligned as the disk likes it.
 const BEGIN: usize = ALIGN - PIECE_HEADER;
 
+/// What a buffer takes: one large page, where the system has those. The kernel pins and copies a large page at once, and the
+/// processor finds what is in it by one entry of its tables.
+const MAPPED: usize = 2 << 20;
+const _: () = assert!(BEGIN + PARCEL_MAX <= MAPPED);
+
 /// Zeroed memory, which costs nothing until it is touched. Mapped, because the heap would keep it after the run: the
 /// allocator takes buffers that come and go for a reason to hold on to as much.
 fn fresh() -> MmapMut {
-    MmapMut::map_anon(BEGIN + PARCEL_MAX).expect("as everywhere, a process without memory ends")
+    let buffer = MmapMut::map_anon(MAPPED).expect("as everywhere, a process without memory ends");
+    // Only a wish: small pages do as well.
+    #[cfg(target_os = "linux")]
+    let _ = buffer.advise(memmap2::Advice::HugePage);
+    buffer
 }
 
 impl Parcel {

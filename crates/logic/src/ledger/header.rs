@@ -3,6 +3,7 @@
 use seal::{DeviceId, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::frontier::Frontier;
 use super::id::{CommitId, EpochId, RealmId};
 
 /// Version of the header.
@@ -82,4 +83,28 @@ pub struct Header {
     pub body_len: u32,
     /// BLAKE3 of the body as it is stored.
     pub body_hash: [u8; 32],
+}
+
+impl Header {
+    /// Of a ledger's first commit, which has seen nothing; length and hash of the body come when it is signed.
+    pub fn genesis(device: DeviceId, time: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            ledger: CommitId::ZERO,
+            device,
+            seq: 0,
+            previous: CommitId::ZERO,
+            seen: Vec::new(),
+            frontier: Frontier::default().hash(),
+            lamport: 1,
+            time,
+            sure: true,
+            cap: CommitId::ZERO,
+            realm: RealmId::ROOT,
+            epoch: CommitId::ZERO,
+            kind: Kind::Genesis,
+            body_len: 0,
+            body_hash: [0; 32],
+        }
+    }
 }

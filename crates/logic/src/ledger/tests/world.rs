@@ -65,24 +65,7 @@ pub(super) fn genesis() -> &'static Commit {
 
 /// A header of a chain's first commit that has seen nothing.
 pub(super) fn blank(device: DeviceId, kind: Kind) -> Header {
-    Header {
-        version: VERSION,
-        ledger: CommitId::ZERO,
-        device,
-        seq: 0,
-        previous: CommitId::ZERO,
-        seen: Vec::new(),
-        frontier: Frontier::default().hash(),
-        lamport: 1,
-        time: NOW,
-        sure: true,
-        cap: CommitId::ZERO,
-        realm: RealmId::ROOT,
-        epoch: CommitId::ZERO,
-        kind,
-        body_len: 0,
-        body_hash: [0; 32],
-    }
+    Header { kind, ..Header::genesis(device, NOW) }
 }
 
 /// What one device knows.

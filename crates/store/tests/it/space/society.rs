@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use logic::ledger::{
-    Action, Commit, CommitId, Control, Draft, Entry, Frontier, Header, Kind, Ledger, MemoryShelf, RealmId, Rekey,
-    RevokeReason, SpaceRole, Target, VERSION, Wrap,
+    Action, Commit, CommitId, Control, Draft, Entry, Header, Kind, Ledger, MemoryShelf, RealmId, Rekey, RevokeReason,
+    SpaceRole, Target, Wrap,
 };
 use seal::pki::Role;
 use seal::{DeviceKey, MemberId, Timestamp};
@@ -36,30 +36,9 @@ fn people() -> &'static People {
             }
         }
         let body = Control::Genesis { root: ByteBuf::from(circle.root.der()), entry: entries[0].clone() };
-        let genesis = Commit::make(&keys[0], first(&keys[0]), body.to_bytes()).unwrap();
+        let genesis = Commit::make(&keys[0], Header::genesis(keys[0].id(), NOW), body.to_bytes()).unwrap();
         People { keys, entries, members: members.iter().map(|member| member.id()).collect(), genesis }
     })
-}
-
-fn first(key: &DeviceKey) -> Header {
-    Header {
-        version: VERSION,
-        ledger: CommitId::ZERO,
-        device: key.id(),
-        seq: 0,
-        previous: CommitId::ZERO,
-        seen: Vec::new(),
-        frontier: Frontier::default().hash(),
-        lamport: 1,
-        time: NOW,
-        sure: true,
-        cap: CommitId::ZERO,
-        realm: RealmId::ROOT,
-        epoch: CommitId::ZERO,
-        kind: Kind::Genesis,
-        body_len: 0,
-        body_hash: [0; 32],
-    }
 }
 
 pub fn genesis() -> &'static Commit {

@@ -51,15 +51,11 @@ pub struct Outcome {
     pub entered: BTreeSet<DeviceId>,
 }
 
-impl Outcome {
-    pub(super) fn extend(&mut self, other: Self) {
-        self.effects.extend(other.effects);
-        self.forks.extend(other.forks);
-        self.ask.extend(other.ask);
-        self.refused.extend(other.refused);
-        self.ahead.extend(other.ahead);
-        self.entered.extend(other.entered);
-    }
+/// A change that is being made.
+pub(super) struct Work<'a, 't> {
+    pub(super) ledger: &'a mut Ledger,
+    pub(super) store: &'a Transaction<'t>,
+    outcome: Outcome,
 }
 
 impl Space {
@@ -71,7 +67,7 @@ impl Space {
         let ledger = Ledger::open(genesis)?;
         let store = SpaceStore::create(path, &keys.records, ledger.id())?;
         let space = Self { store, keys, ledger: Mutex::new(Some(ledger)), changed: watch::Sender::new(0) };
-        space.change(|_, _| Ok(()))?;
+        space.change(|_| Ok(()))?;
         Ok(space)
     }
 
@@ -82,7 +78,7 @@ impl Space {
     pub fn open(path: &Path, keys: Arc<Keyring>) -> Result<Self, SpaceFault> {
         let store = SpaceStore::open(path, &keys.records)?;
         let space = Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0) };
-        space.change(|_, _| Ok(()))?;
+        space.change(|_| Ok(()))?;
         Ok(space)
     }
 
@@ -134,16 +130,17 @@ impl Space {
     /// The one door: see the module.
     pub(super) fn change<T>(
         &self,
-        work: impl FnOnce(&mut Ledger, &Transaction<'_>) -> Result<T, SpaceFault>,
+        change: impl FnOnce(&mut Work<'_, '_>) -> Result<T, SpaceFault>,
     ) -> Result<(T, Outcome), SpaceFault> {
         let mut held = self.ledger()?;
         // Taken out: unless all goes well it has to be read again.
         let mut ledger = held.take().ok_or(SpaceFault::Unfinished)?;
         let done = self.store.transaction(|store| {
-            let value = work(&mut ledger, store)?;
-            let outcome = self.settle(&mut ledger, store)?;
-            store.set_value(LEDGER, b"", &ledger.to_bytes())?;
-            Ok::<_, SpaceFault>((value, outcome))
+            let mut work = Work { ledger: &mut ledger, store, outcome: Outcome::default() };
+            let value = change(&mut work)?;
+            self.settle(&mut work)?;
+            store.set_value(LEDGER, b"", &work.ledger.to_bytes())?;
+            Ok::<_, SpaceFault>((value, work.outcome))
         })?;
         *held = Some(ledger);
         drop(held);
@@ -152,9 +149,10 @@ impl Space {
     }
 
     /// Stores and judges what the ledger has taken, then brings keys and tree up to date.
-    pub(super) fn settle(&self, ledger: &mut Ledger, store: &Transaction<'_>) -> Result<Outcome, SpaceFault> {
-        let (mut outcome, mut keys) = (Outcome::default(), Vec::new());
-        while let Some(action) = ledger.poll(store) {
+    pub(super) fn settle(&self, work: &mut Work<'_, '_>) -> Result<(), SpaceFault> {
+        let Work { ledger, store, outcome } = work;
+        let mut keys = Vec::new();
+        while let Some(action) = ledger.poll(*store) {
             match action {
                 Action::Store(shelved) => {
                     match shelved.commit.header().kind {
@@ -180,7 +178,7 @@ impl Space {
         loop {
             let left = store.unsettled(BATCH)?;
             if left.is_empty() {
-                return Ok(outcome);
+                return Ok(());
             }
             for logged in left {
                 let effects = self.work_off(store, &logged.id, &logged.header, logged.note)?;

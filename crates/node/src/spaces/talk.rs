@@ -39,16 +39,11 @@ impl Heard {
 
 impl Space {
     /// Takes what somebody sent.
-    fn take(
-        &self,
-        commits: Vec<Commit>,
-        from: Option<DeviceId>,
-        now: Timestamp,
-    ) -> Result<(usize, Outcome), SpaceFault> {
-        self.change(|ledger, store| {
+    fn take(&self, commits: Vec<Commit>, from: DeviceId, now: Timestamp) -> Result<(usize, Outcome), SpaceFault> {
+        self.change(|work| {
             let mut accepted = 0;
             for commit in commits {
-                accepted += usize::from(ledger.handle(commit, from, now, store)? == Taken::Accepted);
+                accepted += usize::from(work.ledger.handle(commit, Some(from), now, work.store)? == Taken::Accepted);
             }
             Ok(accepted)
         })
@@ -72,8 +67,9 @@ impl Space {
                 heard.take(out);
                 continue;
             };
-            let (accepted, outcome) = self.take(commits, Some(peer), now)?;
-            heard.outcome.extend(outcome);
+            let (accepted, outcome) = self.take(commits, peer, now)?;
+            // A message brings one batch at most.
+            heard.outcome = outcome;
             let next = self.look(|ledger, store| Ok(session.taken(accepted, ledger, store)))?;
             next.into_iter().for_each(|out| heard.take(out));
         }

@@ -8,15 +8,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use logic::ledger::{
-    Commit, CommitId, Control, Draft, Entry, EpochId, Frontier, Header, Kind, Ledger, RealmId, RevokeReason, SpaceRole,
-    Taken, Target, VERSION,
+    Commit, CommitId, Control, Draft, Entry, EpochId, Header, Kind, Ledger, RealmId, RevokeReason, SpaceRole, Taken,
+    Target,
 };
 use logic::space::{Change, Tree};
 use seal::{DeviceId, Keyring, MemberId, Timestamp, body};
 use serde_bytes::ByteBuf;
 use store::space::{Transaction, Watermark};
 
-use super::space::context;
+use super::space::{Work, context};
 use super::{Outcome, Space, SpaceFault, epochs};
 
 /// For whom a device speaks: its certificates (DER), its own first, the circle's root left out.
@@ -37,12 +37,12 @@ impl Space {
     ) -> Result<Self, SpaceFault> {
         let entry = Entry { chain, sealing: epochs::offers(&keys.read) };
         let control = Control::Genesis { root: ByteBuf::from(root), entry };
-        let genesis = Commit::make(&keys.device, first(keys.device.id(), now), control.to_bytes())?;
+        let genesis = Commit::make(&keys.device, Header::genesis(keys.device.id(), now), control.to_bytes())?;
         let tip = genesis.id();
         let space = Self::adopt(path, keys, genesis)?;
-        space.change(|ledger, store| {
-            store.raise(Watermark { commits: 1, tip, ..store.watermark()? })?;
-            space.rekey(ledger, store, RealmId::ROOT, now)
+        space.change(|work| {
+            work.store.raise(Watermark { commits: 1, tip, ..work.store.watermark()? })?;
+            space.rekey(work, RealmId::ROOT, now)
         })?;
         Ok(space)
     }
@@ -61,9 +61,9 @@ impl Space {
             time: now,
             sure: true,
         };
-        let ((), outcome) = self.change(|ledger, store| {
-            if !ledger.knows(self.device()) {
-                self.sign(ledger, store, &draft, |_| Ok(entry.to_bytes()))?;
+        let ((), outcome) = self.change(|work| {
+            if !work.ledger.knows(self.device()) {
+                self.sign(work, &draft, |_| Ok(entry.to_bytes()))?;
             }
             Ok(())
         })?;
@@ -81,25 +81,24 @@ impl Space {
         now: Timestamp,
         changes: impl FnOnce(&Tree<&Transaction<'_>>, DeviceId, u64) -> Result<(Vec<Change>, T), SpaceFault>,
     ) -> Result<(CommitId, T, Outcome), SpaceFault> {
-        let ((id, value, mut first), outcome) = self.change(|ledger, store| {
-            let mut first = Outcome::default();
-            if self.may_change_keys(ledger, realm) && epochs::is_due(ledger, realm) {
-                self.rekey(ledger, store, realm, now)?;
-                first = self.settle(ledger, store)?;
+        let ((id, value), outcome) = self.change(|work| {
+            if self.may_change_keys(work.ledger, realm) && epochs::is_due(work.ledger, realm) {
+                self.rekey(work, realm, now)?;
+                self.settle(work)?;
             }
-            let draft = self.draft(ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
-            let epoch = ledger.judgement().writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
+            let draft = self.draft(work.ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
+            let epoch = work.ledger.judgement().writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
+            let store = work.store;
             let key = epochs::key(store, &epoch)?.ok_or(SpaceFault::NoKey)?;
             let mut made = None;
-            let id = self.sign(ledger, store, &Draft { epoch, ..draft }, |header| {
+            let id = self.sign(work, &Draft { epoch, ..draft }, |header| {
                 let (changes, value) = changes(&Tree::new(store), header.device, header.seq)?;
                 made = Some(value);
                 Ok(body::seal(&key, &context(store.ledger(), header), &Change::write_all(&changes)?)?)
             })?;
-            Ok((id, made.ok_or(SpaceFault::NoKey)?, first))
+            Ok((id, made.ok_or(SpaceFault::NoKey)?))
         })?;
-        first.extend(outcome);
-        Ok((id, value, first))
+        Ok((id, value, outcome))
     }
 
     /// Gives a member a role on a realm, and the keys with it.
@@ -135,32 +134,30 @@ impl Space {
     /// # Errors
     /// As above.
     pub fn rekey_where_due(&self, now: Timestamp) -> Result<Outcome, SpaceFault> {
-        let ((), outcome) = self.change(|ledger, store| self.rekey_due(ledger, store, now))?;
+        let ((), outcome) = self.change(|work| self.rekey_due(work, now))?;
         Ok(outcome)
     }
 
     /// Signs what an owner decides, and what follows for the keys.
     fn decide(&self, realm: RealmId, kind: Kind, control: &Control, now: Timestamp) -> Result<Outcome, SpaceFault> {
-        let (mut first, outcome) = self.change(|ledger, store| {
-            let draft = self.draft(ledger, kind, realm, SpaceRole::Owner, now)?;
-            self.sign(ledger, store, &draft, |_| Ok(control.to_bytes()))?;
-            let first = self.settle(ledger, store)?;
-            self.rekey_due(ledger, store, now)?;
-            Ok(first)
+        let ((), outcome) = self.change(|work| {
+            let draft = self.draft(work.ledger, kind, realm, SpaceRole::Owner, now)?;
+            self.sign(work, &draft, |_| Ok(control.to_bytes()))?;
+            self.rekey_due(work, now)
         })?;
-        first.extend(outcome);
-        Ok(first)
+        Ok(outcome)
     }
 
-    fn rekey_due(&self, ledger: &mut Ledger, store: &Transaction<'_>, now: Timestamp) -> Result<(), SpaceFault> {
-        let inside = ledger.judgement().realms().map(|(realm, _)| realm);
+    fn rekey_due(&self, work: &mut Work<'_, '_>, now: Timestamp) -> Result<(), SpaceFault> {
+        self.settle(work)?;
+        let inside = work.ledger.judgement().realms().map(|(realm, _)| realm);
         let mut realms: Vec<_> = std::iter::once(RealmId::ROOT).chain(inside).collect();
-        realms.retain(|realm| self.may_change_keys(ledger, *realm));
+        realms.retain(|realm| self.may_change_keys(work.ledger, *realm));
         for realm in realms {
-            // A key of the realm around may have made it due.
-            self.settle(ledger, store)?;
-            if epochs::is_due(ledger, realm) {
-                self.rekey(ledger, store, realm, now)?;
+            if epochs::is_due(work.ledger, realm) {
+                self.rekey(work, realm, now)?;
+                // The key of a realm inside may lie under this one.
+                self.settle(work)?;
             }
         }
         Ok(())
@@ -170,16 +167,10 @@ impl Space {
         ledger.judgement().cap_for(self.device(), realm, SpaceRole::Owner).is_some()
     }
 
-    fn rekey(
-        &self,
-        ledger: &mut Ledger,
-        store: &Transaction<'_>,
-        realm: RealmId,
-        now: Timestamp,
-    ) -> Result<EpochId, SpaceFault> {
-        let draft = self.draft(ledger, Kind::Rekey, realm, SpaceRole::Owner, now)?;
-        let rekey = self.seeker(ledger).renew(realm, store)?;
-        self.sign(ledger, store, &draft, |_| Ok(Control::Rekey(rekey).to_bytes()))
+    fn rekey(&self, work: &mut Work<'_, '_>, realm: RealmId, now: Timestamp) -> Result<EpochId, SpaceFault> {
+        let draft = self.draft(work.ledger, Kind::Rekey, realm, SpaceRole::Owner, now)?;
+        let rekey = self.seeker(work.ledger).renew(realm, work.store)?;
+        self.sign(work, &draft, |_| Ok(Control::Rekey(rekey).to_bytes()))
     }
 
     fn draft(
@@ -197,42 +188,19 @@ impl Space {
     /// Signs and takes a commit of this device.
     fn sign(
         &self,
-        ledger: &mut Ledger,
-        store: &Transaction<'_>,
+        work: &mut Work<'_, '_>,
         draft: &Draft,
         body: impl FnOnce(&Header) -> Result<Vec<u8>, SpaceFault>,
     ) -> Result<CommitId, SpaceFault> {
-        let header = ledger.next_header(self.device(), draft)?;
+        let header = work.ledger.next_header(self.device(), draft)?;
         let body = body(&header)?;
         let commit = Commit::make(&self.keys.device, header, body)?;
         let (id, commits) = (commit.id(), commit.header().seq + 1);
-        match ledger.handle(commit, None, draft.time, store)? {
+        match work.ledger.handle(commit, None, draft.time, work.store)? {
             Taken::Accepted => {}
             other => return Err(SpaceFault::OwnCommit(other)),
         }
-        store.raise(Watermark { commits, tip: id, ..store.watermark()? })?;
+        work.store.raise(Watermark { commits, tip: id, ..work.store.watermark()? })?;
         Ok(id)
-    }
-}
-
-/// The header of a ledger's first commit.
-fn first(device: DeviceId, now: Timestamp) -> Header {
-    Header {
-        version: VERSION,
-        ledger: CommitId::ZERO,
-        device,
-        seq: 0,
-        previous: CommitId::ZERO,
-        seen: Vec::new(),
-        frontier: Frontier::default().hash(),
-        lamport: 1,
-        time: now,
-        sure: true,
-        cap: CommitId::ZERO,
-        realm: RealmId::ROOT,
-        epoch: CommitId::ZERO,
-        kind: Kind::Genesis,
-        body_len: 0,
-        body_hash: [0; 32],
     }
 }

@@ -29,6 +29,9 @@ pub trait Service: std::marker::Send + Sync {
     /// Takes in content that is no file, for a `send` or `code_send` that follows soon. Nothing is kept of content that
     /// is not complete.
     async fn spool(&self, content: ContentStream) -> ApiResult<Spooled>;
+
+    /// The content of a file in a space, in order.
+    async fn read(&self, request: TreeRead) -> ApiResult<ContentStream>;
 }
 
 /// Declares every call once: its name on the wire, its request and its reply. Makes the request and reply enums and the
@@ -178,6 +181,71 @@ calls! {
     recipients / Recipients(RecipientsOf) -> Vec<Recipient>;
     /// Gives the key of one stream that is sealed to this member, and is opened elsewhere.
     file_key / FileKey(FileKeyOf) -> FileKey;
+
+    /// Makes a space.
+    space_create / SpaceCreate(SpaceCreate) -> Space;
+    /// Lists the spaces on this device.
+    spaces / Spaces(Nothing) -> Vec<Space>;
+    /// Everything about one space.
+    space / Space(BySpace) -> Space;
+    /// Gives a space another name, for everybody (owners).
+    space_rename / SpaceRename(SpaceRename) -> Space;
+    /// Ends keeping a space on this device.
+    space_forget / SpaceForget(SpaceForget) -> Nothing;
+    /// Changes what this device keeps of a space's contents.
+    space_keep / SpaceKeep(SpaceKeep) -> Space;
+    /// Gives a member a role on a space or a part of it (owners).
+    space_share / SpaceShare(SpaceShare) -> Vec<Access>;
+    /// Takes a member's role away and changes the keys (owners).
+    space_unshare / SpaceUnshare(SpaceUnshare) -> Unshared;
+    /// Who may do what at a path, and why.
+    space_access / SpaceAccess(AccessQuery) -> Vec<Access>;
+    /// Checks everything that can be checked of a space.
+    space_verify / SpaceVerify(BySpace) -> Verified;
+    /// Evidence of cheats, for third parties.
+    evidence_export / EvidenceExport(EvidenceQuery) -> EvidenceFile;
+    /// Revokes a lost device everywhere.
+    device_lost / DeviceLost(DeviceLost) -> LostDevice;
+
+    /// Lists a directory of a space, now or as it was.
+    tree_list / TreeList(TreeQuery) -> Listing;
+    /// What happened to a path.
+    tree_log / TreeLog(TreeLogQuery) -> Vec<TreeVersion>;
+    /// How two points of a path's history differ.
+    tree_diff / TreeDiff(TreeDiff) -> Diff;
+    /// Makes directories.
+    tree_make_dir / TreeMakeDir(TreeMakeDir) -> PlanDone;
+    /// Moves or renames.
+    tree_move / TreeMove(TreeMove) -> PlanDone;
+    /// Copies inside of a space or into another.
+    tree_copy / TreeCopy(TreeCopy) -> PlanDone;
+    /// Deletes.
+    tree_remove / TreeRemove(TreeRemove) -> PlanDone;
+    /// Brings back what was.
+    tree_restore / TreeRestore(TreeRestore) -> PlanDone;
+    /// Undoes what somebody did.
+    tree_undo / TreeUndo(TreeUndo) -> PlanDone;
+    /// Brings files of this machine into a space; progress comes as events.
+    tree_put / TreePut(TreePut) -> Job;
+    /// Brings files of a space onto this machine; progress comes as events.
+    tree_get / TreeGet(TreeGet) -> Job;
+    /// Work that runs, and what ended lately.
+    jobs / Jobs(Nothing) -> Vec<Job>;
+    /// Ends work; what is done stays.
+    cancel_job / CancelJob(ById) -> Job;
+    /// What people should look at.
+    conflicts / Conflicts(ConflictQuery) -> Vec<Conflict>;
+    /// Settles a conflict.
+    conflict_resolve / ConflictResolve(ConflictResolve) -> PlanDone;
+
+    /// Keeps a folder in step with a directory of a space.
+    sync_add / SyncAdd(SyncAdd) -> SyncFolder;
+    /// Lists the folders that are kept in step.
+    syncs / Syncs(Nothing) -> Vec<SyncFolder>;
+    /// Brings a folder in step now, and answers when it is.
+    sync_now / SyncNow(BySync) -> SyncFolder;
+    /// Ends keeping a folder in step; it stays as it is.
+    sync_remove / SyncRemove(BySync) -> Nothing;
 
     /// Lists the activity log.
     log / Log(LogQuery) -> Vec<LogEntry>;

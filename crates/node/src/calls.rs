@@ -9,7 +9,7 @@ use logic::audit::Event;
 use crate::device::Device;
 use crate::errors::{blocking, database};
 use crate::running::Running;
-use crate::{configuration, files, sending};
+use crate::{configuration, files, sending, spaces};
 
 /// Answers one call.
 pub(crate) async fn answer(device: &Device, request: Request) -> ApiResult<Reply> {
@@ -130,10 +130,7 @@ async fn transfers(running: &Running, request: Request) -> ApiResult<Reply> {
             Reply::AcceptOffer(blocking(accept).await?)
         }
         Request::RejectOffer(request) => Reply::RejectOffer(transfers.reject(&request.id)?),
-        _ => {
-            return Err(ApiError::new(ErrorCode::BadRequest, "this device does not know that call")
-                .hint("is the running device older than this command? `warren down`, then `warren up`"));
-        }
+        about_spaces => return spaces::answer(running, about_spaces).await,
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status};
+use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 use async_trait::async_trait;
 use logic::audit::Event;
@@ -159,5 +159,9 @@ impl Service for Device {
 
     async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
         self.running().await?.spool(content).await
+    }
+
+    async fn read(&self, request: TreeRead) -> ApiResult<ContentStream> {
+        self.running().await?.read(request).await
     }
 }

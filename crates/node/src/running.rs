@@ -3,7 +3,7 @@
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use api::types::{Circle as ApiCircle, Identity, Sent, Spooled, Status};
+use api::types::{Circle as ApiCircle, Identity, Sent, Spooled, Status, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub};
 use logic::audit::{Event, Who};
 use logic::roster::Standing;
@@ -31,6 +31,7 @@ use crate::journal::Journal;
 use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
+use crate::spaces::{self, Spaces};
 use crate::transfers::{SendRequest, Transfers};
 
 /// How often this device looks whether its own addresses have changed.
@@ -49,6 +50,7 @@ pub(crate) struct Running {
     pub(crate) network: Network,
     pub(crate) links: Arc<Links>,
     pub(crate) transfers: Transfers,
+    pub(crate) spaces: Arc<Spaces>,
     inputs: Arc<Inputs>,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
@@ -69,7 +71,7 @@ impl Running {
             let (home, keyring, hub, keep) = (home.clone(), keyring.clone(), hub.clone(), settings.log_keep);
             blocking(move || Rooms::open(&home, &keyring, hub, keep)).await?
         };
-        let Rooms { database: db, journal, circle, book, desk, ports } = opened;
+        let Rooms { database: db, journal, circle, book, desk, ports, spaces } = opened;
         let last_port = match ports.get(LAST_PORT) {
             Ok(port) => port.unwrap_or(0),
             Err(DatabaseError::Damaged(_)) => {
@@ -128,6 +130,7 @@ impl Running {
             network,
             links,
             transfers,
+            spaces,
             inputs,
             settings,
             tasks: TaskTracker::new(),
@@ -298,6 +301,11 @@ impl Running {
         self.inputs.take(content, &self.stop).await
     }
 
+    /// Opens a file in a space for reading.
+    pub(crate) async fn read(&self, request: TreeRead) -> ApiResult<ContentStream> {
+        spaces::read(self, request).await
+    }
+
     /// Sends to everybody who is named. Content that was handed over for it is gone if that fails.
     pub(crate) async fn send(&self, request: api::types::Send) -> ApiResult<Sent> {
         let Some(spool) = request.spool.clone() else { return self.send_with(request, None).await };
@@ -345,6 +353,7 @@ struct Rooms {
     book: Arc<Book>,
     desk: Arc<Desk>,
     ports: Table<u16>,
+    spaces: Arc<Spaces>,
 }
 
 /// Key of the row with the port of the last run.
@@ -355,9 +364,12 @@ impl Rooms {
         let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
         let journal = Journal::open(&db, hub, keep).map_err(database)?;
         let damaged = |table: &str, row: &RowId| journal.damaged(table, row);
+        // Without it, and with an older one, somebody who was removed would come back: damaged, it is refused.
+        let circle = Arc::new(Circle::open(&db, keyring.clone())?);
+        let spaces = Spaces::open(&home.spaces_dir(), &home.objects_dir(), &db, keyring.clone(), circle.clone())?;
         Ok(Self {
-            // Without it, and with an older one, somebody who was removed would come back: damaged, it is refused.
-            circle: Arc::new(Circle::open(&db, keyring.clone())?),
+            circle,
+            spaces: Arc::new(spaces),
             book: Arc::new(Book::open(&db, damaged).map_err(database)?),
             desk: Arc::new(Desk::open(&db, damaged).map_err(database)?),
             ports: db.table("ports"),

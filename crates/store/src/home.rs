@@ -159,6 +159,11 @@ impl Home {
         self.path.join("spool")
     }
 
+    /// Spaces, one sealed file each.
+    pub fn spaces_dir(&self) -> PathBuf {
+        self.path.join("spaces")
+    }
+
     /// Encrypted objects of spaces.
     pub fn objects_dir(&self) -> PathBuf {
         self.path.join("objects")
@@ -207,7 +212,7 @@ impl Home {
 
     /// Makes the folders that are missing and closes the home to others.
     fn prepare(&self) -> Result<(), HomeError> {
-        for dir in [self.path.clone(), self.run_dir(), self.spool_dir()] {
+        for dir in [self.path.clone(), self.run_dir(), self.spool_dir(), self.spaces_dir()] {
             DirBuilder::new().recursive(true).mode(0o700).create(&dir).map_err(io_at(&dir))?;
         }
         let found = self.path.metadata().map_err(io_at(&self.path))?;

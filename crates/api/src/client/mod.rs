@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::path::ShortPath;
-use crate::types::Spooled;
+use crate::types::{Spooled, TreeRead};
 use crate::{ApiError, ApiResult, ContentStream, ErrorCode, EventStream, Reply, Request, Service};
 use sse::Parser;
 
@@ -191,6 +191,35 @@ impl Service for Client {
         drop(answered);
         let reply = exchange.finish().await?;
         serde_json::from_slice(&reply).map_err(|fault| strange(format!("its reply to `spool`: {fault}")))
+    }
+
+    async fn read(&self, request: TreeRead) -> ApiResult<ContentStream> {
+        let body =
+            serde_json::to_vec(&request).map_err(|error| ApiError::new(ErrorCode::Internal, error.to_string()))?;
+        let exchange = self.exchange(Method::POST, "/v1/read", JSON, Full::from(body)).await?;
+        if !exchange.response.status().is_success() {
+            return exchange.finish().await.and(Err(strange("no content")));
+        }
+        let Exchange { response, driver } = exchange;
+        Ok(Box::pin(stream::unfold(Some((response.into_body(), driver)), next_bytes)))
+    }
+}
+
+/// The next bytes of content under way. A connection that breaks is an error, and the last that is said.
+async fn next_bytes(under_way: Option<(Incoming, Driver)>) -> Option<(io::Result<Bytes>, Option<(Incoming, Driver)>)> {
+    let (mut body, driver) = under_way?;
+    loop {
+        match body.frame().await? {
+            Ok(frame) => {
+                if let Ok(bytes) = frame.into_data() {
+                    return Some((Ok(bytes), Some((body, driver))));
+                }
+            }
+            Err(_) => {
+                let cut = "the device stopped before the end; what came is not complete";
+                return Some((Err(io::Error::new(io::ErrorKind::UnexpectedEof, cut)), None));
+            }
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Puts any [`Service`] on a socket: `POST /v1/NAME` with JSON in and out, `GET /v1/events` as server-sent events.
 //!
-//! `POST /v1/spool` takes content of any length in ([`spool`]).
+//! `POST /v1/spool` takes content of any length in ([`spool`]), `POST /v1/read` gives it out ([`read`]).
 //!
 //! Two doors, same house: a Unix socket that only its owner can open ([`Socket`]), and loopback TCP behind a bearer token
 //! ([`Loopback`]), which runs only where somebody asks for it. Invariants: bodies of calls are bounded ([`MAX_BODY`])
@@ -9,6 +9,7 @@
 
 mod accept;
 mod loopback;
+mod read;
 mod spool;
 mod unix;
 
@@ -41,6 +42,7 @@ pub fn router(service: Arc<dyn Service>) -> Router {
     Router::new()
         .route("/v1/events", get(events))
         .route("/v1/spool", post(spool::spool))
+        .route("/v1/read", post(read::read))
         .route("/v1/{name}", post(call))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-use super::Transfer;
+use super::{Job, Transfer};
 
 /// One entry of the activity log. Contents of files and messages are never in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,13 @@ pub enum Event {
     Transfer(Box<Transfer>),
     /// The list of peers or their state changed: ask again.
     Peers,
+    /// A space changed: ask again. At most twice a second for each.
+    Space {
+        /// Its id.
+        id: String,
+    },
+    /// Work changed; at most five times a second for each while it runs.
+    Job(Box<Job>),
     /// The device was locked or unlocked.
     Lock {
         /// True: locked.

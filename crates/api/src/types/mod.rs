@@ -4,10 +4,14 @@ mod circle;
 mod device;
 mod event;
 mod seal;
+mod space;
 mod transfer;
+mod tree;
 
 pub use circle::*;
 pub use device::*;
 pub use event::*;
 pub use seal::*;
+pub use space::*;
 pub use transfer::*;
+pub use tree::*;

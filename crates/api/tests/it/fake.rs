@@ -65,6 +65,19 @@ impl Service for Fake {
         taken.complete = true;
         Ok(Spooled { id: "1".into(), bytes: taken.all.len() as u64 })
     }
+
+    /// Breaks in the middle of what is called `broken`.
+    async fn read(&self, request: TreeRead) -> ApiResult<ContentStream> {
+        let broken = request.path == "broken".into();
+        if !broken && request.path != "whole".into() {
+            return Err(ApiError::new(ErrorCode::NotFound, "no such file").hint("a hint"));
+        }
+        let pieces = (0..3).map(move |number| match broken && number == 2 {
+            true => Err(std::io::Error::other("a fault")),
+            false => Ok(vec![b'a' + number; 3].into()),
+        });
+        Ok(Box::pin(futures_util::stream::iter(pieces)))
+    }
 }
 
 /// Content that is being taken in; noted however that ends.

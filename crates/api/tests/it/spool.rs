@@ -1,10 +1,11 @@
-//! Content on its way in: whole, refused in the middle, broken off.
+//! Content on its way in and out: whole, refused, broken off.
 
 use std::io;
 
 use futures_util::{StreamExt, stream};
 use tokio::io::AsyncWriteExt;
 use tokio::net::UnixStream;
+use warren_api::types::TreeRead;
 use warren_api::{Bytes, ContentStream, ErrorCode, Service};
 
 use crate::fake::Running;
@@ -59,5 +60,19 @@ async fn content_that_breaks_off_is_not_taken_for_complete() {
         tokio::task::yield_now().await;
     }
     assert!(running.fake.spooled.lock().unwrap().iter().all(|(_, complete)| !complete));
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_read_comes_whole_or_says_that_it_is_not() {
+    let running = Running::start();
+    let ask = |path: &str| TreeRead { space: "s".into(), path: path.into(), ..TreeRead::default() };
+    let whole: Vec<_> = running.client.read(ask("whole")).await.unwrap().collect().await;
+    let whole: Vec<u8> = whole.into_iter().flat_map(|piece| piece.unwrap().to_vec()).collect();
+    assert_eq!(whole, b"aaabbbccc");
+    let broken: Vec<_> = running.client.read(ask("broken")).await.unwrap().collect().await;
+    assert!(broken.last().unwrap().is_err() && broken.iter().filter(|piece| piece.is_err()).count() == 1);
+    let Err(error) = running.client.read(ask("none")).await else { panic!("there is no such file") };
+    assert_eq!((error.code, error.hint.as_deref()), (ErrorCode::NotFound, Some("a hint")));
     running.stop().await;
 }

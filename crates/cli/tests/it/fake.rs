@@ -167,6 +167,10 @@ impl Service for FakeDevice {
         let bytes = self.spooled.lock().unwrap().len() as u64;
         Ok(Spooled { id: "spooled1".into(), bytes })
     }
+
+    async fn read(&self, request: TreeRead) -> ApiResult<ContentStream> {
+        Err(ApiError::new(ErrorCode::NotFound, format!("no {:?}", request.path)))
+    }
 }
 
 impl FakeDevice {

@@ -13,7 +13,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use api::types::{Nothing, Spooled};
+use api::types::{Nothing, Spooled, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 use async_trait::async_trait;
 use logic::Misbehaved;
@@ -250,6 +250,10 @@ impl Service for Handle {
 
     async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
         self.0.pocket.take(content).await
+    }
+
+    async fn read(&self, _: TreeRead) -> ApiResult<ContentStream> {
+        Err(ApiError::new(ErrorCode::NotRunning, "this needs a running device").hint("start it with `warren up`"))
     }
 }
 

@@ -1,15 +1,21 @@
-//! Spaces: shared file trees. One of them on this device ([`Space`]), without a network and without contents yet.
+//! Spaces: shared file trees.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `space` | the one door to ledger, tree and disk |
+//! | `list` | the spaces of a home |
+//! | `space` | the one door to ledger, tree and disk of one space |
 //! | `write` | what this device signs |
 //! | `talk` | what is said to other devices and what they say |
 //! | `epochs` | the keys of realms |
-//!
-//! Used by nothing yet: see `docs/spaces.md`.
+//! | `calls` | what the API asks and does |
+//! | `contents` | files of this machine into objects and back |
+//! | `between` | sessions and objects between devices |
 
+mod between;
+mod calls;
+mod contents;
 mod epochs;
+mod list;
 mod space;
 mod talk;
 #[cfg(test)]
@@ -20,9 +26,15 @@ use logic::Misbehaved;
 use logic::ledger::{BadDraft, BadState, CannotWrite, CommitId, SpaceRole, Taken};
 use logic::space::{BadBody, Fault};
 use seal::Unsound;
+use store::database::DatabaseError;
+use store::objects::ObjectError;
 use store::space::SpaceError;
 use thiserror::Error;
 
+use crate::circle::CircleError;
+
+pub(crate) use calls::{answer, read};
+pub(crate) use list::{Kept, Spaces};
 pub use space::{Outcome, Space};
 pub use talk::Heard;
 pub use write::Chain;
@@ -33,6 +45,18 @@ pub enum SpaceFault {
     /// The disk.
     #[error(transparent)]
     Store(#[from] SpaceError),
+    /// The store of contents.
+    #[error(transparent)]
+    Objects(#[from] ObjectError),
+    /// The home's database.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
+    /// Another file.
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
+    /// There is no circle to found a space in.
+    #[error("{0}")]
+    Circle(String),
     /// The stored tree cannot be read.
     #[error("the stored tree is damaged: {0}")]
     Tree(String),
@@ -69,6 +93,12 @@ pub enum SpaceFault {
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),
+}
+
+impl From<CircleError> for SpaceFault {
+    fn from(error: CircleError) -> Self {
+        Self::Circle(error.to_string())
+    }
 }
 
 impl From<Fault<SpaceError>> for SpaceFault {

@@ -1,0 +1,1 @@
+//! What devices tell each other about the spaces that they share.

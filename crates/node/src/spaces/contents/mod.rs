@@ -1,0 +1,1 @@
+//! Files of this machine into sealed objects and versions, and back.

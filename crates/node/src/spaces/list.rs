@@ -1,0 +1,194 @@
+//! The spaces of a home: one sealed file each, and the encrypted objects of all of them.
+//!
+//! Which spaces there are is what files there are, each of which says whose it is; the database has only what this
+//! device's owner has said about them. So a space is never lost with a row. Blocking.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+
+use data_encoding::HEXLOWER;
+use logic::ledger::{Commit, CommitId};
+use seal::Keyring;
+use serde::{Deserialize, Serialize};
+use serde_bytes::ByteBuf;
+use store::database::{Database, DatabaseError, Table};
+use store::objects::{Limits, Namespace, ObjectStore};
+use tokio::sync::watch;
+
+use super::{Chain, Space, SpaceFault};
+use crate::circle::{Circle, CircleError};
+use crate::clock;
+
+/// How the files of spaces are called.
+const SUFFIX: &str = "space";
+
+/// What this device's owner has said about a space.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Wish {
+    /// Contents are fetched when they are read.
+    pub on_demand: bool,
+}
+
+/// A space of this home.
+pub(crate) struct Kept {
+    /// Ledger, tree and disk.
+    pub space: Space,
+    wish: Mutex<Wish>,
+}
+
+impl Kept {
+    /// The holder of its objects.
+    pub(crate) fn namespace(&self) -> Namespace {
+        Namespace(*self.space.id().as_bytes())
+    }
+
+    /// What the owner wants.
+    pub(crate) fn wish(&self) -> Wish {
+        self.wish_mut().clone()
+    }
+
+    fn wish_mut(&self) -> MutexGuard<'_, Wish> {
+        self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A space that could not be opened; its file stays as it is.
+pub(crate) struct Broken {
+    /// Its file.
+    pub path: PathBuf,
+    /// Why.
+    pub why: SpaceFault,
+}
+
+/// See the module.
+pub(crate) struct Spaces {
+    dir: PathBuf,
+    keys: Arc<Keyring>,
+    circle: Arc<Circle>,
+    /// Encrypted contents.
+    pub objects: ObjectStore,
+    wishes: Table<Wish>,
+    kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
+    broken: Vec<Broken>,
+    changed: watch::Sender<u64>,
+}
+
+impl Spaces {
+    /// Opens every space of a home.
+    ///
+    /// # Errors
+    /// [`SpaceFault`], here and below; not for a space that cannot be opened: that one is among [`Self::broken`].
+    pub(crate) fn open(
+        dir: &Path,
+        objects: &Path,
+        database: &Database,
+        keys: Arc<Keyring>,
+        circle: Arc<Circle>,
+    ) -> Result<Self, SpaceFault> {
+        let (objects, recovered) = ObjectStore::open(objects, database.clone(), Limits::default(), clock::now())?;
+        tracing::debug!(?recovered, "objects opened");
+        let mut spaces = Self {
+            dir: dir.to_owned(),
+            keys,
+            circle,
+            objects,
+            wishes: database.table("spaces"),
+            kept: RwLock::default(),
+            broken: Vec::new(),
+            changed: watch::Sender::new(0),
+        };
+        spaces.find()?;
+        Ok(spaces)
+    }
+
+    fn find(&mut self) -> Result<(), SpaceFault> {
+        let mut kept = BTreeMap::new();
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
+                continue;
+            }
+            match Space::open(&path, self.keys.clone()) {
+                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space)?))),
+                Err(why) => {
+                    tracing::warn!(path = %path.display(), error = %why, "a space cannot be opened");
+                    self.broken.push(Broken { path, why });
+                }
+            }
+        }
+        self.kept = RwLock::new(kept);
+        Ok(())
+    }
+
+    fn keep(&self, space: Space) -> Result<Kept, SpaceFault> {
+        let wish = match self.wishes.get(space.id().as_bytes()) {
+            Ok(wish) => wish.unwrap_or_default(),
+            Err(DatabaseError::Damaged(_)) => Wish::default(),
+            Err(error) => return Err(error.into()),
+        };
+        Ok(Kept { space, wish: Mutex::new(wish) })
+    }
+
+    fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
+        self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All of them.
+    pub(crate) fn all(&self) -> Vec<Arc<Kept>> {
+        self.kept().values().cloned().collect()
+    }
+
+    /// One of them.
+    pub(crate) fn get(&self, ledger: CommitId) -> Option<Arc<Kept>> {
+        self.kept().get(&ledger).cloned()
+    }
+
+    /// Those that could not be opened.
+    pub(crate) fn broken(&self) -> &[Broken] {
+        &self.broken
+    }
+
+    /// Counts up when a space comes or goes.
+    pub(crate) fn watch(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
+
+    /// How this device shows for whom it speaks.
+    pub(crate) fn chain(&self) -> Result<Chain, SpaceFault> {
+        let now = self.circle.now()?;
+        let own = now.view.devices.get(&self.circle.device()).ok_or(CircleError::NoCircle)?;
+        Ok(own.chain.iter().map(|certificate| ByteBuf::from(certificate.der())).collect())
+    }
+
+    /// Founds a space.
+    pub(crate) fn found(&self) -> Result<Arc<Kept>, SpaceFault> {
+        let (root, chain) = (self.circle.now()?.root.der().to_vec(), self.chain()?);
+        self.add(|path| Space::found(path, self.keys.clone(), root, chain, clock::now()))
+    }
+
+    /// Begins to keep the space that somebody else founded with this commit.
+    pub(crate) fn adopt(&self, genesis: Commit) -> Result<Arc<Kept>, SpaceFault> {
+        if let Some(kept) = self.get(genesis.id()) {
+            return Ok(kept);
+        }
+        self.add(|path| Space::adopt(path, self.keys.clone(), genesis))
+    }
+
+    fn add(&self, make: impl FnOnce(&Path) -> Result<Space, SpaceFault>) -> Result<Arc<Kept>, SpaceFault> {
+        let name = HEXLOWER.encode(&seal::random::<16>());
+        let path = self.dir.join(name).with_extension(SUFFIX);
+        let kept = Arc::new(self.keep(make(&path)?)?);
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
+        self.changed.send_modify(|count| *count += 1);
+        Ok(kept)
+    }
+
+    /// Notes what the owner wants of a space.
+    pub(crate) fn set_wish(&self, kept: &Kept, wish: Wish) -> Result<(), SpaceFault> {
+        self.wishes.put(kept.space.id().as_bytes(), &wish)?;
+        *kept.wish_mut() = wish;
+        self.changed.send_modify(|count| *count += 1);
+        Ok(())
+    }
+}

@@ -1,6 +1,6 @@
 //! `POST /v1/read`: the content of a file in a space, of any length, as it comes.
 //!
-//! What goes wrong before the first byte is an error like any other. Later the connection is cut without the end that
+//! What goes wrong before the first bytes is an error like any other. Later the connection is cut without the end that
 //! HTTP chunks have, so nobody takes a part for the whole.
 
 use std::sync::Arc;
@@ -9,9 +9,10 @@ use axum::body::{Body, to_bytes};
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
+use futures_util::{StreamExt, TryStreamExt, stream};
 
 use super::{MAX_BODY, failure, too_large};
-use crate::{ApiError, ErrorCode, Service};
+use crate::{ApiError, ContentStream, ErrorCode, Service};
 
 /// Answers with the content.
 pub(super) async fn read(State(service): State<Arc<dyn Service>>, body: Body) -> Response {
@@ -24,10 +25,21 @@ pub(super) async fn read(State(service): State<Arc<dyn Service>>, body: Body) ->
         }
     };
     match service.read(request).await {
-        Ok(content) => {
-            let bytes = [(header::CONTENT_TYPE, "application/octet-stream")];
-            (StatusCode::OK, bytes, Body::from_stream(content)).into_response()
-        }
+        Ok(content) => answer(content).await,
         Err(error) => failure(&error),
     }
+}
+
+async fn answer(mut content: ContentStream) -> Response {
+    let first = match content.next().await {
+        Some(Err(fault)) => return failure(&ApiError::new(ErrorCode::Io, fault.to_string())),
+        first => first,
+    };
+    let rest = content.or_else(|fault| async {
+        // What came before goes out first; an answer that is cut before it began would say that the device is gone.
+        tokio::task::yield_now().await;
+        Err(fault)
+    });
+    let content = Body::from_stream(stream::iter(first).chain(rest));
+    (StatusCode::OK, [(header::CONTENT_TYPE, "application/octet-stream")], content).into_response()
 }

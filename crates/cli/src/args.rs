@@ -29,7 +29,8 @@ Begin here:
   warren join acid-brave-coral-dune --name bo   on the other machine
   warren send Photos --to bo                    files, straight to bo's disk
   warren space create home                      a tree of files that several devices keep
-  warren put notes.txt home:                    files into it; `warren space share home` lets others in
+  warren put notes.txt home:                    files into it
+  warren space share home --with bo --role editor
 
 `warren COMMAND --help` explains each command with examples. Exit codes: docs/exit-codes.md."
 )]

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::types::{Passphrase, PeerQuery};
+use api::types::{Passphrase, PeerQuery, PlanDone};
 use api::{ApiError, ApiResult, ErrorCode, Host, Service};
 use serde::Serialize;
 
@@ -12,6 +12,7 @@ use crate::args::Global;
 use crate::exit::{Failure, INTERRUPTED, exit_code};
 use crate::print::{self, Page, Show, Tone};
 use crate::terminal::{Terminal, read_passphrase};
+use crate::units::count;
 use crate::unseen;
 
 /// How to give the device's passphrase without being asked.
@@ -205,6 +206,15 @@ impl Context {
         }
         let answer = self.ask(&format!("{question} [y/N] "), "say `--yes` to agree without being asked").await?;
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
+    }
+
+    /// Shows what was done: in one word where somebody has just seen and agreed to it.
+    pub(crate) fn done(&mut self, done: &PlanDone, agreed: bool) {
+        if agreed && !self.json && done.count > 0 {
+            self.note(&format!("Done: {}.", count(done.count, "step")));
+        } else {
+            self.show_unless_quiet(done);
+        }
     }
 
     /// Shows what would be done and asks whether to do it. Where nobody can answer, what would be done is the result.

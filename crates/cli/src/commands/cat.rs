@@ -14,6 +14,9 @@ use crate::exit::{Failure, Outcome};
 use crate::place::{Place, place};
 use crate::units::parse_size;
 
+/// What to do where standard output does not take it.
+const ELSEWHERE: &str = "write it into a file with > FILE, or with `warren get`";
+
 /// Write files of a space to standard output
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -62,7 +65,7 @@ impl Cat {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                     Err(error) => {
                         let error = Failure::io("cannot write to standard output", &error);
-                        return Err(explain(error, &garbled).into());
+                        return Err(explain(error, &garbled).hint(ELSEWHERE).into());
                     }
                 }
             }

@@ -21,7 +21,8 @@ Examples:
   warren conflicts resolve 7f3a --keep both           as two files
   warren conflicts resolve 7f3a --keep 3f9c2a71       one of the versions
 
-Nothing is lost until then, and nothing after: what was not kept stays in the history (`warren restore`)."
+Nothing is lost until then, and nothing after: what was not kept stays in the history
+(`warren restore`)."
 )]
 pub(crate) struct Conflicts {
     /// Of one space [default: of all]

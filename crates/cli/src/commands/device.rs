@@ -15,8 +15,9 @@ Examples:
   warren device lost bo/phone --preview    only what it could read and what would be done
   warren device lost me/phone --yes        without a question
 
-Its certificate is revoked, it loses its place in every space, and what is written from then on is under keys that it does
-not have. Nothing takes back what it has read already: the list says what that is, and what you have to do yourself.")]
+Its certificate is revoked, it loses its place in every space, and what is written from then on is
+under keys that it does not have. Nothing takes back what it has read already: the list says what
+that is, and what you have to do yourself.")]
 pub(crate) struct Device {
     #[command(subcommand)]
     action: Action,

@@ -25,8 +25,8 @@ Examples:
   warren evidence export home 2 -o two.evidence      one of it
   warren evidence check home.evidence                what a file proves; needs no device
 
-Evidence is what the cheating device has signed itself, and the certificates that say whose it is: anybody can check it, and
-nobody can make it. It has no names and no contents of files.")]
+Evidence is what the cheating device has signed itself, and the certificates that say whose it is:
+anybody can check it, and nobody can make it. It has no names and no contents of files.")]
 pub(crate) struct Evidence {
     #[command(subcommand)]
     action: Action,

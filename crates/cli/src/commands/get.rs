@@ -24,8 +24,8 @@ Examples:
   warren get 'home:*.pdf' --to ~/Documents      patterns: * ? [...] **
   warren get home: --to backup --existing skip  only what is not there yet
 
-The last argument is a folder of this machine if it has no `:`, or begins with `/`, `./` or `../`; `--to` names it in any
-case. Nothing is overwritten unless you say `--existing replace`.
+The last argument is a folder of this machine if it has no `:`, or begins with `/`, `./` or `../`;
+`--to` names it in any case. Nothing is overwritten unless you say `--existing replace`.
 Ctrl-C ends it: what is done stays. Contents that no device online has are waited for (`--patience`).")]
 pub(crate) struct Get {
     /// What, in one space; then perhaps a folder, or the new name of the one thing [default: this folder]

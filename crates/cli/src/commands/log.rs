@@ -25,8 +25,9 @@ Examples:
   warren log home:Photos              all that happened in a directory
   warren log home:                    in the whole space, permissions as well
 
-Without SPACE:PATH it is the activity log of this device, which never has contents of files and messages. With it, the
-history of that place: the ids of its versions are for `--at` of `ls`, `cat`, `get`, `restore` and others.")]
+Without SPACE:PATH it is the activity log of this device, which never has contents of files and
+messages. With it, the history of that place: the ids of its versions are for `--at` of `ls`, `cat`,
+`get`, `restore` and others.")]
 pub(crate) struct Log {
     /// History of a place in a space, instead of this device's activity log; `SPACE:` is the whole space
     #[arg(value_name = "SPACE:PATH", value_parser = place(), conflicts_with_all = ["follow", "after", "event"])]

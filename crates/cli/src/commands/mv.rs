@@ -15,7 +15,8 @@ Examples:
   warren mv home:a.txt home:b.txt home:archive      into a directory
   warren mv 'home:*.jpg' home:Photos                patterns: * ? [...] **
 
-Whoever changes a file meanwhile changes it where it is now. Between spaces: `warren cp`, then `warren rm`.")]
+Whoever changes a file meanwhile changes it where it is now. Between spaces: `warren cp`, then
+`warren rm`.")]
 pub(crate) struct Mv {
     /// What, then where to: a directory, or the new name of the one thing
     #[arg(value_name = "SPACE:PATH", required = true, num_args = 2.., value_parser = place())]

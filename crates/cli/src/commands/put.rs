@@ -26,11 +26,12 @@ Examples:
   warren put notes.txt home:todo.txt           under another name
   warren put -p report.pdf home:work/2026/     makes the directories that are not there
   tar c src | warren put - home:src.tar        standard input
-  warren put --delete Photos home:             and delete in home:Photos what the folder does not have
+  warren put --delete Photos home:             and delete in home:Photos what the folder has not
 
-The last argument is the place in the space, all others are of this machine, whatever they contain. What is there already
-gets a new version; the old one stays in the history (`warren log SPACE:PATH`). Only what differs is stored anew.
-Ends when everything is durable on this device. Ctrl-C ends it: what is done stays.")]
+The last argument is the place in the space, all others are of this machine, whatever they contain.
+What is there already gets a new version; the old one stays in the history (`warren log SPACE:PATH`).
+Only what differs is stored anew. Ends when everything is durable on this device. Ctrl-C ends it:
+what is done stays.")]
 pub(crate) struct Put {
     /// Files and folders; `-` is standard input
     #[arg(value_name = "FILE", required = true, value_hint = clap::ValueHint::AnyPath)]

@@ -17,8 +17,8 @@ Examples:
   warren restore home: --at 2026-11-20         the whole space
   warren restore home:Photos --at 2h --preview only what would change
 
-Shows what would change, and asks. A restore is a change like any other: it can be undone in the same way.
-To look first: `warren ls`, `warren cat` and `warren diff` read the past as well.")]
+Shows what would change, and asks. A restore is a change like any other: it can be undone in the
+same way. To look first: `warren ls`, `warren cat` and `warren diff` read the past as well.")]
 pub(crate) struct Restore {
     /// What; `SPACE:` is the whole space
     #[arg(value_name = "SPACE:PATH", value_parser = place())]
@@ -50,7 +50,7 @@ impl Restore {
         }
         request.preview = false;
         let done = service.tree_restore(request).await?;
-        cx.show_unless_quiet(&done);
+        cx.done(&done, !cx.yes);
         Ok(())
     }
 }

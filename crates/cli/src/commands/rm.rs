@@ -44,7 +44,7 @@ impl Rm {
         }
         request.preview = false;
         let done = service.tree_remove(request).await?;
-        cx.show_unless_quiet(&done);
+        cx.done(&done, !cx.yes);
         if done.count > 0 {
             cx.note("`warren restore SPACE:PATH` brings it back.");
         }

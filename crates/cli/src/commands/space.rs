@@ -23,19 +23,19 @@ Examples:
   warren space create home                             a space of your own
   warren space list                                    all spaces on this device
   warren space info home                               who is in it, and what their devices have
-  warren space share home --with bo --role editor      bo may read and write all of it
-  warren space share home:Photos --with cy --role reader
-                                                       cy may read one directory, and no more
-  warren space share home --with vault --role storage --quota 50G
-                                                       vault keeps it and cannot read it
-  warren space unshare home --with bo                  says what bo could read, asks, and changes the keys
+  warren space unshare home --with bo                  says what bo could read, and changes the keys
   warren space rename home \"our home\"                  for everybody in it
   warren space keep home on-demand                     contents come when they are read
   warren space forget home                             ends keeping it on this device
 
-A space is a tree of files that several devices keep together. Nothing is lost in it: what was changed or deleted can
-be brought back (`warren restore`). Put files in with `warren put` or `warren sync`.
-SPACE is its name, or an unambiguous beginning of its id.")]
+  warren space share home --with bo --role editor              bo may read and write all of it
+  warren space share home:Photos --with cy --role reader       cy may read one directory
+  warren space share home --with vault --role storage --quota 50G
+                                                               vault keeps it and cannot read it
+
+A space is a tree of files that several devices keep together. Nothing is lost in it: what was
+changed or deleted can be brought back (`warren restore`). Put files in with `warren put` or
+`warren sync`. SPACE is its name, or an unambiguous beginning of its id.")]
 pub(crate) struct Spaces {
     #[command(subcommand)]
     action: Option<Action>,
@@ -168,7 +168,16 @@ impl Spaces {
             Action::Share(share) => return share.run(cx, &service).await,
             Action::Unshare(unshare) => return unshare.run(cx, &service).await,
             Action::Forget { space, force } => return forget(cx, &service, space, force).await,
-            Action::Create { name } => service.space_create(SpaceCreate { name }).await?,
+            Action::Create { name } => {
+                let space = service.space_create(SpaceCreate { name }).await?;
+                cx.show(&space);
+                let name = clean(&space.name).into_owned();
+                cx.note(&format!(
+                    "\nNext: `warren put FILE '{name}:'` brings files in, `warren space share '{name}' --with MEMBER --role editor` \
+                     lets others in."
+                ));
+                return Ok(());
+            }
             Action::Info { space } => service.space(BySpace { space }).await?,
             Action::Rename { space, name } => service.space_rename(SpaceRename { space, name }).await?,
             Action::Keep { space, what } => {

@@ -24,8 +24,9 @@ Examples:
   warren sync out home:Photos --once       once, for scripts
   warren sync --stop ~/Documents           no longer; the folder stays as it is
 
-What is deleted or changed on one side is deleted or changed on the other; all of it stays in the history of the space.
-A file `.warrenignore` in the folder names what is left out, in the syntax of .gitignore.")]
+What is deleted or changed on one side is deleted or changed on the other; all of it stays in the
+history of the space. A file `.warrenignore` in the folder names what is left out, in the syntax of
+.gitignore.")]
 pub(crate) struct Sync {
     /// The folder
     #[arg(value_hint = clap::ValueHint::DirPath)]

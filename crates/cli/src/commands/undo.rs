@@ -11,12 +11,12 @@ use crate::place::space;
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  warren undo --device bo/laptop --since 2h --in home      what one device did in the last two hours
-  warren undo --member bo --since 2026-11-20 --in home     what somebody did since then, on all devices
+  warren undo --device bo/laptop --since 2h --in home      one device, the last two hours
+  warren undo --member bo --since 2026-11-20 --in home     all devices of somebody, since then
   warren undo --member bo --since 1d --in home --preview   only what would change
 
-Shows what would change, and asks. What others did meanwhile stays. An undo is a change like any other: `warren restore`
-undoes it.")]
+Shows what would change, and asks. What others did meanwhile stays. An undo is a change like any
+other: `warren restore` undoes it.")]
 pub(crate) struct Undo {
     #[command(flatten)]
     whose: Whose,
@@ -66,7 +66,7 @@ impl Undo {
         }
         request.preview = false;
         match service.tree_undo(request).await {
-            Ok(done) => cx.show_unless_quiet(&done),
+            Ok(done) => cx.done(&done, !cx.yes),
             Err(error) => return Err(cx.suggest_peer(&service, &asked, error).await.into()),
         }
         Ok(())

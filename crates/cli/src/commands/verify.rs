@@ -14,8 +14,8 @@ Examples:
   warren verify home                     what holds, what is missing, what is damaged, who cheated
   warren verify home --json | jq .cheats
 
-Checks every signature, chain, hash and key, and the contents on this disk. Exit code 18 says that something is wrong;
-what is only missing here is not.")]
+Checks every signature, chain, hash and key, and the contents on this disk. Exit code 18 says that
+something is wrong; what is only missing here is not.")]
 pub(crate) struct Verify {
     /// The space
     #[arg(value_parser = space())]

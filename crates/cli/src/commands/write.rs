@@ -16,7 +16,8 @@ Examples:
   warren write home:a.txt --if-version 3f9c2a71 < a    only if nobody has changed it meanwhile
   warren write home:lock --new < /dev/null             only if there is nothing of that name
 
-The same as `warren put - SPACE:PATH`. What was there stays in the history. Nothing is written of an input that breaks off.")]
+The same as `warren put - SPACE:PATH`. What was there stays in the history. Nothing is written of an
+input that breaks off.")]
 pub(crate) struct Write {
     /// The file
     #[arg(value_name = "SPACE:PATH", value_parser = place())]

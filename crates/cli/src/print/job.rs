@@ -4,7 +4,7 @@ use api::types::{Job, JobState};
 use serde::Serialize;
 
 use super::bars::{Moving, Standing, in_the_way};
-use super::{Page, Show, Table, Tone, clean, clean_bytes, clean_text};
+use super::{Page, Show, Table, Tone, clean, clean_text};
 use crate::units::{count, rate, size, span};
 
 /// Work that is followed.
@@ -139,7 +139,7 @@ pub(crate) fn job_ending(page: &Page, job: &Job) -> String {
         text.push_str(&format!("\n  and {untold} more"));
     }
     for path in &job.made {
-        text.push_str(&format!("\n  {}", clean_bytes(&path.0)));
+        text.push_str(&format!("\n  {}", super::space::path(path)));
     }
     text
 }

@@ -2,7 +2,8 @@
 
 use api::types::{PlanDone, PlanStep};
 
-use super::{Page, Show, Tone, clean, clean_bytes};
+use super::space::path as shown;
+use super::{Page, Show, Tone, clean};
 use crate::units::count;
 
 /// Steps that are shown one by one; `--json` has all.
@@ -44,9 +45,9 @@ fn line(page: &Page, step: &PlanStep, preview: bool) -> String {
     let mut line = format!("{} ", page.paint(tone, &format!("{verb:<12}")));
     match (&step.path, &step.to) {
         (Some(path), Some(to)) if path != to => {
-            line.push_str(&format!("{} -> {}", clean_bytes(&path.0), clean_bytes(&to.0)));
+            line.push_str(&format!("{} -> {}", shown(path), shown(to)));
         }
-        (Some(path), _) | (None, Some(path)) => line.push_str(&super::space::path(path)),
+        (Some(path), _) | (None, Some(path)) => line.push_str(&shown(path)),
         (None, None) => {}
     }
     line

@@ -74,7 +74,8 @@ impl Look {
         for entry in entries {
             let name = self.name(entry, false);
             let name = tone(entry).map_or(name.clone(), |tone| page.paint(tone, &name));
-            let bytes = if entry.kind == EntryKind::Dir { "-".to_owned() } else { size(entry.size) };
+            let empty = entry.kind == EntryKind::Dir || (entry.kind == EntryKind::Realm && entry.size == 0);
+            let bytes = if empty { "-".to_owned() } else { size(entry.size) };
             let time = entry.mtime.map_or("-".to_owned(), |at| page.time(at));
             let link = entry.link.as_ref().map(|to| format!(" -> {}", clean_bytes(&to.0))).unwrap_or_default();
             let marks = marks(entry);

@@ -171,7 +171,7 @@ impl History<'_> {
                 (None, version.change.device.clone()),
                 (None, format!("{}{detail}{void}", version.what)),
                 (None, version.size.map_or("-".to_owned(), size)),
-                (None, version.path.as_ref().map_or("-".to_owned(), |path| super::space::path(path))),
+                (None, version.path.as_ref().map_or("-".to_owned(), super::space::path)),
             ]);
         }
         table.put(page);

@@ -8,7 +8,10 @@ use crate::transfer::path::RelPath;
 
 /// The directories that were looked at (`None`: the folder itself), with everything in them. What is in a directory that
 /// the base does not know, or knows as another file, has to be there as well, all the way down.
-pub type Looked = BTreeMap<Option<RelPath>, Vec<(Vec<u8>, Print)>>;
+pub type Looked = BTreeMap<Option<RelPath>, Names>;
+
+/// What is in a directory, by name.
+pub type Names = Vec<(Vec<u8>, Print)>;
 
 /// A directory in which something is now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

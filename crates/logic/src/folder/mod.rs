@@ -13,7 +13,7 @@ mod local;
 #[cfg(test)]
 mod tests;
 
-pub use local::{Dir, LocalChange, Looked, local};
+pub use local::{Dir, LocalChange, Looked, Names, local};
 
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;

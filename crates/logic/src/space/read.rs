@@ -10,7 +10,7 @@ use seal::Timestamp;
 use super::change::{BASES_MAX, Change};
 use super::name::{fold, without_suffix};
 use super::node::{Kind, Node, NodeId, NodeKind};
-use super::record::{Been, Brief, Child, Flag, Head, Mount, NodeRecord, Place, Version, VersionRow};
+use super::record::{Been, Brief, Child, Flag, Head, Mount, Naming, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::rules::Rule;
 use super::settle::{Named, name_twins, twins};
@@ -214,6 +214,24 @@ impl<R: Rows> Tree<R> {
         Ok(Some(names.join(&b'/')))
     }
 
+    /// The names that a realm was given, latest first: the first one counts.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn namings(&self, realm: RealmId) -> Outcome<Vec<Naming>, R> {
+        let mut namings: Vec<Naming> = self.desk.scan(realm.as_bytes(), None)?;
+        namings.sort_by_key(|naming| std::cmp::Reverse(naming.stamp));
+        Ok(namings)
+    }
+
+    /// The name of a realm, if it has one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn realm_name(&self, realm: RealmId) -> Outcome<Option<Vec<u8>>, R> {
+        Ok(latest_name(self.namings(realm)?))
+    }
+
     /// What is known of a node; `None` if nothing.
     ///
     /// # Errors
@@ -348,6 +366,11 @@ impl<R: Rows> Tree<R> {
         places.sort_by_key(|place| std::cmp::Reverse(place.stamp));
         Ok(places)
     }
+}
+
+/// The name that counts, of some with the latest first.
+pub(super) fn latest_name(namings: Vec<Naming>) -> Option<Vec<u8>> {
+    namings.into_iter().next().map(|naming| naming.name.into_vec()).filter(|name| !name.is_empty())
 }
 
 fn entry(dir: Node, named: Named) -> Entry {

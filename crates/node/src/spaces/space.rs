@@ -14,7 +14,7 @@ use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kin
 use logic::space::{BadBody, Change, Effect, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Reader, Reading, SpaceStore, Standing, Transaction, Worth};
+use store::space::{Note, Reader, Reading, Report, SpaceStore, Standing, Transaction, Worth};
 use tokio::sync::watch;
 
 use super::SpaceFault;
@@ -90,6 +90,22 @@ impl Space {
     /// This device.
     pub fn device(&self) -> DeviceId {
         self.keys.device.id()
+    }
+
+    /// Whether its file is the newest one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn standing(&self) -> Result<Standing, SpaceFault> {
+        Ok(self.store.standing()?)
+    }
+
+    /// Reads and checks everything that is stored.
+    ///
+    /// # Errors
+    /// As above; damage is no error but in the report.
+    pub fn check(&self) -> Result<Report, SpaceFault> {
+        Ok(self.store.check()?)
     }
 
     /// Counts up with every change.

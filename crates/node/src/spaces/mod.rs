@@ -12,7 +12,7 @@
 //! | `contents` | files of this machine into objects and back |
 //! | `between` | sessions and objects between devices |
 
-mod between;
+pub(crate) mod between;
 mod calls;
 mod contents;
 mod epochs;

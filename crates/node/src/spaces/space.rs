@@ -143,6 +143,19 @@ impl Space {
         self.store.read(|reader| work(&Tree::new(reader)))
     }
 
+    /// Reads small values, without waiting for anybody.
+    pub(super) fn peek<T>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        self.store.read(work)
+    }
+
+    /// Writes small values that change nothing about ledger or tree.
+    pub(super) fn jot<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.store.transaction(work)
+    }
+
     /// The one door: see the module.
     pub(super) fn change<T>(
         &self,
@@ -228,7 +241,7 @@ impl Space {
     }
 
     /// Opens the body of a data commit, if its key is here.
-    fn open_body(
+    pub(super) fn open_body(
         &self,
         store: &Reader<'_>,
         id: &CommitId,

@@ -90,6 +90,9 @@ pub enum SpaceFault {
     /// More than a commit can hold, or nothing that can be one.
     #[error(transparent)]
     Body(#[from] BadBody),
+    /// What was asked cannot be done as things are now.
+    #[error("{0}")]
+    Asked(Box<api::ApiError>),
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),

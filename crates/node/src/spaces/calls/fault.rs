@@ -10,6 +10,7 @@ impl From<SpaceFault> for ApiError {
         let message = fault.to_string();
         match fault {
             SpaceFault::Database(error) => database(error),
+            SpaceFault::Asked(error) => *error,
             SpaceFault::Circle(_) => Self::new(ErrorCode::NotAllowed, message),
             SpaceFault::MayNot(_) => Self::new(ErrorCode::NotAllowed, message),
             _ => internal(message),

@@ -5,6 +5,7 @@
 //! | `list` | the spaces of a home |
 //! | `space` | the one door to ledger, tree and disk of one space |
 //! | `write` | what this device signs |
+//! | `pen` | changes that may need several commits |
 //! | `talk` | what is said to other devices and what they say |
 //! | `epochs` | the keys of realms |
 //! | `calls` | what the API asks and does |
@@ -16,6 +17,7 @@ mod calls;
 mod contents;
 mod epochs;
 mod list;
+mod pen;
 mod space;
 mod talk;
 #[cfg(test)]
@@ -90,12 +92,18 @@ pub enum SpaceFault {
     /// More than a commit can hold, or nothing that can be one.
     #[error(transparent)]
     Body(#[from] BadBody),
-    /// What was asked cannot be done as things are now.
-    #[error("{0}")]
-    Asked(Box<api::ApiError>),
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),
+    /// What somebody asked for cannot be; said in words already.
+    #[error("{0}")]
+    Said(Box<api::ApiError>),
+}
+
+impl From<api::ApiError> for SpaceFault {
+    fn from(error: api::ApiError) -> Self {
+        Self::Said(Box::new(error))
+    }
 }
 
 impl From<CircleError> for SpaceFault {

@@ -14,7 +14,7 @@ use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kin
 use logic::space::{BadBody, Change, Effect, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Reader, Reading, SpaceStore, Standing, Transaction, Worth};
+use store::space::{Note, Reader, Reading, Report, SpaceStore, Standing, Transaction, Worth};
 use tokio::sync::watch;
 
 use super::SpaceFault;
@@ -92,6 +92,22 @@ impl Space {
         self.keys.device.id()
     }
 
+    /// Whether its file is the newest one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn standing(&self) -> Result<Standing, SpaceFault> {
+        Ok(self.store.standing()?)
+    }
+
+    /// Reads and checks everything that is stored.
+    ///
+    /// # Errors
+    /// As above; damage is no error but in the report.
+    pub fn check(&self) -> Result<Report, SpaceFault> {
+        Ok(self.store.check()?)
+    }
+
     /// Counts up with every change.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
@@ -100,14 +116,6 @@ impl Space {
     /// How many changes there were since it was opened.
     pub(super) fn age(&self) -> u64 {
         *self.changed.borrow()
-    }
-
-    /// Stores what is no change of the space, in one step.
-    pub(super) fn keep<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>,
-    ) -> Result<T, SpaceFault> {
-        self.store.transaction(work)
     }
 
     /// The ledger, as it is stored.
@@ -138,6 +146,19 @@ impl Space {
     /// As above.
     pub fn tree<T>(&self, work: impl FnOnce(&Tree<&Reader<'_>>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
         self.store.read(|reader| work(&Tree::new(reader)))
+    }
+
+    /// Reads small values, without waiting for anybody.
+    pub(super) fn peek<T>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        self.store.read(work)
+    }
+
+    /// Writes small values that change nothing about ledger or tree.
+    pub(super) fn jot<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.store.transaction(work)
     }
 
     /// The one door: see the module.

@@ -113,6 +113,11 @@ impl Space {
         self.changed.subscribe()
     }
 
+    /// How many changes there were since it was opened.
+    pub(super) fn age(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
     /// The ledger, as it is stored.
     fn ledger(&self) -> Result<MutexGuard<'_, Option<Ledger>>, SpaceFault> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -172,8 +177,9 @@ impl Space {
             Ok::<_, SpaceFault>((value, work.outcome))
         })?;
         *held = Some(ledger);
-        drop(held);
+        // Before anybody else can change something: who is inside of a change knows whether something has changed.
         self.changed.send_modify(|count| *count += 1);
+        drop(held);
         Ok(done)
     }
 

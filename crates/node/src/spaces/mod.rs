@@ -36,6 +36,7 @@ use thiserror::Error;
 use crate::circle::CircleError;
 
 pub(crate) use calls::{answer, read};
+pub(crate) use contents::Jobs;
 pub(crate) use list::{Kept, Spaces};
 pub use space::{Outcome, Space};
 pub use talk::Heard;

@@ -26,6 +26,8 @@ pub struct Entry {
     pub node: Node,
     /// The name that it is shown by, unique in its directory.
     pub name: Vec<u8>,
+    /// The name that it was given, which twins may share.
+    pub given: Vec<u8>,
     /// What it is.
     pub kind: NodeKind,
     /// The realm that it shows, if it does.
@@ -123,7 +125,10 @@ impl<R: Rows> Tree<R> {
     }
 
     /// The directory that one sees inside of a node: of a realm its root, if that is where the realm is shown.
-    pub(super) fn entered(&self, dir: Node) -> Outcome<Option<Node>, R> {
+    ///
+    /// # Errors
+    /// As above.
+    pub fn entered(&self, dir: Node) -> Outcome<Option<Node>, R> {
         match dir.id.kind() {
             Some(NodeKind::Dir) => Ok(Some(dir)),
             Some(NodeKind::Realm) => {
@@ -166,6 +171,23 @@ impl<R: Rows> Tree<R> {
             return Ok(None);
         }
         Ok(self.list(dir)?.into_iter().find(|entry| entry.name == name))
+    }
+
+    /// Of those that were given this very name in a directory, the first; if there is none, what the name shows there.
+    /// That is what somebody means who writes the name again: of two names that differ in case, say, one is shown by
+    /// another than it was given.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn meant(&self, dir: Node, name: &[u8]) -> Outcome<Option<Entry>, R> {
+        let Some(dir) = self.entered(dir)? else {
+            return Ok(None);
+        };
+        let mut named = twins(&self.desk, dir, &fold(name))?.into_iter();
+        match named.find(|named| named.child.name == name) {
+            Some(found) => Ok(Some(entry(dir, found))),
+            None => self.entry(dir, name),
+        }
     }
 
     /// What a path shows.
@@ -465,7 +487,8 @@ fn entry(dir: Node, named: Named) -> Entry {
     let Named { child, name } = named;
     let realm = child.kind.and_then(|kind| if let Kind::Realm(realm) = kind { Some(realm) } else { None });
     let kind = child.node.kind().unwrap_or(NodeKind::File);
-    Entry { node: dir.beside(child.node), name, kind, realm, brief: child.brief }
+    let (node, given) = (dir.beside(child.node), child.name.into_vec());
+    Entry { node, name, given, kind, realm, brief: child.brief }
 }
 
 /// All children of a directory under the names they are shown by, by rising names.

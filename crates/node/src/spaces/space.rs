@@ -113,6 +113,19 @@ impl Space {
         self.changed.subscribe()
     }
 
+    /// How many changes there were since it was opened.
+    pub(super) fn age(&self) -> u64 {
+        *self.changed.borrow()
+    }
+
+    /// Stores what is no change of the space, in one step.
+    pub(super) fn keep<T>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        self.store.transaction(work)
+    }
+
     /// The ledger, as it is stored.
     fn ledger(&self) -> Result<MutexGuard<'_, Option<Ledger>>, SpaceFault> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -159,8 +172,9 @@ impl Space {
             Ok::<_, SpaceFault>((value, work.outcome))
         })?;
         *held = Some(ledger);
-        drop(held);
+        // Before anybody else can change something: who is inside of a change knows whether something has changed.
         self.changed.send_modify(|count| *count += 1);
+        drop(held);
         Ok(done)
     }
 
@@ -228,7 +242,7 @@ impl Space {
     }
 
     /// Opens the body of a data commit, if its key is here.
-    fn open_body(
+    pub(super) fn open_body(
         &self,
         store: &Reader<'_>,
         id: &CommitId,

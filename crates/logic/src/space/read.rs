@@ -385,7 +385,8 @@ impl<R: Rows> Tree<R> {
                 _ => None,
             });
             let kind = node.id.kind().unwrap_or(NodeKind::File);
-            found.push(Entry { node, name: at.name.into_vec(), kind, realm, brief: record.brief });
+            let name = at.name.into_vec();
+            found.push(Entry { node, given: name.clone(), name, kind, realm, brief: record.brief });
         }
         found.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
         Ok(found)

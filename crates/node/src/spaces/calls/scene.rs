@@ -86,7 +86,8 @@ fn part_entries<R: Rows>(tree: &Tree<R>, realms: Vec<RealmId>) -> Result<Vec<Ent
             taken.insert(logic::space::fold(&name));
         }
         let node = Node::root_of(realm);
-        parts.push(Entry { node, name, kind: NodeKind::Realm, realm: Some(realm), brief: None });
+        let given = name.clone();
+        parts.push(Entry { node, name, given, kind: NodeKind::Realm, realm: Some(realm), brief: None });
     }
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(parts)

@@ -24,6 +24,7 @@ mod making;
 mod named;
 mod paths;
 mod people;
+mod restore;
 mod scene;
 mod share;
 #[cfg(test)]
@@ -106,6 +107,8 @@ impl Calls {
             Request::TreeMove(request) => Reply::TreeMove(self.move_to(&request)?),
             Request::TreeCopy(request) => Reply::TreeCopy(self.copy(&request)?),
             Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
+            Request::TreeRestore(request) => Reply::TreeRestore(self.restore(&request)?),
+            Request::TreeUndo(request) => Reply::TreeUndo(self.undo(&request)?),
             _ => return Err(unknown()),
         })
     }

@@ -17,12 +17,11 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::holds;
 use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::{Kept, SpaceFault, contents};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -202,11 +201,10 @@ impl Between {
     /// Notes what this device wants since the last time. Blocking.
     pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
-        let absent = holds::hold_new(kept, &self.parts.spaces.objects)?;
-        if !kept.wish().on_demand {
-            room.queue.want(&kept.space, &absent)?;
-        }
-        Ok(())
+        let everything = !kept.wish().on_demand;
+        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
+            if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
+        })
     }
 }
 

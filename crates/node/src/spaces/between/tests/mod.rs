@@ -332,6 +332,22 @@ fn link(one: &Dev, other: &Dev) -> Link {
     Link { ends, pipes, betweens, cut }
 }
 
+impl Between {
+    /// Fetches as a reader would who waits for a few seconds.
+    async fn fetch_soon(&self, ledger: CommitId, ids: &[ObjectId]) -> Result<(), super::NotHere> {
+        self.fetch(ledger, ids, Duration::from_secs(3)).await
+    }
+
+    fn room_of(&self, ledger: CommitId) -> Arc<super::room::Room> {
+        self.room(ledger).unwrap()
+    }
+
+    /// Reads an object for somebody; true if it cannot be read.
+    fn read_damaged(&self, room: &super::room::Room, id: ObjectId) -> bool {
+        self.read_here(room, id).is_none()
+    }
+}
+
 /// Two devices that share a space, both of them able to write.
 async fn shared(one: &Dev, other: &Dev) -> (CommitId, Link) {
     let ledger = one.found().space.id();

@@ -10,6 +10,7 @@
 
 pub mod audit;
 pub mod code;
+pub mod folder;
 pub mod hello;
 pub mod ledger;
 pub mod limits;

@@ -13,6 +13,7 @@ compile_error!("warren-store relies on directory handles as Unix systems have th
 pub mod database;
 mod disk;
 pub mod durable;
+pub mod folder;
 pub mod home;
 pub mod keystore;
 pub mod landing;
@@ -24,6 +25,7 @@ pub mod source;
 pub mod space;
 pub mod spool;
 mod tree;
+pub mod xattr;
 
 pub use disk::free_space;
 pub use meta::{FileMeta, FileTime};

@@ -17,6 +17,7 @@ use store::objects::{Limits, Namespace, ObjectStore};
 use tokio::sync::watch;
 
 use super::between::Between;
+use super::calls::Shown;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
@@ -37,6 +38,8 @@ pub(crate) struct Kept {
     pub space: Space,
     path: PathBuf,
     wish: Mutex<Wish>,
+    /// What was counted in it, and in which state of it ([`Space::watch`]).
+    counted: Mutex<Option<(u64, Shown)>>,
 }
 
 impl Kept {
@@ -48,6 +51,17 @@ impl Kept {
     /// What the owner wants.
     pub(crate) fn wish(&self) -> Wish {
         self.wish_mut().clone()
+    }
+
+    /// What was counted in this state.
+    pub(super) fn counted(&self, state: u64) -> Option<Shown> {
+        let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.filter(|(then, _)| *then == state).map(|(_, shown)| shown)
+    }
+
+    /// Notes what was counted.
+    pub(super) fn set_counted(&self, state: u64, shown: Shown) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, shown));
     }
 
     fn wish_mut(&self) -> MutexGuard<'_, Wish> {
@@ -132,7 +146,7 @@ impl Spaces {
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, path, wish: Mutex::new(wish) })
+        Ok(Kept { space, path, wish: Mutex::new(wish), counted: Mutex::default() })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
@@ -176,10 +190,10 @@ impl Spaces {
         Ok(own.chain.iter().map(|certificate| ByteBuf::from(certificate.der())).collect())
     }
 
-    /// Founds a space.
-    pub(crate) fn found(&self) -> Result<Arc<Kept>, SpaceFault> {
+    /// Founds a space of that name.
+    pub(crate) fn found(&self, name: &str) -> Result<Arc<Kept>, SpaceFault> {
         let (root, chain) = (self.circle.now()?.root.der().to_vec(), self.chain()?);
-        self.add(|path| Space::found(path, self.keys.clone(), root, chain, clock::now()))
+        self.add(|path| Space::found(path, self.keys.clone(), root, chain, name, clock::now()))
     }
 
     /// Begins to keep the space that somebody else founded with this commit.

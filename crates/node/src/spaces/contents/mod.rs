@@ -1,1 +1,32 @@
 //! Files of this machine into sealed objects and versions, and back.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `put`, `levels`, `target` | files and folders into a space: what goes where |
+//! | `reading`, `sealing` | bytes of files into durable objects |
+//! | `commit` | what is there after that, in as few commits as hold it |
+//! | `read`, `fetch` | the bytes of a version, from here or from others |
+//! | `get` | what is in a space onto the disk of this machine |
+//! | `jobs` | work that takes time |
+
+mod commit;
+mod fault;
+mod fetch;
+mod get;
+mod jobs;
+mod levels;
+mod put;
+mod read;
+mod reading;
+mod sealing;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fault::ContentFault;
+pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
+pub(crate) use get::{Get, destination, get};
+pub(crate) use jobs::{Jobs, Progress};
+pub(crate) use put::{Put, put};
+pub(crate) use read::{Access, Patient, Piece, Pieces, Waiting};
+pub(crate) use reading::nothing;

@@ -35,6 +35,7 @@ pub(crate) struct Wish {
 pub(crate) struct Kept {
     /// Ledger, tree and disk.
     pub space: Space,
+    path: PathBuf,
     wish: Mutex<Wish>,
     /// What was counted in it, and in which state of it ([`Space::watch`]).
     counted: Mutex<Option<(u64, Shown)>>,
@@ -124,7 +125,7 @@ impl Spaces {
                 continue;
             }
             match Space::open(&path, self.keys.clone()) {
-                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space)?))),
+                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space, &path)?))),
                 Err(why) => {
                     tracing::warn!(path = %path.display(), error = %why, "a space cannot be opened");
                     self.broken.push(Broken { path, why });
@@ -135,13 +136,13 @@ impl Spaces {
         Ok(())
     }
 
-    fn keep(&self, space: Space) -> Result<Kept, SpaceFault> {
+    fn keep(&self, space: Space, path: &Path) -> Result<Kept, SpaceFault> {
         let wish = match self.wishes.get(space.id().as_bytes()) {
             Ok(wish) => wish.unwrap_or_default(),
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, wish: Mutex::new(wish), counted: Mutex::default() })
+        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), counted: Mutex::default() })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
@@ -186,13 +187,49 @@ impl Spaces {
         if let Some(kept) = self.get(genesis.id()) {
             return Ok(kept);
         }
-        self.add(|path| Space::adopt(path, self.keys.clone(), genesis))
+        let path = self.path_of(genesis.id());
+        self.add_at(&path, |path| Space::adopt(path, self.keys.clone(), genesis))
+    }
+
+    /// Where a space that others founded lies: always at the same place, so that what guards this device against signing
+    /// a number twice is found again when a space comes back.
+    fn path_of(&self, ledger: CommitId) -> PathBuf {
+        let name = self.keys.records.blind("space files", ledger.as_bytes());
+        self.dir.join(HEXLOWER.encode(&name)).with_extension(SUFFIX)
+    }
+
+    /// Ends keeping a space: its file and its contents go, the watermark stays.
+    pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
+        let id = kept.space.id();
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.changed.send_modify(|count| *count += 1);
+        let mark = |path: &Path| path.with_extension(format!("{SUFFIX}.mark"));
+        let later = self.path_of(id);
+        if kept.path != later && mark(&kept.path).exists() {
+            std::fs::rename(mark(&kept.path), mark(&later))?;
+        }
+        for suffix in [SUFFIX.to_owned(), format!("{SUFFIX}-wal"), format!("{SUFFIX}-shm")] {
+            match std::fs::remove_file(kept.path.with_extension(suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        std::fs::File::open(&self.dir)?.sync_all()?;
+        self.wishes.delete(id.as_bytes())?;
+        Ok(self.objects.forget(&kept.namespace(), clock::now())?)
     }
 
     fn add(&self, make: impl FnOnce(&Path) -> Result<Space, SpaceFault>) -> Result<Arc<Kept>, SpaceFault> {
         let name = HEXLOWER.encode(&seal::random::<16>());
-        let path = self.dir.join(name).with_extension(SUFFIX);
-        let kept = Arc::new(self.keep(make(&path)?)?);
+        self.add_at(&self.dir.join(name).with_extension(SUFFIX), make)
+    }
+
+    fn add_at(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> Result<Space, SpaceFault>,
+    ) -> Result<Arc<Kept>, SpaceFault> {
+        let kept = Arc::new(self.keep(make(path)?, path)?);
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
         self.changed.send_modify(|count| *count += 1);
         Ok(kept)

@@ -15,9 +15,13 @@
 mod access;
 mod at;
 mod carry;
+mod conflicts;
+mod diff;
 mod fault;
 mod info;
+mod leave;
 mod list;
+mod log;
 mod making;
 mod named;
 mod paths;
@@ -95,6 +99,16 @@ impl Calls {
             Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
             Request::TreeRestore(request) => Reply::TreeRestore(self.restore(&request)?),
             Request::TreeUndo(request) => Reply::TreeUndo(self.undo(&request)?),
+            Request::TreeLog(request) => Reply::TreeLog(self.log(&request)?),
+            Request::TreeDiff(request) => Reply::TreeDiff(self.diff(&request)?),
+            Request::Conflicts(request) => Reply::Conflicts(self.conflicts(&request)?),
+            Request::ConflictResolve(request) => Reply::ConflictResolve(self.resolve(&request)?),
+            Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(&request)?),
+            Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(&request)?),
+            Request::SpaceForget(request) => {
+                self.forget(&request)?;
+                Reply::SpaceForget(Nothing {})
+            }
             _ => return Err(unknown()),
         })
     }

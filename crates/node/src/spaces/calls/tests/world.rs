@@ -223,7 +223,8 @@ where
     found
 }
 
-fn chat(one: &Space, other: &Space) {
+/// Two devices tell each other all about a space.
+pub fn chat(one: &Space, other: &Space) {
     let ends = [one, other];
     let mut sessions = ends.map(|end| Session::new(end.id()));
     let mut inboxes: [VecDeque<Message>; 2] = Default::default();

@@ -13,7 +13,7 @@ use seal::words::safety_words;
 use store::database::{Database, DatabaseError, RowId, Table};
 use store::home::Home;
 use store::settings::Settings;
-use store::spool::SpoolId;
+use store::spool::{SpoolFile, SpoolId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -31,7 +31,8 @@ use crate::journal::Journal;
 use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
-use crate::spaces::{self, Spaces};
+use crate::spaces::between::{self, Between};
+use crate::spaces::{self, Jobs, Spaces};
 use crate::transfers::{SendRequest, Transfers};
 
 /// How often this device looks whether its own addresses have changed.
@@ -51,6 +52,9 @@ pub(crate) struct Running {
     pub(crate) links: Arc<Links>,
     pub(crate) transfers: Transfers,
     pub(crate) spaces: Arc<Spaces>,
+    pub(crate) between: Arc<Between>,
+    /// Work that takes time.
+    pub(crate) jobs: Arc<Jobs>,
     inputs: Arc<Inputs>,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
@@ -111,6 +115,12 @@ impl Running {
         if let Err(error) = ports.put(LAST_PORT, &network.port()) {
             tracing::warn!(%error, "the port could not be noted; the next start may take another one");
         }
+        let between = Between::new(between::Parts {
+            spaces: spaces.clone(),
+            circle: circle.clone(),
+            journal: journal.clone(),
+            hub: hub.clone(),
+        });
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -118,8 +128,10 @@ impl Running {
             hub: hub.clone(),
             network: network.clone(),
             transfers: transfers.clone(),
+            between: between.clone(),
         });
         journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
+        let jobs = Arc::new(Jobs::new(hub.clone()));
         let running = Arc::new(Self {
             keyring,
             journal,
@@ -131,6 +143,8 @@ impl Running {
             links,
             transfers,
             spaces,
+            between,
+            jobs,
             inputs,
             settings,
             tasks: TaskTracker::new(),
@@ -145,6 +159,7 @@ impl Running {
         let (members, links) = mpsc::channel(QUEUE);
         let (seen, sightings) = mpsc::channel(QUEUE);
         self.spawn(self.links.clone().run(links, sightings));
+        self.spawn(self.between.clone().run());
         self.spawn(self.clone().admit(incoming, members));
         self.spawn(self.clone().watch_addresses());
         self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
@@ -160,7 +175,7 @@ impl Running {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             stop.run_until_cancelled(task).await;
@@ -219,7 +234,10 @@ impl Running {
     /// Stops everything; `last` is the last thing that the log says.
     pub(crate) async fn stop(&self, last: Event) {
         self.links.stop().await;
+        self.between.stop().await;
         self.stop.cancel();
+        let jobs = self.jobs.clone();
+        let _ = tokio::task::spawn_blocking(move || jobs.stop()).await;
         self.tasks.close();
         self.tasks.wait().await;
         self.network.close().await;
@@ -299,6 +317,19 @@ impl Running {
     /// Takes in content that is to be sent.
     pub(crate) async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
         self.inputs.take(content, &self.stop).await
+    }
+
+    /// What the device waits for before it is locked.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Content that was handed over, opened: it is gone when nobody reads it any more.
+    pub(crate) fn take_spool(&self, id: &str) -> ApiResult<SpoolFile> {
+        let id = self.inputs.name(id)?;
+        let opened = self.inputs.open(&id).map_err(|error| io_error("read what was handed over", &error));
+        self.inputs.remove(&id);
+        opened
     }
 
     /// Opens a file in a space for reading.

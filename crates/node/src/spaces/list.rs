@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use data_encoding::HEXLOWER;
 use logic::ledger::{Commit, CommitId};
@@ -16,6 +16,7 @@ use store::database::{Database, DatabaseError, Table};
 use store::objects::{Limits, Namespace, ObjectStore};
 use tokio::sync::watch;
 
+use super::between::Between;
 use super::calls::Shown;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
@@ -87,6 +88,8 @@ pub(crate) struct Spaces {
     kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
     broken: Vec<Broken>,
     changed: watch::Sender<u64>,
+    /// Who talks about them with other devices.
+    between: OnceLock<Weak<Between>>,
 }
 
 impl Spaces {
@@ -112,6 +115,7 @@ impl Spaces {
             kept: RwLock::default(),
             broken: Vec::new(),
             changed: watch::Sender::new(0),
+            between: OnceLock::new(),
         };
         spaces.find()?;
         Ok(spaces)
@@ -147,6 +151,16 @@ impl Spaces {
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on somebody talks about them with other devices.
+    pub(super) fn meet(&self, between: Weak<Between>) {
+        let _ = self.between.set(between);
+    }
+
+    /// Who talks about them with other devices, while the device runs.
+    pub(crate) fn between(&self) -> Option<Arc<Between>> {
+        self.between.get()?.upgrade()
     }
 
     /// All of them.

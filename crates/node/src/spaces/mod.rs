@@ -12,7 +12,7 @@
 //! | `contents` | files of this machine into objects and back |
 //! | `between` | sessions and objects between devices |
 
-mod between;
+pub(crate) mod between;
 mod calls;
 mod contents;
 mod epochs;
@@ -36,6 +36,7 @@ use thiserror::Error;
 use crate::circle::CircleError;
 
 pub(crate) use calls::{answer, read};
+pub(crate) use contents::Jobs;
 pub(crate) use list::{Kept, Spaces};
 pub use space::{Outcome, Space};
 pub use talk::Heard;

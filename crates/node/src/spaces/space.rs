@@ -118,14 +118,6 @@ impl Space {
         *self.changed.borrow()
     }
 
-    /// Stores what is no change of the space, in one step.
-    pub(super) fn keep<T>(
-        &self,
-        work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>,
-    ) -> Result<T, SpaceFault> {
-        self.store.transaction(work)
-    }
-
     /// The ledger, as it is stored.
     fn ledger(&self) -> Result<MutexGuard<'_, Option<Ledger>>, SpaceFault> {
         let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
@@ -154,6 +146,19 @@ impl Space {
     /// As above.
     pub fn tree<T>(&self, work: impl FnOnce(&Tree<&Reader<'_>>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
         self.store.read(|reader| work(&Tree::new(reader)))
+    }
+
+    /// Reads small values, without waiting for anybody.
+    pub(super) fn peek<T>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        self.store.read(work)
+    }
+
+    /// Writes small values that change nothing about ledger or tree.
+    pub(super) fn jot<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.store.transaction(work)
     }
 
     /// The one door: see the module.

@@ -13,7 +13,7 @@ use super::people::People;
 use super::scene::{Eye, Scene, is_dir, join};
 use super::{Calls, at, list, paths};
 use crate::clock;
-use crate::spaces::contents::{Access, Alone, Patient, Piece, Pieces};
+use crate::spaces::contents::{Patient, Piece, Pieces};
 use crate::spaces::{Kept, SpaceFault};
 
 /// Files above this are not compared as text, bytes.
@@ -73,12 +73,7 @@ impl Calls {
             Content::Link { target } => target.to_vec(),
             Content::File { size, .. } if *size > TEXT_MAX => return Ok(None),
             content @ Content::File { size, .. } => {
-                let access = Access {
-                    kept: kept.clone(),
-                    objects: self.spaces.objects.clone(),
-                    fetch: Arc::new(Alone),
-                    patience: Some(Duration::ZERO),
-                };
+                let access = self.reading(kept.clone(), Some(Duration::ZERO));
                 let said = |fault| SpaceFault::from(ApiError::from(fault));
                 let mut pieces = Pieces::open(access, content, 0..*size, &Patient).map_err(said)?;
                 let mut bytes = Vec::new();

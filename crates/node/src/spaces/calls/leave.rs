@@ -109,6 +109,15 @@ impl Calls {
             return Err(ApiError::new(ErrorCode::Refused, format!("{name} is on no other device: it would be gone for good"))
                 .hint("--force forgets it all the same"));
         }
+        let known = self.spaces.between().map(|between| between.standing(&kept)).transpose()?;
+        let whole = |standing: &crate::spaces::between::Standing| {
+            standing.devices.values().any(|device| device.current == Some(true))
+        };
+        if known.is_some_and(|standing| !whole(&standing)) && !request.force {
+            let message = format!("no other device is known to have every change of {name}");
+            return Err(ApiError::new(ErrorCode::Refused, message)
+                .hint("wait until one of them was online, or --force: what only this device has is gone then"));
+        }
         self.spaces.forget(&kept)?;
         Ok(())
     }

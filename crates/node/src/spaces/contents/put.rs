@@ -35,6 +35,8 @@ const KEYS: usize = 3;
 pub(crate) struct Put {
     /// What.
     pub source: Source,
+    /// Parts that the root shows although it cannot be read from there.
+    pub parts: Vec<(Vec<u8>, Node)>,
     /// Into this directory, or (`exact`) as this path.
     pub to: TreePath,
     /// The one source becomes `to` itself.
@@ -60,7 +62,7 @@ pub(crate) fn put(kept: &Kept, objects: &ObjectStore, put: &Put, progress: &Prog
     if put.exact && put.source.names().count() != 1 {
         return Err(ApiError::new(ErrorCode::BadRequest, "several sources cannot become one path").into());
     }
-    let base = target::directory(kept, above, put.parents)?;
+    let base = target::directory(kept, &put.parts, above, put.parents)?;
     let mut levels = Levels::new(base, above.join(&b'/'), exact.map(<[u8]>::to_vec), put.exact && exact.is_none());
     levels.delete = put.delete;
     levels.only_if = put.only_if;

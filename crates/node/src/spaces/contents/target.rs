@@ -38,9 +38,16 @@ enum Way {
     Blocked(usize),
 }
 
-fn way<R: Rows>(tree: &Tree<R>, names: &[&[u8]]) -> TreeOutcome<Way, R> {
+/// Parts of a space that the root shows although it cannot be read from there: their names, and their roots.
+pub(crate) type Parts = [(Vec<u8>, Node)];
+
+fn way<R: Rows>(tree: &Tree<R>, parts: &Parts, names: &[&[u8]]) -> TreeOutcome<Way, R> {
     let mut dir = Node::ROOT;
     for (depth, name) in names.iter().enumerate() {
+        if let Some((_, root)) = parts.iter().find(|(part, _)| depth == 0 && part == name) {
+            dir = *root;
+            continue;
+        }
         let Some(entry) = tree.entry(dir, name)? else { return Ok(Way::Until(depth, dir)) };
         if !matches!(entry.kind, NodeKind::Dir | NodeKind::Realm) {
             return Ok(Way::Blocked(depth + 1));
@@ -57,9 +64,14 @@ fn way<R: Rows>(tree: &Tree<R>, names: &[&[u8]]) -> TreeOutcome<Way, R> {
 ///
 /// # Errors
 /// There is none, or something else.
-pub(super) fn directory(kept: &Kept, names: &[&[u8]], make: bool) -> Result<Arc<Spot>, ContentFault> {
+pub(super) fn directory(
+    kept: &Kept,
+    parts: &Parts,
+    names: &[&[u8]],
+    make: bool,
+) -> Result<Arc<Spot>, ContentFault> {
     let age = kept.space.age();
-    let (depth, dir) = match kept.space.tree(|tree| Ok(way(tree, names)?))? {
+    let (depth, dir) = match kept.space.tree(|tree| Ok(way(tree, parts, names)?))? {
         Way::There(dir) => return Ok(Spot::there(dir)),
         Way::Until(depth, dir) => (depth, dir),
         Way::Blocked(depth) => {

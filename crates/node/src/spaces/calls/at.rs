@@ -112,7 +112,7 @@ fn commit_called(reader: &Reader<'_>, prefix: &str) -> Result<Option<CommitId>, 
 }
 
 /// A commit and everything that its device had seen.
-fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
+pub(super) fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
     let mut way: Vec<(CommitId, Header)> = Vec::new();
     let mut here = commit;
     // What was seen lies beside some of the commits of a chain; the others say what is new.

@@ -9,6 +9,7 @@
 //! | `info` | space, spaces |
 //! | `share`, `access` | who may do what |
 //! | `list`, `log`, `diff` | looking |
+//! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts` | changing |
 //! | `fault` | what went wrong, for people |
 
@@ -16,12 +17,14 @@ mod access;
 mod at;
 mod carry;
 mod fault;
+mod files;
 mod info;
 mod list;
 mod making;
 mod named;
 mod paths;
 mod people;
+mod restore;
 mod scene;
 mod share;
 #[cfg(test)]
@@ -58,19 +61,21 @@ pub(super) struct Calls {
 
 /// Answers calls about spaces.
 pub(crate) async fn answer(running: &Running, request: Request) -> ApiResult<Reply> {
-    let calls = Calls {
-        spaces: running.spaces.clone(),
-        circle: running.circle.clone(),
-        book: running.book.clone(),
-        journal: running.journal.clone(),
-        hub: running.hub.clone(),
-    };
-    blocking(move || calls.answer(request)).await
+    match request {
+        Request::TreePut(request) => Ok(Reply::TreePut(files::put(running, request).await?)),
+        Request::TreeGet(request) => Ok(Reply::TreeGet(files::get(running, request).await?)),
+        Request::Jobs(Nothing {}) => Ok(Reply::Jobs(running.jobs.all())),
+        Request::CancelJob(request) => Ok(Reply::CancelJob(running.jobs.cancel(&request.id)?)),
+        request => {
+            let calls = Calls::of(running);
+            blocking(move || calls.answer(request)).await
+        }
+    }
 }
 
 /// Opens a file in a space for reading.
-pub(crate) async fn read(_running: &Running, _request: TreeRead) -> ApiResult<ContentStream> {
-    Err(unknown())
+pub(crate) async fn read(running: &Running, request: TreeRead) -> ApiResult<ContentStream> {
+    files::read(running, request).await
 }
 
 fn unknown() -> ApiError {
@@ -79,6 +84,16 @@ fn unknown() -> ApiError {
 }
 
 impl Calls {
+    fn of(running: &Running) -> Self {
+        Self {
+            spaces: running.spaces.clone(),
+            circle: running.circle.clone(),
+            book: running.book.clone(),
+            journal: running.journal.clone(),
+            hub: running.hub.clone(),
+        }
+    }
+
     fn answer(&self, request: Request) -> ApiResult<Reply> {
         Ok(match request {
             Request::SpaceCreate(request) => Reply::SpaceCreate(self.create(&request)?),
@@ -92,6 +107,8 @@ impl Calls {
             Request::TreeMove(request) => Reply::TreeMove(self.move_to(&request)?),
             Request::TreeCopy(request) => Reply::TreeCopy(self.copy(&request)?),
             Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
+            Request::TreeRestore(request) => Reply::TreeRestore(self.restore(&request)?),
+            Request::TreeUndo(request) => Reply::TreeUndo(self.undo(&request)?),
             _ => return Err(unknown()),
         })
     }

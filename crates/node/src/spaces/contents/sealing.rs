@@ -86,11 +86,17 @@ impl Noted {
 impl<'a> Sealing<'a> {
     /// Under the newest key of a realm, if this device may write there.
     pub(super) fn new(kept: &'a Kept, objects: &'a ObjectStore, realm: RealmId) -> Result<Self, SpaceFault> {
-        let (epoch, key) = kept.space.look(|ledger, reader| {
-            let judgement = ledger.judgement();
-            if judgement.cap_for(kept.space.device(), realm, SpaceRole::Editor).is_none() {
+        let due = kept.space.look(|ledger, _| {
+            if ledger.judgement().cap_for(kept.space.device(), realm, SpaceRole::Editor).is_none() {
                 return Err(SpaceFault::MayNot(SpaceRole::Editor));
             }
+            Ok(epochs::is_due(ledger, realm))
+        })?;
+        if due {
+            kept.space.change(|work| kept.space.prepare(work, realm, clock::now()))?;
+        }
+        let (epoch, key) = kept.space.look(|ledger, reader| {
+            let judgement = ledger.judgement();
             let epoch = judgement.writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
             Ok((epoch, epochs::key(reader, &epoch)?.ok_or(SpaceFault::NoKey)?))
         })?;

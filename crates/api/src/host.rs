@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use crate::types::{FileKey, Identity, Join, Joined, Passphrase, SetSetting, Settings};
+use crate::types::{EvidenceProof, FileKey, Identity, Join, Joined, Passphrase, SetSetting, Settings};
 use crate::{ApiResult, Service};
 
 /// Makes a device in an empty home.
@@ -111,4 +111,10 @@ pub trait Host: Send + Sync {
     /// Opens a sealed stream, in this process. Gives the number of bytes written. What was written before an error is
     /// genuine, but not the whole.
     async fn open(&self, sealed: SealedStream, output: Output, with: OpenWith) -> ApiResult<u64>;
+
+    /// Says what a file of evidence proves, without a device: it is believed for its signatures alone.
+    ///
+    /// # Errors
+    /// `Damaged` where it proves nothing, with the reason.
+    async fn check_evidence(&self, file: Vec<u8>) -> ApiResult<EvidenceProof>;
 }

@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use crate::commands::{
-    cert, completions, config, decrypt, demo, down, encrypt, inbox, init, invite, invites, join, lock, log, man,
-    passphrase, peers, receive, send, service, status, transfers, unlock, up, version,
+    access, cat, cert, completions, config, conflicts, cp, decrypt, demo, device, diff, down, encrypt, evidence, get,
+    inbox, init, invite, invites, jobs, join, lock, log, ls, man, mkdir, mv, passphrase, peers, put, receive, restore,
+    rm, send, service, space, status, sync, transfers, undo, unlock, up, verify, version, write,
 };
 use crate::terminal::ColorChoice;
 
@@ -27,6 +28,9 @@ Begin here:
   warren invite                                 a code for somebody else, who says
   warren join acid-brave-coral-dune --name bo   on the other machine
   warren send Photos --to bo                    files, straight to bo's disk
+  warren space create home                      a tree of files that several devices keep
+  warren put notes.txt home:                    files into it
+  warren space share home --with bo --role editor
 
 `warren COMMAND --help` explains each command with examples. Exit codes: docs/exit-codes.md."
 )]
@@ -94,6 +98,26 @@ pub(crate) enum Command {
     Encrypt(encrypt::Encrypt),
     Decrypt(decrypt::Decrypt),
     Cert(cert::Cert),
+    Space(space::Spaces),
+    Access(access::Access),
+    Ls(ls::Ls),
+    Put(put::Put),
+    Get(get::Get),
+    Cat(cat::Cat),
+    Write(write::Write),
+    Mkdir(mkdir::Mkdir),
+    Mv(mv::Mv),
+    Cp(cp::Cp),
+    Rm(rm::Rm),
+    Restore(restore::Restore),
+    Diff(diff::Diff),
+    Conflicts(conflicts::Conflicts),
+    Undo(undo::Undo),
+    Sync(sync::Sync),
+    Jobs(jobs::Jobs),
+    Verify(verify::Verify),
+    Evidence(evidence::Evidence),
+    Device(device::Device),
     Log(log::Log),
     Config(config::Config),
     Service(service::Service),
@@ -106,8 +130,28 @@ pub(crate) enum Command {
 /// Commands by what they are for, in the order of the help.
 const GROUPS: &[(&str, &[&str])] = &[
     ("This device", &["init", "up", "down", "status", "lock", "unlock", "passphrase", "config"]),
-    ("The circle", &["invite", "invites", "join", "peers", "cert"]),
-    ("Files", &["send", "receive", "inbox", "transfers", "encrypt", "decrypt"]),
+    ("The circle", &["invite", "invites", "join", "peers", "device", "cert"]),
+    ("Files from disk to disk", &["send", "receive", "inbox", "transfers", "encrypt", "decrypt"]),
+    ("Spaces: trees of files that several devices keep together", &["space", "access", "sync", "verify", "evidence"]),
+    (
+        "Files in spaces, as SPACE:PATH",
+        &[
+            "ls",
+            "put",
+            "get",
+            "cat",
+            "write",
+            "mkdir",
+            "mv",
+            "cp",
+            "rm",
+            "restore",
+            "diff",
+            "conflicts",
+            "undo",
+            "jobs",
+        ],
+    ),
     ("Watching and setting up", &["log", "demo", "service", "completions", "man", "version"]),
 ];
 

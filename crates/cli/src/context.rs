@@ -4,14 +4,15 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use api::types::{Passphrase, PeerQuery};
+use api::types::{Passphrase, PeerQuery, PlanDone};
 use api::{ApiError, ApiResult, ErrorCode, Host, Service};
 use serde::Serialize;
 
 use crate::args::Global;
-use crate::exit::{Failure, exit_code};
+use crate::exit::{Failure, INTERRUPTED, exit_code};
 use crate::print::{self, Page, Show, Tone};
 use crate::terminal::{Terminal, read_passphrase};
+use crate::units::count;
 use crate::unseen;
 
 /// How to give the device's passphrase without being asked.
@@ -33,6 +34,8 @@ pub(crate) struct Context {
     pub(crate) content_on_stdin: bool,
     /// The first write to standard output that failed.
     lost_output: Option<std::io::Error>,
+    /// Nobody reads standard output any more.
+    reader_left: bool,
 }
 
 impl Context {
@@ -46,6 +49,7 @@ impl Context {
             host: None,
             content_on_stdin: false,
             lost_output: None,
+            reader_left: false,
         }
     }
 
@@ -150,9 +154,27 @@ impl Context {
 
     /// Writes to standard output. What fails is told at the end ([`Self::lost_output`]): the work goes on.
     pub(crate) fn write_out(&mut self, text: &str) {
-        if let Err(error) = self.terminal.write_out(text) {
-            self.lost_output.get_or_insert(error);
+        match self.terminal.write_out(text) {
+            Ok(read) => self.reader_left |= !read,
+            Err(error) => {
+                self.lost_output.get_or_insert(error);
+            }
         }
+    }
+
+    /// Writes what is no text to standard output.
+    pub(crate) fn write_bytes(&mut self, bytes: &[u8]) {
+        match self.terminal.out.write_all(bytes).and_then(|()| self.terminal.out.flush()) {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+                self.lost_output.get_or_insert(error);
+            }
+            _ => {}
+        }
+    }
+
+    /// False once what is written to standard output reaches nobody.
+    pub(crate) fn is_read(&self) -> bool {
+        !self.reader_left && self.lost_output.is_none()
     }
 
     /// The error of a result that could not be written.
@@ -184,6 +206,34 @@ impl Context {
         }
         let answer = self.ask(&format!("{question} [y/N] "), "say `--yes` to agree without being asked").await?;
         Ok(answer.is_some_and(|answer| is_yes(&answer)))
+    }
+
+    /// Shows what was done: in one word where somebody has just seen and agreed to it.
+    pub(crate) fn done(&mut self, done: &PlanDone, agreed: bool) {
+        if agreed && !self.json && done.count > 0 {
+            self.note(&format!("Done: {}.", count(done.count, "step")));
+        } else {
+            self.show_unless_quiet(done);
+        }
+    }
+
+    /// Shows what would be done and asks whether to do it. Where nobody can answer, what would be done is the result.
+    ///
+    /// # Errors
+    /// Nobody agreed.
+    pub(crate) async fn agree<T: Show + Serialize>(&mut self, plan: &T, question: &str) -> Result<(), Failure> {
+        if self.json || !self.terminal.in_is_terminal {
+            self.show(plan);
+        } else {
+            let mut page = self.page();
+            plan.human(&mut page);
+            self.write_err(&page.finish());
+        }
+        if self.confirm(question).await? {
+            return Ok(());
+        }
+        self.note("Nothing was done.");
+        Err(Failure::Said(INTERRUPTED))
     }
 
     /// The passphrase of the device from file or environment; absent where neither is given.

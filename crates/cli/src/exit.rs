@@ -7,6 +7,8 @@ use api::{ApiError, ErrorCode};
 pub(crate) const USAGE: u8 = 2;
 /// Some receivers have it and others do not.
 pub(crate) const PARTLY: u8 = 17;
+/// A check found that something is wrong with a space.
+pub(crate) const WRONG: u8 = 18;
 /// Ended by Ctrl-C (128 + SIGINT, as shells have it).
 pub(crate) const INTERRUPTED: u8 = 130;
 

@@ -9,11 +9,13 @@ mod commands;
 mod context;
 mod exit;
 mod nearest;
+mod place;
 mod print;
 mod terminal;
 mod units;
 mod unseen;
 mod watch;
+mod work;
 
 use std::ffi::OsString;
 use std::path::PathBuf;

@@ -106,11 +106,11 @@ impl Terminal {
         }
     }
 
-    /// Writes to standard output. A reader who went away (`| head`) is no error.
-    pub(crate) fn write_out(&mut self, text: &str) -> io::Result<()> {
+    /// Writes to standard output. A reader who went away (`| head`) is no error; tells whether somebody still reads.
+    pub(crate) fn write_out(&mut self, text: &str) -> io::Result<bool> {
         match self.out.write_all(text.as_bytes()).and_then(|()| self.out.flush()) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
-            _ => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(false),
+            written => written.map(|()| true),
         }
     }
 

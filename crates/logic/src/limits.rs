@@ -106,5 +106,11 @@ pub const SYNC_COMMITS: usize = 1024;
 pub const SYNC_BATCH_BYTES: usize = 1024 * 1024;
 /// A frame of the ledger's exchange: an answer, or a summary.
 pub const LEDGER_FRAME: FrameLimit = FrameLimit::new(4 * 1024 * 1024);
+/// Ledgers that a device tells another one of.
+pub const SPACES_TOLD: usize = 1024;
+/// Objects named in one message.
+pub const OBJECTS_NAMED: usize = 256;
+/// A message about objects.
+pub const OBJECTS_FRAME: FrameLimit = FrameLimit::new(16 * 1024);
 /// How far a commit's time may be ahead before it is reported.
 pub const CLOCK_AHEAD: Duration = Duration::from_secs(10 * 60);

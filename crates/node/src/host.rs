@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use api::server::{Loopback, Socket, Token};
-use api::types::{Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
+use api::types::{EvidenceProof, Identity, Join, Joined, Passphrase as TypedPassphrase, SetSetting, Settings};
 use api::{
     ApiError, ApiResult, Client, ErrorCode, EventHub, Init, OpenWith, Output, SealTo, SealedStream, Service, Up,
 };
@@ -268,6 +268,11 @@ impl api::Host for NodeHost {
 
     async fn open(&self, sealed: SealedStream, output: Output, with: OpenWith) -> ApiResult<u64> {
         blocking(move || files::open_stream(sealed, output, &with)).await
+    }
+
+    async fn check_evidence(&self, _file: Vec<u8>) -> ApiResult<EvidenceProof> {
+        let message = "this version of Warren cannot check evidence";
+        Err(ApiError::new(ErrorCode::Internal, message).hint("use a newer one, on any machine: it needs no device"))
     }
 }
 

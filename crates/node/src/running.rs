@@ -31,6 +31,7 @@ use crate::journal::Journal;
 use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
+use crate::spaces::between::{self, Between};
 use crate::spaces::{self, Spaces};
 use crate::transfers::{SendRequest, Transfers};
 
@@ -51,6 +52,7 @@ pub(crate) struct Running {
     pub(crate) links: Arc<Links>,
     pub(crate) transfers: Transfers,
     pub(crate) spaces: Arc<Spaces>,
+    pub(crate) between: Arc<Between>,
     inputs: Arc<Inputs>,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
@@ -111,6 +113,12 @@ impl Running {
         if let Err(error) = ports.put(LAST_PORT, &network.port()) {
             tracing::warn!(%error, "the port could not be noted; the next start may take another one");
         }
+        let between = Between::new(between::Parts {
+            spaces: spaces.clone(),
+            circle: circle.clone(),
+            journal: journal.clone(),
+            hub: hub.clone(),
+        });
         let links = Links::new(links::Parts {
             circle: circle.clone(),
             book: book.clone(),
@@ -118,6 +126,7 @@ impl Running {
             hub: hub.clone(),
             network: network.clone(),
             transfers: transfers.clone(),
+            between: between.clone(),
         });
         journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
         let running = Arc::new(Self {
@@ -131,6 +140,7 @@ impl Running {
             links,
             transfers,
             spaces,
+            between,
             inputs,
             settings,
             tasks: TaskTracker::new(),
@@ -145,6 +155,7 @@ impl Running {
         let (members, links) = mpsc::channel(QUEUE);
         let (seen, sightings) = mpsc::channel(QUEUE);
         self.spawn(self.links.clone().run(links, sightings));
+        self.spawn(self.between.clone().run());
         self.spawn(self.clone().admit(incoming, members));
         self.spawn(self.clone().watch_addresses());
         self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
@@ -219,6 +230,7 @@ impl Running {
     /// Stops everything; `last` is the last thing that the log says.
     pub(crate) async fn stop(&self, last: Event) {
         self.links.stop().await;
+        self.between.stop().await;
         self.stop.cancel();
         self.tasks.close();
         self.tasks.wait().await;

@@ -25,6 +25,7 @@ pub mod source;
 pub mod space;
 pub mod spool;
 mod tree;
+pub mod xattr;
 
 pub use disk::free_space;
 pub use meta::{FileMeta, FileTime};

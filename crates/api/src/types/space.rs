@@ -283,6 +283,13 @@ pub struct EvidenceFile {
     pub proves: Vec<String>,
 }
 
+/// What evidence proves to anybody.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EvidenceProof {
+    /// Who cheated and how, in words; never empty.
+    pub proves: Vec<String>,
+}
+
 /// One action for a lost or stolen device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeviceLost {

@@ -2,17 +2,18 @@
 
 use std::pin::pin;
 
-use api::types::{Event, LogQuery};
+use api::types::{Event, LogQuery, TreeLogQuery};
 use api::{ApiError, ErrorCode};
 use clap::Args;
 use futures_util::StreamExt;
 
 use crate::context::Context;
 use crate::exit::Outcome;
-use crate::print::{LogList, log_line};
+use crate::place::{Place, place};
+use crate::print::{History, LogList, log_line};
 use crate::units::count;
 
-/// What this device did, allowed and refused
+/// What this device did, or what happened to a place in a space
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -20,9 +21,17 @@ Examples:
   warren log --follow                 and what happens from now on
   warren log --event transfer         only events whose name begins so
   warren log --after 4711 --json      for scripts: all after an entry
+  warren log home:notes.txt           the versions of a file in a space: who, on which device, when
+  warren log home:Photos              all that happened in a directory
+  warren log home:                    in the whole space, permissions as well
 
-Contents of files and messages are never in the log.")]
+Without SPACE:PATH it is the activity log of this device, which never has contents of files and
+messages. With it, the history of that place: the ids of its versions are for `--at` of `ls`, `cat`,
+`get`, `restore` and others.")]
 pub(crate) struct Log {
+    /// History of a place in a space, instead of this device's activity log; `SPACE:` is the whole space
+    #[arg(value_name = "SPACE:PATH", value_parser = place(), conflicts_with_all = ["follow", "after", "event"])]
+    place: Option<Place>,
     /// Go on with what happens from now on
     #[arg(short, long)]
     follow: bool,
@@ -49,6 +58,19 @@ fn holes(damaged: usize) -> ApiError {
 impl Log {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
+        if let Some(place) = self.place {
+            let query = TreeLogQuery { space: place.space, path: place.path, limit: Some(self.limit) };
+            let versions = service.tree_log(query).await?;
+            if cx.json {
+                versions.iter().for_each(|version| cx.json_line(version));
+            } else {
+                let mut page = cx.page();
+                History(&versions).put(&mut page);
+                let text = page.finish();
+                cx.write_out(&text);
+            }
+            return Ok(());
+        }
         // Listening begins before the list is asked for, so that nothing falls between.
         let events = if self.follow { Some(service.events().await?) } else { None };
         let query = LogQuery { after: self.after, limit: Some(self.limit), event: self.event.clone() };

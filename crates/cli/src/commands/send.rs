@@ -201,7 +201,9 @@ impl Send {
                     .hint("send the files with a second command")
                     .into());
             }
-            load.spool = Some(FromSpool { id: hand_over(cx, service).await?, name: self.name.clone() });
+            let id = hand_over(cx, service, "use it with a pipe: tar c DIR | warren send - --name dir.tar --to NAME")
+                .await?;
+            load.spool = Some(FromSpool { id, name: self.name.clone() });
         }
         Ok(load)
     }
@@ -227,12 +229,15 @@ pub(crate) fn existing(path: &Path) -> ApiResult<PathBuf> {
     std::path::absolute(path).map_err(cannot)
 }
 
-/// Hands standard input over to the device; gives the name under which it has it.
-async fn hand_over(cx: &mut Context, service: &Arc<dyn Service>) -> Result<String, Failure> {
+/// Hands standard input over to the device; gives the name under which it has it. `otherwise`: what to do where it is a
+/// terminal.
+pub(super) async fn hand_over(
+    cx: &mut Context,
+    service: &Arc<dyn Service>,
+    otherwise: &str,
+) -> Result<String, Failure> {
     if cx.terminal.in_is_terminal {
-        return Err(Failure::usage("standard input is a terminal")
-            .hint("use it with a pipe: tar c DIR | warren send - --name dir.tar --to NAME")
-            .into());
+        return Err(Failure::usage("standard input is a terminal").hint(otherwise).into());
     }
     let interrupted = cx.terminal.interrupted();
     // Dropping the call breaks it off, and what came so far is not kept.

@@ -1,16 +1,45 @@
-//! Progress while transfers run: a bar per transfer for people, JSON lines for scripts, a line per change of state where
-//! standard error is a file.
+//! Progress while transfers and other work run: a bar for each for people, JSON lines for scripts, a line per change of
+//! state where standard error is a file.
 
 use std::collections::BTreeMap;
 
-use api::types::{Transfer, TransferState};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 
-use super::transfer::{percent, state};
-use super::{Tone, clean, headline};
+use super::{Tone, clean};
 use crate::context::Context;
-use crate::units::{rate, size, span};
+
+/// Something that goes on, and is shown while it does.
+pub(crate) trait Moving {
+    /// What scripts are shown.
+    type Line<'a>: Serialize
+    where
+        Self: 'a;
+
+    /// Tells it from the others.
+    fn id(&self) -> &str;
+    /// What people know it by; not cleaned.
+    fn name(&self) -> &str;
+    /// Percent that is done; 100 only when all is.
+    fn percent(&self) -> u64;
+    /// Amount, rate and time left, or what is in the way; with `all`, files and phase, too.
+    fn message(&self, all: bool) -> String;
+    /// How it stands, and what is in the way; `None` if that is told elsewhere.
+    fn standing(&self) -> Option<Standing>;
+    /// For scripts.
+    fn line(&self) -> Self::Line<'_>;
+}
+
+/// How something stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// Who, what and state.
+    pub(crate) headline: String,
+    /// What is in the way; not cleaned.
+    pub(crate) problem: Option<String>,
+    /// It moves just now.
+    pub(crate) moves: bool,
+}
 
 /// Where progress goes.
 pub(crate) enum Progress {
@@ -19,8 +48,8 @@ pub(crate) enum Progress {
     /// A JSON line for each change.
     Json,
     /// A line for each change of state, or of what is in the way.
-    Plain(BTreeMap<String, (String, Option<String>)>),
-    /// A bar for each transfer.
+    Plain(BTreeMap<String, Standing>),
+    /// A bar for each.
     Bars(Bars),
 }
 
@@ -35,9 +64,10 @@ pub(crate) struct Bars {
 
 /// One line of the progress stream.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<T: Serialize> {
     kind: &'static str,
-    transfer: &'a Transfer,
+    #[serde(flatten)]
+    what: T,
 }
 
 impl Progress {
@@ -56,22 +86,25 @@ impl Progress {
         }
     }
 
-    /// Shows how a transfer stands now.
-    pub(crate) fn update(&mut self, cx: &mut Context, transfer: &Transfer) {
+    /// Shows how something stands now.
+    pub(crate) fn update<M: Moving>(&mut self, cx: &mut Context, moving: &M) {
         match self {
             Self::Silent => {}
-            Self::Json => cx.json_line(&Line { kind: "progress", transfer }),
+            Self::Json => cx.json_line(&Line { kind: "progress", what: moving.line() }),
             Self::Plain(known) => {
-                let now = (state(transfer), transfer.problem.clone());
-                let before = known.insert(transfer.id.clone(), now.clone());
+                let Some(now) = moving.standing() else { return };
+                let before = known.insert(moving.id().to_owned(), now.clone());
                 // Attempts at what is in the way are not told one by one.
-                let same_problem = before.as_ref().is_some_and(|(_, problem)| problem.is_some() && *problem == now.1)
-                    && !matches!(transfer.state, TransferState::Running | TransferState::Finishing);
-                if before != Some(now) && !same_problem && !transfer.state.is_final() {
-                    cx.write_err(&format!("{}{}\n", headline(transfer), problem(transfer)));
+                let same_problem =
+                    before.as_ref().is_some_and(|before| before.problem.is_some() && before.problem == now.problem);
+                let told = before
+                    .as_ref()
+                    .is_some_and(|before| (&before.headline, &before.problem) == (&now.headline, &now.problem));
+                if !told && (now.moves || !same_problem) {
+                    cx.write_err(&format!("{}{}\n", now.headline, in_the_way(now.problem.as_deref())));
                 }
             }
-            Self::Bars(bars) => bars.update(transfer),
+            Self::Bars(bars) => bars.update(moving),
         }
     }
 
@@ -89,32 +122,32 @@ impl Progress {
 
 impl Bars {
     /// One draw for each change: the line is made first, then handed over whole.
-    fn update(&mut self, transfer: &Transfer) {
+    fn update<M: Moving>(&mut self, moving: &M) {
         let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
         let columns = if columns == 0 { self.columns } else { columns };
-        let line = fitted(transfer, columns.saturating_sub(1).into(), self.color);
-        match self.bars.get(&transfer.id) {
+        let line = fitted(moving, columns.saturating_sub(1).into(), self.color);
+        match self.bars.get(moving.id()) {
             Some(bar) if bar.message() == line => {}
             Some(bar) => bar.set_message(line),
             None => {
                 let style = ProgressStyle::with_template("{wide_msg}").unwrap_or_else(|_| ProgressStyle::default_bar());
                 let bar = self.all.add(ProgressBar::new(1).with_style(style).with_message(line));
                 bar.tick();
-                self.bars.insert(transfer.id.clone(), bar);
+                self.bars.insert(moving.id().to_owned(), bar);
             }
         }
     }
 }
 
 /// The fullest line that fits: the name gives way first, then the bar, then what can be missed.
-fn fitted(transfer: &Transfer, columns: usize, color: bool) -> String {
+fn fitted<M: Moving>(moving: &M, columns: usize, color: bool) -> String {
     let shapes =
         [(24, 24, true), (12, 24, true), (12, 12, true), (8, 8, true), (8, 12, false), (8, 8, false), (8, 0, false)];
     let mut shortest = String::new();
     for (name, bar, all) in shapes {
         let line = |color| {
-            let name = shortened(&clean(&transfer.peer), name);
-            format!("{name} {}{:>3}%  {}", drawn(transfer, bar, color), percent(transfer), message(transfer, all))
+            let name = shortened(&clean(moving.name()), name);
+            format!("{name} {}{:>3}%  {}", drawn(moving.percent(), bar, color), moving.percent(), moving.message(all))
         };
         if line(false).chars().count() <= columns {
             return line(color);
@@ -133,40 +166,24 @@ fn shortened(text: &str, most: usize) -> String {
 }
 
 /// The bar itself, with a blank after it.
-fn drawn(transfer: &Transfer, width: usize, color: bool) -> String {
+fn drawn(percent: u64, width: usize, color: bool) -> String {
     if width == 0 {
         return String::new();
     }
-    let done = usize::try_from(percent(transfer)).unwrap_or(0) * width / 100;
+    let done = usize::try_from(percent).unwrap_or(0) * width / 100;
     let (done, left) = ("━".repeat(done), "─".repeat(width - done));
     format!("{}{} ", Tone::Accent.paint(color, &done), Tone::Dim.paint(color, &left))
 }
 
-/// Amount, rate and time left, or what is in the way; with `all`, files and phase, too.
-fn message(transfer: &Transfer, all: bool) -> String {
-    let more = if transfer.scanned { "" } else { "+" };
-    let mut amount = format!("{} of {}{more}", size(transfer.bytes_done), size(transfer.bytes_total));
-    if all && (transfer.files_total > 1 || !transfer.scanned) {
-        amount.push_str(&format!(", {} of {}{more} files", transfer.files_done, transfer.files_total));
-    }
-    match transfer.state {
-        TransferState::Running => {
-            let eta = transfer.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
-            let phase = if all && !transfer.scanned { ", still looking for files" } else { "" };
-            format!("{amount}, {}{eta}{phase}", rate(transfer.rate))
-        }
-        TransferState::Offered => format!("{amount}, waits for their yes"),
-        _ => format!("{amount}, {}{}", state(transfer), problem(transfer)),
-    }
-}
-
 /// What is in the way, to be added to a line.
-fn problem(transfer: &Transfer) -> String {
-    transfer.problem.as_ref().map(|problem| format!(": {}", clean(problem))).unwrap_or_default()
+pub(super) fn in_the_way(problem: Option<&str>) -> String {
+    problem.map(|problem| format!(": {}", clean(problem))).unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
+    use api::types::{Transfer, TransferState};
+
     use super::*;
 
     fn transfer(peer: &str, done: u64, total: u64) -> Transfer {

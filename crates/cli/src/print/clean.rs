@@ -15,6 +15,18 @@ pub(crate) fn clean_text(text: &str) -> Cow<'_, str> {
     escape(text, |c| matches!(c, '\n' | '\t'))
 }
 
+/// A name of bytes, safe to show: those that are no UTF-8 are escaped as well.
+pub(crate) fn clean_bytes(bytes: &[u8]) -> String {
+    let mut shown = String::with_capacity(bytes.len());
+    for chunk in bytes.utf8_chunks() {
+        shown.push_str(&clean(chunk.valid()));
+        for byte in chunk.invalid() {
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(|c| is_unsafe(c) && !keep(c)) {
         return Cow::Borrowed(text);
@@ -64,6 +76,7 @@ mod tests {
         for (dirty, shown) in cases {
             assert_eq!(clean(dirty), shown);
         }
+        assert_eq!(clean_bytes(b"caf\xc3\xa9 \xff\x1b"), "café \\xff\\u{1b}");
         assert_eq!(clean_text("one\n\ttwo\r\u{1b}c"), "one\n\ttwo\\r\\u{1b}c");
     }
 

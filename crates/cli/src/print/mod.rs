@@ -5,12 +5,18 @@ pub(crate) mod bars;
 mod cert;
 mod circle;
 mod clean;
+mod conflict;
 mod device;
+mod job;
 pub(crate) mod json;
 mod log;
+mod plan;
 pub(crate) mod qr;
+mod space;
+mod sync;
 mod table;
 mod transfer;
+mod tree;
 
 use std::fmt::Write as _;
 
@@ -20,10 +26,14 @@ use owo_colors::{OwoColorize, Style};
 use crate::exit::{Failure, USAGE, exit_code};
 use crate::terminal::Terminal;
 
-pub(crate) use clean::{clean, clean_text};
+pub(crate) use clean::{clean, clean_bytes, clean_text};
+pub(crate) use conflict::ConflictList;
+pub(crate) use job::{JobList, Watched, job_ending};
 pub(crate) use log::{LogList, log_line};
+pub(crate) use space::{Accesses, Exported};
 pub(crate) use table::Table;
-pub(crate) use transfer::{TransferList, ending, headline, names};
+pub(crate) use transfer::{TransferList, ending, names};
+pub(crate) use tree::{History, Look};
 
 /// Something a person can look at.
 pub(crate) trait Show {

@@ -4,6 +4,7 @@ use api::ErrorCode;
 use api::types::{PausedBy, Transfer, TransferState};
 use serde::Serialize;
 
+use super::bars::{Moving, Standing, in_the_way};
 use super::{Page, Show, Table, Tone, clean};
 use crate::units::{count, rate, size, span};
 
@@ -134,7 +135,7 @@ pub(crate) fn names(transfer: &Transfer) -> String {
 }
 
 /// Percent that is done; 100 only when all is.
-pub(super) fn percent(transfer: &Transfer) -> u64 {
+fn percent(transfer: &Transfer) -> u64 {
     if transfer.state == TransferState::Done && !is_in_part(transfer) {
         return 100;
     }
@@ -210,5 +211,54 @@ fn mark(transfer: &Transfer) -> &'static str {
         TransferState::Done => "✓",
         TransferState::Rejected | TransferState::Cancelled | TransferState::Failed => "✗",
         _ => "…",
+    }
+}
+
+/// What scripts are shown while a transfer runs.
+#[derive(Serialize)]
+pub(crate) struct TransferLine<'a> {
+    transfer: &'a Transfer,
+}
+
+impl Moving for Transfer {
+    type Line<'a> = TransferLine<'a>;
+
+    fn id(&self) -> &str {
+        &self.id
+    }
+
+    fn name(&self) -> &str {
+        &self.peer
+    }
+
+    fn percent(&self) -> u64 {
+        percent(self)
+    }
+
+    fn message(&self, all: bool) -> String {
+        let more = if self.scanned { "" } else { "+" };
+        let mut amount = format!("{} of {}{more}", size(self.bytes_done), size(self.bytes_total));
+        if all && (self.files_total > 1 || !self.scanned) {
+            amount.push_str(&format!(", {} of {}{more} files", self.files_done, self.files_total));
+        }
+        match self.state {
+            TransferState::Running => {
+                let eta = self.eta_s.map(|seconds| format!(", {} left", span(seconds))).unwrap_or_default();
+                let phase = if all && !self.scanned { ", still looking for files" } else { "" };
+                format!("{amount}, {}{eta}{phase}", rate(self.rate))
+            }
+            TransferState::Offered => format!("{amount}, waits for their yes"),
+            _ => format!("{amount}, {}{}", state(self), in_the_way(self.problem.as_deref())),
+        }
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        let moves = matches!(self.state, TransferState::Running | TransferState::Finishing);
+        let standing = Standing { headline: headline(self), problem: self.problem.clone(), moves };
+        (!self.state.is_final()).then_some(standing)
+    }
+
+    fn line(&self) -> TransferLine<'_> {
+        TransferLine { transfer: self }
     }
 }

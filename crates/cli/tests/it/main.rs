@@ -5,5 +5,7 @@
 mod errors;
 mod fake;
 mod help;
+mod spaces;
+mod spaces_fake;
 mod stage;
 mod transcripts;

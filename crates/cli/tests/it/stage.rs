@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use api::types::Passphrase;
+use tokio::sync::Notify;
 use warren_cli::{Input, Terminal, run_on};
 
 use crate::fake::FakeHost;
@@ -32,6 +33,8 @@ pub struct Stage {
     /// Columns of the terminal that a person looks at; absent: nobody looks.
     pub columns: Option<u16>,
     pub stdin: &'static [u8],
+    /// Ctrl-C as soon as somebody listens for it.
+    pub interrupt: bool,
     transcript: String,
 }
 
@@ -46,6 +49,7 @@ impl Stage {
             somebody_there: false,
             columns: None,
             stdin: b"",
+            interrupt: false,
             transcript: String::new(),
         }
     }
@@ -78,7 +82,7 @@ impl Stage {
             hostname: "desk.example.org".to_owned(),
             clock: || NOW,
             zone: jiff::tz::TimeZone::UTC,
-            interrupt: Some(Arc::default()),
+            interrupt: Some(self.interrupt()),
         };
         let host = self.host.clone();
         let code = run_on(terminal, args, move |_| Ok(host)).await;
@@ -92,6 +96,21 @@ impl Stage {
         }
         self.transcript.push('\n');
         ran
+    }
+
+    fn interrupt(&self) -> Arc<Notify> {
+        let notify = Notify::new();
+        if self.interrupt {
+            notify.notify_one();
+        }
+        Arc::new(notify)
+    }
+
+    /// [`Self::golden`], with `PATH` for a path that is another one each time.
+    #[track_caller]
+    pub fn golden_without(&mut self, name: &str, path: &str) {
+        self.transcript = self.transcript.replace(path, "PATH");
+        self.golden(name);
     }
 
     /// Compares everything that was run so far with a golden file.

@@ -311,13 +311,13 @@ async fn man_pages_and_completions_are_complete() {
     let dir = tempfile::tempdir().unwrap();
     let mut stage = Stage::with(FakeHost::empty());
     assert_eq!(stage.run(&format!("man {}", dir.path().display())).await.code, 0);
-    for name in ["warren.1", "warren-send.1", "warren-peers.1"] {
+    for name in ["warren.1", "warren-send.1", "warren-peers.1", "warren-space.1", "warren-ls.1", "warren-restore.1"] {
         let page = std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(page.contains(".TH") && page.contains("EXTRA"), "{name}");
     }
     for shell in ["bash", "zsh", "fish"] {
         let ran = stage.run(&format!("completions {shell}")).await;
-        assert!(ran.out.contains("transfers"), "{shell}");
+        assert!(ran.out.contains("transfers") && ran.out.contains("unshare"), "{shell}");
     }
 }
 

@@ -455,4 +455,71 @@ events! {
         /// The last one.
         last_at: Timestamp,
     }
+    /// A space was shared with this device's member.
+    "space.learned" Ok SpaceLearned {
+        /// Who told of it.
+        who: Who,
+        /// The space.
+        space: String,
+        /// The role in it; `partial`: on parts of it.
+        role: String,
+    }
+    /// A space that somebody told of was not kept.
+    "space.turned_away" Refused SpaceTurnedAway {
+        /// Who told of it.
+        who: Who,
+        /// The space.
+        space: String,
+        /// Why.
+        reason: String,
+    }
+    /// This device entered a space.
+    "space.entered" Ok SpaceEntered {
+        /// Which.
+        space: String,
+    }
+    /// A device signed two changes with one number.
+    "space.forked" Refused SpaceForked {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+        /// The number.
+        number: u64,
+    }
+    /// A device signed that it holds less than it had signed before.
+    "space.rollback" Refused SpaceRollback {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+    }
+    /// A device shows less than it signed that it holds, or told of changes and does not give them.
+    "space.withheld" Refused SpaceWithheld {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+    }
+    /// A device without a role was given nothing of a space, or no more.
+    "space.refused" Refused SpaceRefused {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+    }
+    /// Contents on this disk were damaged; they are fetched again.
+    "space.damaged" Failed SpaceDamaged {
+        /// The space.
+        space: String,
+        /// The object.
+        object: String,
+    }
+    /// There is no room for contents of a space: fetching or storing them pauses.
+    "space.storage_full" Failed SpaceStorageFull {
+        /// The space.
+        space: String,
+        /// The disk or the quota.
+        reason: String,
+    }
 }

@@ -145,6 +145,11 @@ impl Heads {
         self.0.get(&device)
     }
 
+    /// The newest statement of every device.
+    pub fn all(&self) -> impl Iterator<Item = &HeadStatement> {
+        self.0.values()
+    }
+
     /// Which devices' commits a peer signed that it holds, and now shows less of.
     pub fn withheld(&self, peer: DeviceId, shown: &Frontier) -> Vec<DeviceId> {
         let signed = self.0.get(&peer).into_iter().flat_map(|statement| statement.held.frontier.entries());

@@ -305,6 +305,11 @@ impl Judgement {
         held
     }
 
+    /// The strongest grant that a member holds on a realm now; zero: what the founding member acts under.
+    pub fn standing(&self, member: MemberId, realm: RealmId) -> Option<(CommitId, &GrantState)> {
+        self.held(member, realm).into_iter().next()
+    }
+
     /// What a member may do on a realm now.
     pub fn role_of(&self, member: MemberId, realm: RealmId) -> Option<SpaceRole> {
         self.held(member, realm).first().map(|(_, grant)| grant.role)

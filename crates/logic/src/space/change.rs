@@ -73,6 +73,11 @@ pub enum Change {
         /// The newest place it has seen; a later move wins.
         place: Option<Stamp>,
     },
+    /// Names the realm of the commit: its title, whatever the directory that shows it is called.
+    Name {
+        /// The name; empty: none.
+        name: ByteBuf,
+    },
 }
 
 /// A version of a file, link or directory.
@@ -208,9 +213,10 @@ impl Change {
         }
     }
 
-    /// The node that it is about.
+    /// The node that it is about; of a name, the root.
     pub fn node(&self) -> NodeId {
         match self {
+            Self::Name { .. } => NodeId::ROOT,
             Self::Make { node, .. } | Self::Put { node, .. } | Self::Move { node, .. } | Self::Delete { node, .. } => {
                 *node
             }
@@ -222,6 +228,9 @@ impl Change {
     /// # Errors
     /// [`Refused`].
     pub fn check(&self, origin: &Origin, index: u32) -> Result<(), Refused> {
+        if let Self::Name { name } = self {
+            return if name.is_empty() { Ok(()) } else { check_name(name).map_err(Refused::Bad) };
+        }
         if self.node().is_fixed() {
             return Err(Refused::Fixed);
         }
@@ -237,6 +246,7 @@ impl Change {
                 check_place(*node, *parent, name)
             }
             Self::Move { node, parent, name } => check_place(*node, *parent, name),
+            Self::Name { .. } => Ok(()),
             Self::Put { bases, written, .. } => {
                 check_bases(bases, index)?;
                 written.check(kind)

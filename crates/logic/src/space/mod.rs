@@ -11,6 +11,7 @@
 //! - *Places*: the latest counts, but in a ring of directories the latest move is set aside ([`cycles`]).
 //! - *Directories*: one that was deleted is shown as long as something in it is; so nothing is hidden by what is above it.
 //! - *Names*: twins are all shown; who came first keeps the name ([`name`]).
+//! - *Realms* have names of their own: the latest counts.
 //! - *lost+found*: what has no place that is known (its maker's commit does not count) is shown there.
 //!
 //! Goals: no written version is ever lost or silently replaced; any earlier state can be read ([`View`]) and brought back
@@ -45,7 +46,7 @@ pub use name::{Maker, fold};
 pub use node::{Kind, Node, NodeId, NodeKind};
 pub use plan::{Plan, Step, What};
 pub use read::{Conflict, Entry, Event, Stat};
-pub use record::{Brief, Flag, Place, Version};
+pub use record::{Brief, Flag, Naming, Place, Version};
 pub use rows::{Fault, Key, MemoryRows, Outcome, Rows, Table};
 pub use stamp::{Origin, Stamp, VersionId};
 pub use tree::{Effect, Seen, Tree};

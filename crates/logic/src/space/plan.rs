@@ -57,6 +57,8 @@ pub enum What {
     Move(NodeId, ByteBuf),
     /// It was not there, and is deleted.
     Delete,
+    /// The realm gets an earlier name back; empty: none.
+    Name(ByteBuf),
     /// It is where it should be (or deleted), and this is said again because other steps would change it: they free a
     /// move that was set aside, or a twin takes its name back.
     Stay,
@@ -126,6 +128,13 @@ impl<R: Rows> Tree<R> {
             let tied = now.chain(view.knot(node)?.into_iter().filter(|_| Rule::UndoViewKnots.holds()));
             open.extend(tied.filter(|id| passed.insert(*id)));
         }
-        draft.finish()
+        let mut plan = draft.finish()?;
+        let name = view.realm_name(realm)?;
+        if name != self.realm_name(realm)? {
+            let name = ByteBuf::from(name.unwrap_or_default());
+            plan.changes.push(Change::Name { name: name.clone() });
+            plan.steps.push(Step { node: Node::root_of(realm), what: What::Name(name), path: None });
+        }
+        Ok(plan)
     }
 }

@@ -10,11 +10,11 @@ use seal::Timestamp;
 use super::change::{BASES_MAX, Change};
 use super::name::{fold, without_suffix};
 use super::node::{Kind, Node, NodeId, NodeKind};
-use super::record::{Been, Brief, Child, Flag, Head, Mount, NodeRecord, Place, Version, VersionRow};
+use super::record::{Been, Brief, Child, CommitRow, Flag, Head, Mount, Naming, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::rules::Rule;
 use super::settle::{Named, name_twins, twins};
-use super::stamp::{Stamp, VersionId};
+use super::stamp::{Origin, Stamp, VersionId};
 use super::tree::Tree;
 use crate::ledger::RealmId;
 use crate::transfer::path::RelPath;
@@ -26,6 +26,8 @@ pub struct Entry {
     pub node: Node,
     /// The name that it is shown by, unique in its directory.
     pub name: Vec<u8>,
+    /// The name that it was given, which twins may share.
+    pub given: Vec<u8>,
     /// What it is.
     pub kind: NodeKind,
     /// The realm that it shows, if it does.
@@ -123,7 +125,10 @@ impl<R: Rows> Tree<R> {
     }
 
     /// The directory that one sees inside of a node: of a realm its root, if that is where the realm is shown.
-    pub(super) fn entered(&self, dir: Node) -> Outcome<Option<Node>, R> {
+    ///
+    /// # Errors
+    /// As above.
+    pub fn entered(&self, dir: Node) -> Outcome<Option<Node>, R> {
         match dir.id.kind() {
             Some(NodeKind::Dir) => Ok(Some(dir)),
             Some(NodeKind::Realm) => {
@@ -168,6 +173,23 @@ impl<R: Rows> Tree<R> {
         Ok(self.list(dir)?.into_iter().find(|entry| entry.name == name))
     }
 
+    /// Of those that were given this very name in a directory, the first; if there is none, what the name shows there.
+    /// That is what somebody means who writes the name again: of two names that differ in case, say, one is shown by
+    /// another than it was given.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn meant(&self, dir: Node, name: &[u8]) -> Outcome<Option<Entry>, R> {
+        let Some(dir) = self.entered(dir)? else {
+            return Ok(None);
+        };
+        let mut named = twins(&self.desk, dir, &fold(name))?.into_iter();
+        match named.find(|named| named.child.name == name) {
+            Some(found) => Ok(Some(entry(dir, found))),
+            None => self.entry(dir, name),
+        }
+    }
+
     /// What a path shows.
     ///
     /// # Errors
@@ -190,15 +212,24 @@ impl<R: Rows> Tree<R> {
     /// # Errors
     /// As above.
     pub fn path(&self, node: Node) -> Outcome<Option<Vec<u8>>, R> {
+        Ok(self.path_in(node)?.filter(|(realm, _)| *realm == RealmId::ROOT).map(|(_, path)| path))
+    }
+
+    /// The same where a realm around is not known: the path from the root of the outermost realm that is, and that realm.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn path_in(&self, node: Node) -> Outcome<Option<(RealmId, Vec<u8>)>, R> {
         let mut names: Vec<Vec<u8>> = Vec::new();
         let mut realms = BTreeSet::new();
         let mut here = node;
         while here != Node::ROOT {
             if here.id == NodeId::ROOT {
-                // Realms that show each other are shown nowhere.
                 match self.mount(here.realm)? {
+                    None => break,
                     Some(mount) if realms.insert(here.realm) => here = mount.node,
-                    _ => return Ok(None),
+                    // Realms that show each other are shown nowhere.
+                    Some(_) => return Ok(None),
                 }
                 continue;
             }
@@ -211,7 +242,61 @@ impl<R: Rows> Tree<R> {
             here = dir;
         }
         names.reverse();
+        Ok(Some((here.realm, names.join(&b'/'))))
+    }
+
+    /// The directory that shows a node; `None` if it is not shown.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn parent(&self, node: Node) -> Outcome<Option<NodeId>, R> {
+        Ok(self.record(node)?.listed.map(|listed| listed.parent))
+    }
+
+    /// What a directory shows under names that count as the same as this one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn alike(&self, dir: Node, name: &[u8]) -> Outcome<Vec<Entry>, R> {
+        let Some(dir) = self.entered(dir)? else {
+            return Ok(Vec::new());
+        };
+        Ok(twins(&self.desk, dir, &fold(name))?.into_iter().map(|named| entry(dir, named)).collect())
+    }
+
+    /// The way to a node by the places that count, whether it is shown or not: the path from the root of its realm.
+    /// `None` where a place above is not known.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn place_path(&self, node: Node) -> Outcome<Option<Vec<u8>>, R> {
+        let mut names: Vec<Vec<u8>> = Vec::new();
+        let mut here = node;
+        while here.id != NodeId::ROOT {
+            let Some(at) = self.record(here)?.at else { return Ok(None) };
+            names.push(at.name.into_vec());
+            here = here.beside(at.parent);
+        }
+        names.reverse();
         Ok(Some(names.join(&b'/')))
+    }
+
+    /// The names that a realm was given, latest first: the first one counts.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn namings(&self, realm: RealmId) -> Outcome<Vec<Naming>, R> {
+        let mut namings: Vec<Naming> = self.desk.scan(realm.as_bytes(), None)?;
+        namings.sort_by_key(|naming| std::cmp::Reverse(naming.stamp));
+        Ok(namings)
+    }
+
+    /// The name of a realm, if it has one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn realm_name(&self, realm: RealmId) -> Outcome<Option<Vec<u8>>, R> {
+        Ok(latest_name(self.namings(realm)?))
     }
 
     /// What is known of a node; `None` if nothing.
@@ -279,6 +364,50 @@ impl<R: Rows> Tree<R> {
         };
         let been: Vec<Been> = self.desk.scan(&dir.key(), Some(&fold(name)))?;
         Ok(been.into_iter().map(|been| dir.beside(been.node)).collect())
+    }
+
+    /// What has its place in a directory and is not shown there, by rising names and nodes: it was deleted.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn deleted_in(&self, dir: Node) -> Outcome<Vec<Entry>, R> {
+        let Some(dir) = self.entered(dir)? else {
+            return Ok(Vec::new());
+        };
+        let been: Vec<Been> = self.desk.scan(&dir.key(), None)?;
+        let nodes: BTreeSet<NodeId> = been.into_iter().map(|been| been.node).collect();
+        let mut found = Vec::new();
+        for node in nodes.into_iter().map(|id| dir.beside(id)) {
+            let record = self.record(node)?;
+            let Some(at) = record.at.filter(|at| record.listed.is_none() && at.parent == dir.id) else { continue };
+            let realm = record.made.and_then(|made| match made.made {
+                Some(Kind::Realm(realm)) => Some(realm),
+                _ => None,
+            });
+            let kind = node.id.kind().unwrap_or(NodeKind::File);
+            let name = at.name.into_vec();
+            found.push(Entry { node, given: name.clone(), name, kind, realm, brief: record.brief });
+        }
+        found.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
+        Ok(found)
+    }
+
+    /// The nodes that a commit is about; nothing for one that is not in.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn touched(&self, origin: &Origin) -> Outcome<Vec<Node>, R> {
+        let row: Option<CommitRow> = self.desk.get(&origin.stamp(0))?;
+        let nodes = row.map(|row| row.nodes).unwrap_or_default();
+        Ok(nodes.into_iter().map(|id| Node { realm: origin.realm, id }).collect())
+    }
+
+    /// The node that shows a realm, where one does.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn mounted_at(&self, realm: RealmId) -> Outcome<Option<Node>, R> {
+        Ok(self.mount(realm)?.map(|mount| mount.node))
     }
 
     /// What people should look at in a realm.
@@ -350,11 +479,17 @@ impl<R: Rows> Tree<R> {
     }
 }
 
+/// The name that counts, of some with the latest first.
+pub(super) fn latest_name(namings: Vec<Naming>) -> Option<Vec<u8>> {
+    namings.into_iter().next().map(|naming| naming.name.into_vec()).filter(|name| !name.is_empty())
+}
+
 fn entry(dir: Node, named: Named) -> Entry {
     let Named { child, name } = named;
     let realm = child.kind.and_then(|kind| if let Kind::Realm(realm) = kind { Some(realm) } else { None });
     let kind = child.node.kind().unwrap_or(NodeKind::File);
-    Entry { node: dir.beside(child.node), name, kind, realm, brief: child.brief }
+    let (node, given) = (dir.beside(child.node), child.name.into_vec());
+    Entry { node, name, given, kind, realm, brief: child.brief }
 }
 
 /// All children of a directory under the names they are shown by, by rising names.

@@ -99,6 +99,17 @@ pub(super) struct Mount {
     pub(super) stamp: Stamp,
 }
 
+/// A name that a realm was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Naming {
+    /// By which change.
+    pub stamp: Stamp,
+    /// When, by the clock of the device.
+    pub time: Timestamp,
+    /// The name; empty: none.
+    pub name: ByteBuf,
+}
+
 /// A commit that counts, and what it touched.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct CommitRow {

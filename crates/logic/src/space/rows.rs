@@ -11,7 +11,7 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use super::node::{Node, NodeId};
-use super::record::{Been, Child, CommitRow, Flag, Head, Mount, NodeRecord, Place, VersionRow};
+use super::record::{Been, Child, CommitRow, Flag, Head, Mount, Naming, NodeRecord, Place, VersionRow};
 use super::stamp::{Stamp, VersionId};
 use crate::ledger::RealmId;
 
@@ -36,6 +36,8 @@ pub enum Table {
     Commit,
     /// What people should look at, by realm.
     Flag,
+    /// The names that a realm was given.
+    Name,
 }
 
 /// What a row is kept under. Scans ask for a group, or for a part of it.
@@ -164,6 +166,7 @@ row!(Been, Been, |id: (Node, Vec<u8>, NodeId)| id.0.key(), id.1.clone(), id.2.0.
 row!(Child, Child, |id: (Node, Vec<u8>, NodeId)| id.0.key(), id.1.clone(), id.2.0.to_vec());
 row!(Mount, Mount, |id: (RealmId, Node)| id.0.as_bytes().to_vec(), Vec::new(), id.1.key());
 row!(CommitRow, Commit, |stamp: Stamp| stamp.device.as_bytes().to_vec(), Vec::new(), stamp.commit.as_bytes().to_vec());
+row!(Naming, Name, |id: (RealmId, Stamp)| id.0.as_bytes().to_vec(), Vec::new(), change_key(&id.1.id()));
 row!(Flag, Flag, |flag: (RealmId, Flag)| flag.0.as_bytes().to_vec(), flag.1.part(), flag.1.rest());
 
 fn change_key(id: &VersionId) -> Vec<u8> {

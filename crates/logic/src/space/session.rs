@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::change::Change;
 use super::name::fold;
 use super::node::{Kind, Node, NodeId};
-use super::record::{Been, Head, Mount, NodeRecord, Place, Version, VersionRow};
+use super::record::{Been, Head, Mount, Naming, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Desk, Outcome, Rows};
 use super::rules::Rule;
 use super::stamp::{OWN, Origin, Stamp, VersionId};
@@ -38,6 +38,10 @@ impl<'a, R: Rows> Session<'a, R> {
     pub(super) fn turn(&mut self, index: u32, change: &Change, on: bool) -> Outcome<(), R> {
         let stamp = self.origin.stamp(index);
         let time = self.origin.time;
+        if let Change::Name { name } = change {
+            let naming = Naming { stamp, time, name: name.clone() };
+            return self.desk.set(&(self.origin.realm, stamp), on.then_some(&naming));
+        }
         self.dirty.insert(change.node());
         match change {
             Change::Make { node, kind, parent, name } => {
@@ -52,6 +56,7 @@ impl<'a, R: Rows> Session<'a, R> {
                 let place = Place { stamp, time, parent: *parent, name: name.clone(), made: None };
                 self.place(*node, place, on)
             }
+            Change::Name { .. } => Ok(()),
             Change::Put { node, bases, written } => {
                 let bases = self.bases(bases);
                 let version = Version { stamp, time, bases, written: Some(written.clone()), place: None };

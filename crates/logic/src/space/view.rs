@@ -8,14 +8,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::name::Maker;
 use super::node::{Kind, Node, NodeId, NodeKind};
-use super::read::{Entry, name_all};
+use super::read::{Entry, latest_name, name_all};
 use super::record::{Been, Child, LOST_NAME, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::rules::Rule;
 use super::settle::{brief, newest_below};
 use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
-use crate::ledger::Frontier;
+use crate::ledger::{Frontier, RealmId};
 use crate::transfer::path::RelPath;
 
 /// The tree by the changes that are counted in it.
@@ -108,6 +108,16 @@ impl<R: Rows> View<'_, R> {
     /// As above.
     pub fn version(&self, node: Node) -> Outcome<Option<Version>, R> {
         Ok(self.facts(node)?.version)
+    }
+
+    /// The name of a realm, if it has one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn realm_name(&self, realm: RealmId) -> Outcome<Option<Vec<u8>>, R> {
+        let mut namings = self.tree.namings(realm)?;
+        namings.retain(|naming| (self.counts)(&naming.stamp));
+        Ok(latest_name(namings))
     }
 
     /// True if a reader sees the node.

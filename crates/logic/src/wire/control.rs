@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::CommitId;
 use crate::roster::{RosterUpdate, Summary};
 
 /// One control message. Frames up to [`crate::limits::CONTROL_FRAME`], those of the roster up to [`crate::limits::ROSTER_FRAME`].
@@ -19,6 +20,9 @@ pub enum Control {
     RosterUpdate(Box<RosterUpdate>),
     /// The sender closes the link on purpose.
     Bye(Bye),
+    /// Ledgers that the sender keeps and in which the receiver's member has a role: all of them, at most
+    /// [`crate::limits::SPACES_TOLD`], each time that they change. From version 2 on.
+    Spaces(Vec<CommitId>),
 }
 
 /// Why a link is closed on purpose.

@@ -9,6 +9,8 @@ use std::str::FromStr;
 use data_encoding::HEXLOWER_PERMISSIVE;
 use serde::{Deserialize, Serialize};
 
+use crate::ledger::CommitId;
+
 /// Names one transfer on both sides: 16 random bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TransferId(pub [u8; 16]);
@@ -67,6 +69,16 @@ pub enum StreamHeader {
         number: u16,
         /// On TCP: the token that the other side handed out over the link. On QUIC: absent.
         token: Option<LinkToken>,
+    },
+    /// A conversation about one ledger ([`crate::ledger::session`]). From version 2 on.
+    Space {
+        /// Which.
+        ledger: CommitId,
+    },
+    /// Encrypted objects of a space ([`super::Objects`]). From version 2 on.
+    Objects {
+        /// Its ledger.
+        ledger: CommitId,
     },
 }
 

@@ -9,17 +9,23 @@ use logic::presence::LinkId;
 use logic::wire::{Bye, Control, StreamHeader};
 use net::frame::{FrameError, expect_frame, read_frame, write_frame};
 use net::{Goodbye, Link, RecvHalf, SendHalf, Stream};
-use seal::DeviceId;
 use tokio::io::AsyncWriteExt;
 use tokio::sync::mpsc;
 
 use super::Links;
 use crate::clock;
 use crate::connection::stream;
+use crate::spaces::between::Peer;
 
 impl Links {
     /// Serves a link until it ends, then tells the engine.
-    pub(super) async fn attend(self: Arc<Self>, id: LinkId, link: Link, outbox: mpsc::Receiver<Control>) {
+    pub(super) async fn attend(
+        self: Arc<Self>,
+        id: LinkId,
+        link: Link,
+        peer: Arc<dyn Peer>,
+        outbox: mpsc::Receiver<Control>,
+    ) {
         let who = || Who {
             member: Some(link.peer().member_name().to_owned()),
             device: Some(link.remote()),
@@ -30,7 +36,7 @@ impl Links {
         let ended = tokio::select! {
             () = self.stop.cancelled() => { link.close(Goodbye::Leaving); Goodbye::Leaving }
             goodbye = link.closed() => goodbye,
-            failed = self.converse(id, &link, outbox) => {
+            failed = self.converse(id, &link, &peer, outbox) => {
                 if let Err(FrameError::Misbehaved(offence)) = failed {
                     link.offended(offence);
                 }
@@ -40,6 +46,7 @@ impl Links {
         let online = self.table().links.remove(&id);
         if let Some(online) = online {
             self.parts.transfers.link_down(&online.connection);
+            self.parts.between.link_down(&online.peer);
         }
         self.presence().down(id, clock::now());
         self.wake.notify_one();
@@ -51,6 +58,7 @@ impl Links {
         self: &Arc<Self>,
         id: LinkId,
         link: &Link,
+        peer: &Arc<dyn Peer>,
         outbox: mpsc::Receiver<Control>,
     ) -> Result<(), FrameError> {
         let control = if link.dialled() {
@@ -59,7 +67,7 @@ impl Links {
             stream.send.flush().await?;
             stream
         } else {
-            self.control_stream(link).await?
+            self.control_stream(link, peer).await?
         };
         let (replies, queue) = mpsc::channel(super::OUTBOX);
         if let Ok(digest) = self.parts.circle.digest() {
@@ -67,21 +75,21 @@ impl Links {
         }
         tokio::try_join!(
             say(control.send, outbox, queue),
-            self.listen(id, link, control.recv, replies),
-            self.receive(link)
+            self.listen(id, link, peer, control.recv, replies),
+            self.receive(link, peer)
         )?;
         Ok(())
     }
 
     /// The stream that the dialer opens for control messages. Transfers that waited for the link may come before it.
-    async fn control_stream(self: &Arc<Self>, link: &Link) -> Result<Stream, FrameError> {
+    async fn control_stream(self: &Arc<Self>, link: &Link, peer: &Arc<dyn Peer>) -> Result<Stream, FrameError> {
         loop {
             let mut stream = link.accept().await?;
             match expect_frame(&mut stream.recv, HEADER_FRAME).await? {
                 StreamHeader::Control => return Ok(stream),
                 header => {
-                    let (links, peer) = (self.clone(), link.remote());
-                    self.tasks.spawn(async move { links.serve(peer, header, stream).await });
+                    let (links, peer) = (self.clone(), peer.clone());
+                    self.tasks.spawn(async move { links.serve(&peer, header, stream).await });
                 }
             }
         }
@@ -92,6 +100,7 @@ impl Links {
         &self,
         id: LinkId,
         link: &Link,
+        peer: &Arc<dyn Peer>,
         mut recv: RecvHalf,
         replies: mpsc::Sender<Control>,
     ) -> Result<(), FrameError> {
@@ -112,6 +121,10 @@ impl Links {
                     });
                     return Ok(());
                 }
+                Control::Spaces(ledgers) => {
+                    self.parts.between.told(peer, ledgers)?;
+                    None
+                }
                 about_roster => self.gossip(about_roster, &mut asked)?,
             };
             if let Some(reply) = reply
@@ -124,19 +137,19 @@ impl Links {
     }
 
     /// Takes the streams that the peer opens and hands them to their service.
-    async fn receive(self: &Arc<Self>, link: &Link) -> Result<(), FrameError> {
+    async fn receive(self: &Arc<Self>, link: &Link, peer: &Arc<dyn Peer>) -> Result<(), FrameError> {
         loop {
             let stream = link.accept().await?;
-            let (links, link) = (self.clone(), link.clone());
+            let (links, link, peer) = (self.clone(), link.clone(), peer.clone());
             self.tasks.spawn(async move {
-                if let Err(FrameError::Misbehaved(offence)) = links.dispatch(link.remote(), stream).await {
+                if let Err(FrameError::Misbehaved(offence)) = links.dispatch(&peer, stream).await {
                     link.offended(offence);
                 }
             });
         }
     }
 
-    async fn dispatch(&self, peer: DeviceId, mut incoming: Stream) -> Result<(), FrameError> {
+    async fn dispatch(&self, peer: &Arc<dyn Peer>, mut incoming: Stream) -> Result<(), FrameError> {
         match expect_frame(&mut incoming.recv, HEADER_FRAME).await? {
             StreamHeader::Control => Err(FrameError::Misbehaved(Misbehaved::FrameOutOfTurn)),
             header => {
@@ -146,12 +159,15 @@ impl Links {
         }
     }
 
-    async fn serve(&self, peer: DeviceId, header: StreamHeader, incoming: Stream) {
+    async fn serve(&self, peer: &Arc<dyn Peer>, header: StreamHeader, incoming: Stream) {
         let transfers = &self.parts.transfers;
         match header {
             StreamHeader::Control => {}
-            StreamHeader::Transfer { id } => transfers.serve_transfer(peer, id, stream(incoming)).await,
-            StreamHeader::Lane { id, .. } => transfers.serve_lane(peer, id, stream(incoming)),
+            StreamHeader::Transfer { id } => transfers.serve_transfer(peer.device(), id, stream(incoming)).await,
+            StreamHeader::Lane { id, .. } => transfers.serve_lane(peer.device(), id, stream(incoming)),
+            StreamHeader::Space { .. } | StreamHeader::Objects { .. } => {
+                self.parts.between.serve(peer, header, stream(incoming)).await;
+            }
         }
     }
 }

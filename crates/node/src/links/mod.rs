@@ -31,6 +31,7 @@ use crate::circle::{Circle, RENEWAL_EVERY};
 use crate::clock;
 use crate::connection::MemberConnection;
 use crate::journal::Journal;
+use crate::spaces::between::{Between, MemberPeer, Peer};
 use crate::transfers::{Connection, Transfers};
 
 /// How long a dial may take, hello included.
@@ -48,6 +49,7 @@ const OUTBOX: usize = 64;
 struct Online {
     link: Link,
     connection: Arc<dyn Connection>,
+    peer: Arc<dyn Peer>,
     control: mpsc::Sender<Control>,
 }
 
@@ -84,6 +86,7 @@ pub(crate) struct Parts {
     pub hub: EventHub,
     pub network: Network,
     pub transfers: Transfers,
+    pub between: Arc<Between>,
 }
 
 /// See the module.
@@ -228,6 +231,7 @@ impl Links {
         let online = self.table().links.remove(&id);
         if let Some(online) = online {
             self.parts.transfers.link_down(&online.connection);
+            self.parts.between.link_down(&online.peer);
             online.link.close(goodbye);
         }
     }
@@ -284,11 +288,13 @@ impl Links {
     fn adopt(self: &Arc<Self>, link: Link) {
         let (sender, outbox) = mpsc::channel(OUTBOX);
         let connection: Arc<dyn Connection> = Arc::new(MemberConnection(link.clone()));
+        let peer: Arc<dyn Peer> = Arc::new(MemberPeer { link: link.clone(), control: sender.clone() });
         let id = {
             let mut table = self.table();
             table.last_id += 1;
             let id = table.last_id;
-            table.links.insert(id, Online { link: link.clone(), connection: connection.clone(), control: sender });
+            let (link, connection, peer) = (link.clone(), connection.clone(), peer.clone());
+            table.links.insert(id, Online { link, connection, peer, control: sender });
             id
         };
         let (device, boot, dialled) = (link.remote(), link.peer().boot(), link.dialled());
@@ -301,7 +307,8 @@ impl Links {
         if kept {
             // It may have taken the place of another link without the device having been away.
             self.parts.transfers.link_up(connection);
-            self.tasks.spawn(self.clone().attend(id, link, outbox));
+            self.parts.between.link_up(peer.clone());
+            self.tasks.spawn(self.clone().attend(id, link, peer, outbox));
         }
         self.wake.notify_one();
     }

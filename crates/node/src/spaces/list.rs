@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use data_encoding::HEXLOWER;
 use logic::ledger::{Commit, CommitId};
@@ -16,6 +16,8 @@ use store::database::{Database, DatabaseError, Table};
 use store::objects::{Limits, Namespace, ObjectStore};
 use tokio::sync::watch;
 
+use super::between::Between;
+use super::calls::Shown;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
@@ -34,7 +36,10 @@ pub(crate) struct Wish {
 pub(crate) struct Kept {
     /// Ledger, tree and disk.
     pub space: Space,
+    path: PathBuf,
     wish: Mutex<Wish>,
+    /// What was counted in it, and in which state of it ([`Space::watch`]).
+    counted: Mutex<Option<(u64, Shown)>>,
 }
 
 impl Kept {
@@ -46,6 +51,17 @@ impl Kept {
     /// What the owner wants.
     pub(crate) fn wish(&self) -> Wish {
         self.wish_mut().clone()
+    }
+
+    /// What was counted in this state.
+    pub(super) fn counted(&self, state: u64) -> Option<Shown> {
+        let counted = *self.counted.lock().unwrap_or_else(PoisonError::into_inner);
+        counted.filter(|(then, _)| *then == state).map(|(_, shown)| shown)
+    }
+
+    /// Notes what was counted.
+    pub(super) fn set_counted(&self, state: u64, shown: Shown) {
+        *self.counted.lock().unwrap_or_else(PoisonError::into_inner) = Some((state, shown));
     }
 
     fn wish_mut(&self) -> MutexGuard<'_, Wish> {
@@ -72,6 +88,8 @@ pub(crate) struct Spaces {
     kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
     broken: Vec<Broken>,
     changed: watch::Sender<u64>,
+    /// Who talks about them with other devices.
+    between: OnceLock<Weak<Between>>,
 }
 
 impl Spaces {
@@ -97,6 +115,7 @@ impl Spaces {
             kept: RwLock::default(),
             broken: Vec::new(),
             changed: watch::Sender::new(0),
+            between: OnceLock::new(),
         };
         spaces.find()?;
         Ok(spaces)
@@ -110,7 +129,7 @@ impl Spaces {
                 continue;
             }
             match Space::open(&path, self.keys.clone()) {
-                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space)?))),
+                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space, path)?))),
                 Err(why) => {
                     tracing::warn!(path = %path.display(), error = %why, "a space cannot be opened");
                     self.broken.push(Broken { path, why });
@@ -121,17 +140,27 @@ impl Spaces {
         Ok(())
     }
 
-    fn keep(&self, space: Space) -> Result<Kept, SpaceFault> {
+    fn keep(&self, space: Space, path: PathBuf) -> Result<Kept, SpaceFault> {
         let wish = match self.wishes.get(space.id().as_bytes()) {
             Ok(wish) => wish.unwrap_or_default(),
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, wish: Mutex::new(wish) })
+        Ok(Kept { space, path, wish: Mutex::new(wish), counted: Mutex::default() })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
         self.kept.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on somebody talks about them with other devices.
+    pub(super) fn meet(&self, between: Weak<Between>) {
+        let _ = self.between.set(between);
+    }
+
+    /// Who talks about them with other devices, while the device runs.
+    pub(crate) fn between(&self) -> Option<Arc<Between>> {
+        self.between.get()?.upgrade()
     }
 
     /// All of them.
@@ -161,10 +190,10 @@ impl Spaces {
         Ok(own.chain.iter().map(|certificate| ByteBuf::from(certificate.der())).collect())
     }
 
-    /// Founds a space.
-    pub(crate) fn found(&self) -> Result<Arc<Kept>, SpaceFault> {
+    /// Founds a space of that name.
+    pub(crate) fn found(&self, name: &str) -> Result<Arc<Kept>, SpaceFault> {
         let (root, chain) = (self.circle.now()?.root.der().to_vec(), self.chain()?);
-        self.add(|path| Space::found(path, self.keys.clone(), root, chain, clock::now()))
+        self.add(|path| Space::found(path, self.keys.clone(), root, chain, name, clock::now()))
     }
 
     /// Begins to keep the space that somebody else founded with this commit.
@@ -178,10 +207,24 @@ impl Spaces {
     fn add(&self, make: impl FnOnce(&Path) -> Result<Space, SpaceFault>) -> Result<Arc<Kept>, SpaceFault> {
         let name = HEXLOWER.encode(&seal::random::<16>());
         let path = self.dir.join(name).with_extension(SUFFIX);
-        let kept = Arc::new(self.keep(make(&path)?)?);
+        let kept = Arc::new(self.keep(make(&path)?, path)?);
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
         self.changed.send_modify(|count| *count += 1);
         Ok(kept)
+    }
+
+    /// Keeps a space no more: its file and its hold of objects go. For good: what only this device had is lost.
+    pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&kept.space.id());
+        self.changed.send_modify(|count| *count += 1);
+        self.objects.forget(&kept.namespace(), clock::now())?;
+        self.wishes.delete(kept.space.id().as_bytes())?;
+        for suffix in ["", "-wal", "-shm", ".mark"] {
+            let mut path = kept.path.clone().into_os_string();
+            path.push(suffix);
+            store::durable::remove(Path::new(&path))?;
+        }
+        Ok(())
     }
 
     /// Notes what the owner wants of a space.

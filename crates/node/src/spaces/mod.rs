@@ -5,17 +5,19 @@
 //! | `list` | the spaces of a home |
 //! | `space` | the one door to ledger, tree and disk of one space |
 //! | `write` | what this device signs |
+//! | `pen` | changes that may need several commits |
 //! | `talk` | what is said to other devices and what they say |
 //! | `epochs` | the keys of realms |
 //! | `calls` | what the API asks and does |
 //! | `contents` | files of this machine into objects and back |
 //! | `between` | sessions and objects between devices |
 
-mod between;
+pub(crate) mod between;
 mod calls;
 mod contents;
 mod epochs;
 mod list;
+mod pen;
 mod space;
 mod talk;
 #[cfg(test)]
@@ -93,6 +95,15 @@ pub enum SpaceFault {
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),
+    /// What somebody asked for cannot be; said in words already.
+    #[error("{0}")]
+    Said(Box<api::ApiError>),
+}
+
+impl From<api::ApiError> for SpaceFault {
+    fn from(error: api::ApiError) -> Self {
+        Self::Said(Box::new(error))
+    }
 }
 
 impl From<CircleError> for SpaceFault {

@@ -14,7 +14,7 @@ use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kin
 use logic::space::{BadBody, Change, Effect, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Reader, Reading, SpaceStore, Standing, Transaction, Worth};
+use store::space::{Note, Reader, Reading, Report, SpaceStore, Standing, Transaction, Worth};
 use tokio::sync::watch;
 
 use super::SpaceFault;
@@ -92,9 +92,30 @@ impl Space {
         self.keys.device.id()
     }
 
+    /// Whether its file is the newest one.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn standing(&self) -> Result<Standing, SpaceFault> {
+        Ok(self.store.standing()?)
+    }
+
+    /// Reads and checks everything that is stored.
+    ///
+    /// # Errors
+    /// As above; damage is no error but in the report.
+    pub fn check(&self) -> Result<Report, SpaceFault> {
+        Ok(self.store.check()?)
+    }
+
     /// Counts up with every change.
     pub fn watch(&self) -> watch::Receiver<u64> {
         self.changed.subscribe()
+    }
+
+    /// How many changes there were since it was opened.
+    pub(super) fn age(&self) -> u64 {
+        *self.changed.borrow()
     }
 
     /// The ledger, as it is stored.
@@ -127,6 +148,19 @@ impl Space {
         self.store.read(|reader| work(&Tree::new(reader)))
     }
 
+    /// Reads small values, without waiting for anybody.
+    pub(super) fn peek<T>(
+        &self,
+        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        self.store.read(work)
+    }
+
+    /// Writes small values that change nothing about ledger or tree.
+    pub(super) fn jot<T>(&self, work: impl FnOnce(&Transaction<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.store.transaction(work)
+    }
+
     /// The one door: see the module.
     pub(super) fn change<T>(
         &self,
@@ -143,8 +177,9 @@ impl Space {
             Ok::<_, SpaceFault>((value, work.outcome))
         })?;
         *held = Some(ledger);
-        drop(held);
+        // Before anybody else can change something: who is inside of a change knows whether something has changed.
         self.changed.send_modify(|count| *count += 1);
+        drop(held);
         Ok(done)
     }
 
@@ -212,7 +247,7 @@ impl Space {
     }
 
     /// Opens the body of a data commit, if its key is here.
-    fn open_body(
+    pub(super) fn open_body(
         &self,
         store: &Reader<'_>,
         id: &CommitId,

@@ -17,14 +17,15 @@ use serde_bytes::ByteBuf;
 use store::space::{Transaction, Watermark};
 
 use super::space::{Work, context};
+use super::pen::Pen;
 use super::{Outcome, Space, SpaceFault, epochs};
 
 /// For whom a device speaks: its certificates (DER), its own first, the circle's root left out.
 pub type Chain = Vec<ByteBuf>;
 
 impl Space {
-    /// Founds a space in a new file: its first commit, and the key of its root realm. `root` is the circle's root
-    /// certificate (DER).
+    /// Founds a space in a new file: its first commit, the key of its root realm, and its name. `root` is the circle's
+    /// root certificate (DER).
     ///
     /// # Errors
     /// [`SpaceFault`], here and below.
@@ -33,6 +34,7 @@ impl Space {
         keys: Arc<Keyring>,
         root: Vec<u8>,
         chain: Chain,
+        name: &str,
         now: Timestamp,
     ) -> Result<Self, SpaceFault> {
         let entry = Entry { chain, sealing: epochs::offers(&keys.read) };
@@ -42,7 +44,9 @@ impl Space {
         let space = Self::adopt(path, keys, genesis)?;
         space.change(|work| {
             work.store.raise(Watermark { commits: 1, tip, ..work.store.watermark()? })?;
-            space.rekey(work, RealmId::ROOT, now)
+            let mut pen = Pen::open(&space, work, RealmId::ROOT, now)?;
+            pen.push(Change::Name { name: ByteBuf::from(name) })?;
+            pen.finish().map(drop)
         })?;
         Ok(space)
     }
@@ -82,23 +86,50 @@ impl Space {
         changes: impl FnOnce(&Tree<&Transaction<'_>>, DeviceId, u64) -> Result<(Vec<Change>, T), SpaceFault>,
     ) -> Result<(CommitId, T, Outcome), SpaceFault> {
         let ((id, value), outcome) = self.change(|work| {
-            if self.may_change_keys(work.ledger, realm) && epochs::is_due(work.ledger, realm) {
-                self.rekey(work, realm, now)?;
-                self.settle(work)?;
-            }
-            let draft = self.draft(work.ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
-            let epoch = work.ledger.judgement().writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
-            let store = work.store;
-            let key = epochs::key(store, &epoch)?.ok_or(SpaceFault::NoKey)?;
+            self.prepare(work, realm, now)?;
             let mut made = None;
-            let id = self.sign(work, &Draft { epoch, ..draft }, |header| {
+            let store = work.store;
+            let id = self.sign_changes(work, realm, now, |header| {
                 let (changes, value) = changes(&Tree::new(store), header.device, header.seq)?;
                 made = Some(value);
-                Ok(body::seal(&key, &context(store.ledger(), header), &Change::write_all(&changes)?)?)
+                Ok(changes)
             })?;
             Ok((id, made.ok_or(SpaceFault::NoKey)?))
         })?;
         Ok((id, value, outcome))
+    }
+
+    /// Before something is written to a realm: it needs a key that only those have who may read.
+    pub(super) fn prepare(&self, work: &mut Work<'_, '_>, realm: RealmId, now: Timestamp) -> Result<(), SpaceFault> {
+        if self.may_change_keys(work.ledger, realm) && epochs::is_due(work.ledger, realm) {
+            self.rekey(work, realm, now)?;
+            self.settle(work)?;
+        }
+        Ok(())
+    }
+
+    /// Signs one commit of changes.
+    pub(super) fn sign_changes(
+        &self,
+        work: &mut Work<'_, '_>,
+        realm: RealmId,
+        now: Timestamp,
+        changes: impl FnOnce(&Header) -> Result<Vec<Change>, SpaceFault>,
+    ) -> Result<CommitId, SpaceFault> {
+        let draft = self.draft(work.ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
+        let epoch = work.ledger.judgement().writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
+        let store = work.store;
+        let key = epochs::key(store, &epoch)?.ok_or(SpaceFault::NoKey)?;
+        self.sign(work, &Draft { epoch, ..draft }, |header| {
+            let changes = Change::write_all(&changes(header)?)?;
+            Ok(body::seal(&key, &context(store.ledger(), header), &changes)?)
+        })
+    }
+
+    /// The number of the next commit of changes to a realm.
+    pub(super) fn next_seq(&self, ledger: &Ledger, realm: RealmId, now: Timestamp) -> Result<u64, SpaceFault> {
+        let draft = self.draft(ledger, Kind::Data, realm, SpaceRole::Editor, now)?;
+        Ok(ledger.next_header(self.device(), &draft)?.seq)
     }
 
     /// Gives a member a role on a realm, and the keys with it.
@@ -141,14 +172,50 @@ impl Space {
     /// Signs what an owner decides, and what follows for the keys.
     fn decide(&self, realm: RealmId, kind: Kind, control: &Control, now: Timestamp) -> Result<Outcome, SpaceFault> {
         let ((), outcome) = self.change(|work| {
-            let draft = self.draft(work.ledger, kind, realm, SpaceRole::Owner, now)?;
-            self.sign(work, &draft, |_| Ok(control.to_bytes()))?;
+            self.rule(work, realm, kind, control, now)?;
             self.rekey_due(work, now)
         })?;
         Ok(outcome)
     }
 
-    fn rekey_due(&self, work: &mut Work<'_, '_>, now: Timestamp) -> Result<(), SpaceFault> {
+    /// Signs what an owner decides.
+    pub(super) fn rule(
+        &self,
+        work: &mut Work<'_, '_>,
+        realm: RealmId,
+        kind: Kind,
+        control: &Control,
+        now: Timestamp,
+    ) -> Result<CommitId, SpaceFault> {
+        let draft = self.draft(work.ledger, kind, realm, SpaceRole::Owner, now)?;
+        let id = self.sign(work, &draft, |_| Ok(control.to_bytes()))?;
+        self.settle(work)?;
+        Ok(id)
+    }
+
+    /// Takes a device of this member away, everywhere: that needs no role.
+    pub(super) fn drop_own_device(
+        &self,
+        work: &mut Work<'_, '_>,
+        device: DeviceId,
+        reason: RevokeReason,
+        now: Timestamp,
+    ) -> Result<CommitId, SpaceFault> {
+        let control = Control::Revoke { target: Target::OwnDevice(device), reason };
+        let draft = Draft {
+            kind: Kind::Revoke,
+            realm: RealmId::ROOT,
+            cap: CommitId::ZERO,
+            epoch: CommitId::ZERO,
+            time: now,
+            sure: true,
+        };
+        let id = self.sign(work, &draft, |_| Ok(control.to_bytes()))?;
+        self.settle(work)?;
+        Ok(id)
+    }
+
+    pub(super) fn rekey_due(&self, work: &mut Work<'_, '_>, now: Timestamp) -> Result<(), SpaceFault> {
         self.settle(work)?;
         let inside = work.ledger.judgement().realms().map(|(realm, _)| realm);
         let mut realms: Vec<_> = std::iter::once(RealmId::ROOT).chain(inside).collect();

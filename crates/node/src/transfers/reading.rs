@@ -125,7 +125,7 @@ impl Outgo {
         for found in self.source.iter().flat_map(Source::walk) {
             match found {
                 Ok(entry) => batch.push(entry),
-                Err(Skipped { path, why }) => {
+                Err(Skipped { path, why, .. }) => {
                     let failed = !matches!(why, SkipReason::Special | SkipReason::PartialDir);
                     self.skip(Skip { path: path.display().to_string(), reason: why.to_string(), failed });
                 }

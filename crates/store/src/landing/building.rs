@@ -227,13 +227,13 @@ impl Building {
         Ok(())
     }
 
-    fn create(&self, path: &RelPath, executable: bool) -> io::Result<File> {
+    pub(super) fn create(&self, path: &RelPath, executable: bool) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
         Ok(fs::openat(self.tree.parent(path)?, path.name(), flags, mode)?.into())
     }
 
-    fn note(&self, path: &RelPath, kind: FileType) {
+    pub(super) fn note(&self, path: &RelPath, kind: FileType) {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Made::Few(items) = &mut *made {
             items.push((path.clone(), kind));
@@ -243,7 +243,7 @@ impl Building {
         }
     }
 
-    fn flush(&self) -> Result<(), LandingError> {
+    pub(super) fn flush(&self) -> Result<(), LandingError> {
         let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         match &*made {
             Made::Few(items) => self.flush_each(items),

@@ -22,7 +22,7 @@ const WRITEBACK_WINDOW: u64 = 8 << 20;
 /// [`close`](Self::close) keeps what was written.
 #[derive(Debug)]
 pub struct LandingFile {
-    file: File,
+    pub(super) file: File,
     direct: Option<Direct>,
     path: RelPath,
     /// Bytes that went through the page cache.
@@ -116,7 +116,7 @@ impl LandingFile {
         set().map_err(self.fail())
     }
 
-    fn fail(&self) -> impl FnOnce(io::Error) -> LandingError {
+    pub(super) fn fail(&self) -> impl FnOnce(io::Error) -> LandingError {
         LandingError::at(self.path.as_path())
     }
 }

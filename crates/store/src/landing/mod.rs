@@ -18,8 +18,10 @@
 mod building;
 mod direct;
 mod file;
+mod merging;
 mod names;
 mod publish;
+mod restoring;
 mod return_key;
 #[cfg(test)]
 mod tests;
@@ -40,7 +42,9 @@ pub use direct::ALIGN;
 pub use file::LandingFile;
 pub(crate) use file::read_full_at;
 pub(crate) use names::numbered;
+pub use merging::{Clash, Merged};
 pub use publish::Landed;
+pub use restoring::Attributes;
 pub use return_key::ReturnKey;
 
 /// Name of the folder inside the received folder where trees are built.

@@ -36,6 +36,18 @@ pub struct Usage {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct HeldPlace(i64);
 
+impl HeldPlace {
+    /// A place that was stored.
+    pub fn from_number(number: u64) -> Self {
+        Self(index::signed(number))
+    }
+
+    /// To store it. Numbers are as good as the index: made anew, it has others.
+    pub const fn number(self) -> u64 {
+        self.0.unsigned_abs()
+    }
+}
+
 /// A keyed hash of namespace and object.
 pub(super) type Tag = [u8; 16];
 
@@ -99,6 +111,17 @@ impl ObjectStore {
             self.change(|transaction| self.hold_in(transaction, namespace, &here, &Numbers::new()))?;
         }
         Ok(absent)
+    }
+
+    /// Which of `ids` are here and held by `namespace`: what somebody may be given who has a right to it and to no other.
+    pub fn holding(&self, namespace: &Namespace, ids: &[ObjectId]) -> Result<Vec<bool>, ObjectError> {
+        let tagger = self.tagger(namespace);
+        let connection = self.database.connection();
+        let one = |id: &ObjectId| match index::find(&connection, id)? {
+            Some(row) if row.is_here() => index::holds(&connection, row.number, &tagger.tag(id)),
+            _ => Ok(false),
+        };
+        ids.iter().map(one).collect()
     }
 
     /// Lets `namespace` hold these no more. What nobody holds then is removed after a time of grace, which begins now.

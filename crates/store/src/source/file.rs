@@ -14,6 +14,7 @@ use crate::disk;
 use crate::landing::read_full_at;
 use crate::meta::{FileMeta, FileTime};
 use crate::spool::SpoolFile;
+use crate::xattr::{self, Attribute};
 
 /// Files from this size on are announced to the kernel as read from front to back.
 const LARGE: u64 = 1 << 20;
@@ -23,7 +24,7 @@ const LARGE: u64 = 1 << 20;
 pub struct SourceFile {
     content: Content,
     stamp: Stamp,
-    executable: bool,
+    mode: Option<u16>,
 }
 
 /// Where the bytes are.
@@ -59,13 +60,13 @@ impl SourceFile {
         if stamp.size >= LARGE {
             disk::will_read_forward(&file);
         }
-        Ok(Self { content: Content::Disk(file), stamp, executable: stat.st_mode & 0o100 != 0 })
+        Ok(Self { content: Content::Disk(file), stamp, mode: Some(u16::try_from(stat.st_mode & 0o777).unwrap_or(0)) })
     }
 
     pub(super) fn spooled(file: Arc<SpoolFile>) -> Self {
         let (size, modified) = (file.len(), file.modified());
         let stamp = Stamp { size, modified, changed: modified, inode: 0 };
-        Self { content: Content::Spool(file), stamp, executable: false }
+        Self { content: Content::Spool(file), stamp, mode: None }
     }
 
     /// Length in bytes when it was opened.
@@ -80,7 +81,23 @@ impl SourceFile {
 
     /// Time and executable bit when it was opened.
     pub fn meta(&self) -> FileMeta {
-        FileMeta { modified: self.stamp.modified, executable: self.executable }
+        FileMeta { modified: self.stamp.modified, executable: self.mode.is_some_and(|mode| mode & 0o100 != 0) }
+    }
+
+    /// Permission bits (at most 0o777) when it was opened; of the spool none.
+    pub fn mode(&self) -> Option<u16> {
+        self.mode
+    }
+
+    /// Its extended attributes.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn xattrs(&self) -> io::Result<Vec<Attribute>> {
+        match &self.content {
+            Content::Disk(file) => xattr::read(file),
+            Content::Spool(_) => Ok(Vec::new()),
+        }
     }
 
     /// Reads into `buffer` from `offset` until it is full or the file ends; returns how many bytes were read.

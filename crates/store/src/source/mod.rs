@@ -27,6 +27,7 @@ use crate::meta::FileTime;
 use crate::relpath::RelPath;
 use crate::spool::SpoolFile;
 use crate::tree::Tree;
+use crate::xattr::{self, Attribute};
 
 pub use file::SourceFile;
 pub use walk::Walk;
@@ -40,6 +41,8 @@ pub struct Entry {
     pub kind: EntryKind,
     /// Modification time.
     pub modified: FileTime,
+    /// Permission bits (at most 0o777); of the spool none.
+    pub mode: Option<u16>,
 }
 
 /// Kind of an [`Entry`].
@@ -69,6 +72,8 @@ pub enum EntryKind {
 pub struct Skipped {
     /// Where it is on this machine.
     pub path: PathBuf,
+    /// Where it would lie in the tree that is sent.
+    pub inside: PathBuf,
     /// Why it is left out.
     pub why: SkipReason,
 }
@@ -208,6 +213,20 @@ impl Source {
             (RootAt::Dir(tree), Some(inner)) => SourceFile::open(&*tree.parent(&inner)?, inner.name()),
             (RootAt::File(dir, name), None) => SourceFile::open(dir, name),
             (RootAt::Spool(file), None) => Ok(SourceFile::spooled(file.clone())),
+            _ => Err(io::ErrorKind::NotFound.into()),
+        }
+    }
+
+    /// The extended attributes of a listed directory.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn dir_xattrs(&self, path: &RelPath) -> io::Result<Vec<Attribute>> {
+        match self.root_of(path).map(|root| &root.at) {
+            Some(RootAt::Dir(tree)) => match below(path) {
+                Some(inner) => xattr::read(&*tree.dir(&inner)?),
+                None => xattr::read(tree.root()),
+            },
             _ => Err(io::ErrorKind::NotFound.into()),
         }
     }

@@ -80,7 +80,7 @@ fn kinds_times_bits_and_sizes_are_told() {
     );
     let skipped: Vec<Skipped> = skipped.into_iter().map(|entry| entry.unwrap_err()).collect();
     assert!(matches!(&skipped[0], Skipped { why: SkipReason::PartialDir, .. }));
-    assert!(matches!(&skipped[1], Skipped { path: at, why: SkipReason::Special } if at.ends_with("t/pipe")));
+    assert!(matches!(&skipped[1], Skipped { path: at, why: SkipReason::Special, .. } if at.ends_with("t/pipe")));
     assert_eq!(skipped.len(), 2);
 
     let file = source.open(&rel("t/sparse")).unwrap();

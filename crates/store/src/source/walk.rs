@@ -55,12 +55,12 @@ impl<'a> Walk<'a> {
             RootAt::File(dir, name) => self.visit(dir, name, path),
             RootAt::Spool(file) => {
                 let kind = EntryKind::File { size: file.len(), executable: false, sparse: false };
-                Ok(Entry { path, kind, modified: file.modified() })
+                Ok(Entry { path, kind, modified: file.modified(), mode: None })
             }
             RootAt::Dir(tree) => {
                 let stat = fs::fstat(tree.root()).map_err(|e| SkipReason::Io(e.into()))?;
                 self.descend(tree.root().clone(), path.clone()).map_err(SkipReason::Io)?;
-                Ok(Entry { path, kind: EntryKind::Directory, modified: modified(&stat) })
+                Ok(Entry { path, kind: EntryKind::Directory, modified: modified(&stat), mode: mode(&stat) })
             }
         }
     }
@@ -82,7 +82,7 @@ impl<'a> Walk<'a> {
             }
             _ => return Err(SkipReason::Special),
         };
-        Ok(Entry { path, kind, modified: modified(&stat) })
+        Ok(Entry { path, kind, modified: modified(&stat), mode: mode(&stat) })
     }
 
     fn descend(&mut self, dir: Arc<OwnedFd>, path: RelPath) -> io::Result<()> {
@@ -125,7 +125,7 @@ impl<'a> Walk<'a> {
         let root = components.next().and_then(|name| self.source.by_name.get(name));
         let mut path = root.map(|at| self.source.roots[*at].path.clone()).unwrap_or_default();
         path.extend(components);
-        Skipped { path, why }
+        Skipped { path, inside: place.to_owned(), why }
     }
 }
 
@@ -138,7 +138,10 @@ impl Iterator for Walk<'_> {
         }
         let root = self.source.roots.get(self.next_root)?;
         self.next_root += 1;
-        Some(self.begin_root(root).map_err(|why| Skipped { path: root.path.clone(), why }))
+        Some(self.begin_root(root).map_err(|why| {
+            let inside = std::path::PathBuf::from(&root.name);
+            Skipped { path: root.path.clone(), inside, why }
+        }))
     }
 }
 
@@ -172,6 +175,12 @@ fn file_kind(stat: &fs::Stat) -> EntryKind {
     let size = u64::try_from(stat.st_size).unwrap_or(0);
     let stored = u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512);
     EntryKind::File { size, executable: stat.st_mode & 0o100 != 0, sparse: stored < size }
+}
+
+/// Of links there are none to speak of.
+fn mode(stat: &fs::Stat) -> Option<u16> {
+    let plain = FileType::from_raw_mode(stat.st_mode) != FileType::Symlink;
+    plain.then(|| u16::try_from(stat.st_mode & 0o777).unwrap_or(0))
 }
 
 #[allow(clippy::unnecessary_cast, reason = "the fields' types differ between systems")]

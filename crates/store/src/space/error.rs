@@ -28,7 +28,7 @@ pub enum Part {
 
 impl Part {
     /// Every part whose values are counted, in the order of the stored totals.
-    pub(super) const COUNTED: [Self; 14] = [
+    pub(super) const COUNTED: [Self; 15] = [
         Self::Tree(Table::Node),
         Self::Tree(Table::Version),
         Self::Tree(Table::Head),
@@ -43,6 +43,7 @@ impl Part {
         Self::Pasts,
         Self::Notes,
         Self::Values,
+        Self::Tree(Table::Name),
     ];
 
     /// Its place in [`Self::COUNTED`]; of a table of the tree also its number on disk.
@@ -62,7 +63,8 @@ impl Part {
             Self::Pasts => 11,
             Self::Notes => 12,
             Self::Values => 13,
-            Self::File => 14,
+            Self::Tree(Table::Name) => 14,
+            Self::File => 15,
         }
     }
 }

@@ -114,7 +114,7 @@ impl Keys {
     pub(super) fn group(&self, table: Table, group: &[u8]) -> Blind {
         let class = match table {
             Table::Node | Table::Version | Table::Head | Table::Place | Table::Been | Table::Child => 0,
-            Table::Mount | Table::Commit | Table::Flag => Part::Tree(table).number() as u8,
+            Table::Mount | Table::Commit | Table::Flag | Table::Name => Part::Tree(table).number() as u8,
         };
         self.tree.blind(&[&[0, class], group].concat())
     }

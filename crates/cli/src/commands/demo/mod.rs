@@ -245,7 +245,7 @@ async fn send(cx: &mut Context, sender: &Device, source: &Path) -> ApiResult<Vec
     let mut result = None;
     while let Some(line) = lines.next().await? {
         match serde_json::from_str(&line) {
-            Ok(Line::Progress { transfer }) => progress.update(cx, &transfer),
+            Ok(Line::Progress { transfer }) => progress.update(cx, &*transfer),
             Ok(Line::Result { transfers }) => result = Some(transfers),
             Err(error) => return Err(ApiError::new(ErrorCode::Internal, error.to_string())),
         }

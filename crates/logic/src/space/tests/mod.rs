@@ -2,7 +2,7 @@
 //!
 //! `world` makes histories, `properties` and `plans` know what must hold of all, `neighbours` and `names` are chosen
 //! cases, `mutants` leaves out one rule after the other and demands that it is missed, `long` tries very many histories.
-//! `manifest` is about what files are made of. Everything follows from a seed, and every failure names it.
+//! `manifest` is about what files are made of, `titles` about names of realms. Everything follows from a seed, and every failure names it.
 
 #![allow(clippy::unwrap_used)]
 
@@ -14,4 +14,5 @@ mod names;
 mod neighbours;
 mod plans;
 mod properties;
+mod titles;
 mod world;

@@ -74,6 +74,7 @@ impl Model {
                 written: Some(written.clone()),
                 place: None,
             }),
+            Change::Name { .. } => {}
             Change::Delete { node, seen, place } => self.versions.entry(*node).or_default().push(ModelVersion {
                 stamp,
                 bases: bases(seen),

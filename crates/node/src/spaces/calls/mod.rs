@@ -1,32 +1,71 @@
 //! What the API asks of spaces, and does with them.
+//!
+//! Every call looks for what it is about, checks that it may, does all of it in one transaction of the space or none of it,
+//! and says in the log what came of it. Blocking, but for [`answer`] and [`read`].
+//!
+//! | module | calls |
+//! |---|---|
+//! | `people`, `named`, `paths`, `scene`, `at` | what names, paths and points in time mean |
+//! | `info` | space, spaces |
+//! | `share`, `access` | who may do what |
+//! | `list`, `log`, `diff` | looking |
+//! | `making`, `carry`, `restore`, `conflicts` | changing |
+//! | `fault` | what went wrong, for people |
 
+mod access;
+mod at;
+mod carry;
 mod fault;
 mod info;
+mod list;
+mod making;
+mod named;
+mod paths;
+mod people;
+mod scene;
+mod share;
+#[cfg(test)]
+mod tests;
 
-use api::types::{Nothing, TreeRead};
-use api::{ApiError, ApiResult, ContentStream, ErrorCode, Reply, Request};
+use std::sync::Arc;
 
+use api::types::{Nothing, PlanDone, PlanStep, TreePath, TreeRead};
+use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, Reply, Request};
+use logic::ledger::CommitId;
+
+use super::space::Work;
+use super::{Kept, SpaceFault, Spaces};
+use crate::book::Book;
+use crate::circle::Circle;
 use crate::errors::blocking;
+use crate::journal::Journal;
 use crate::running::Running;
+pub(super) use info::Shown;
+use scene::Scene;
+
+/// Steps that a reply lists, at most.
+const STEPS: usize = 10_000;
+
+/// What the calls work with.
+#[derive(Clone)]
+pub(super) struct Calls {
+    spaces: Arc<Spaces>,
+    circle: Arc<Circle>,
+    book: Arc<Book>,
+    journal: Journal,
+    hub: EventHub,
+}
 
 /// Answers calls about spaces.
 pub(crate) async fn answer(running: &Running, request: Request) -> ApiResult<Reply> {
-    let (spaces, circle) = (running.spaces.clone(), running.circle.clone());
-    blocking(move || {
-        Ok(match request {
-            Request::SpaceCreate(_) => {
-                let kept = spaces.found()?;
-                Reply::SpaceCreate(info::space(&circle, &spaces, &kept)?)
-            }
-            Request::Spaces(Nothing {}) => {
-                let all = spaces.all();
-                let shown = all.iter().map(|kept| info::space(&circle, &spaces, kept));
-                Reply::Spaces(shown.collect::<ApiResult<_>>()?)
-            }
-            _ => return Err(unknown()),
-        })
-    })
-    .await
+    let calls = Calls {
+        spaces: running.spaces.clone(),
+        circle: running.circle.clone(),
+        book: running.book.clone(),
+        journal: running.journal.clone(),
+        hub: running.hub.clone(),
+    };
+    blocking(move || calls.answer(request)).await
 }
 
 /// Opens a file in a space for reading.
@@ -37,4 +76,61 @@ pub(crate) async fn read(_running: &Running, _request: TreeRead) -> ApiResult<Co
 fn unknown() -> ApiError {
     ApiError::new(ErrorCode::BadRequest, "this device does not know that call")
         .hint("is the running device older than this command? `warren down`, then `warren up`")
+}
+
+impl Calls {
+    fn answer(&self, request: Request) -> ApiResult<Reply> {
+        Ok(match request {
+            Request::SpaceCreate(request) => Reply::SpaceCreate(self.create(&request)?),
+            Request::Spaces(Nothing {}) => Reply::Spaces(self.all_spaces()?),
+            Request::Space(request) => Reply::Space(self.space(&request.space)?),
+            Request::SpaceRename(request) => Reply::SpaceRename(self.rename(&request)?),
+            Request::SpaceShare(request) => Reply::SpaceShare(self.share(&request)?),
+            Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(&request)?),
+            Request::TreeList(request) => Reply::TreeList(self.list(&request)?),
+            Request::TreeMakeDir(request) => Reply::TreeMakeDir(self.make_dirs(&request)?),
+            Request::TreeMove(request) => Reply::TreeMove(self.move_to(&request)?),
+            Request::TreeCopy(request) => Reply::TreeCopy(self.copy(&request)?),
+            Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
+            _ => return Err(unknown()),
+        })
+    }
+
+    /// Changes a space: all that `work` does, or nothing.
+    fn change<T>(
+        &self,
+        kept: &Kept,
+        work: impl FnOnce(&mut Work<'_, '_>, &Scene) -> Result<T, SpaceFault>,
+    ) -> Result<T, SpaceFault> {
+        let (value, _outcome) = kept.space.change(|inner| {
+            let scene = Scene::read(inner.ledger, inner.store, kept.space.device())?;
+            work(inner, &scene)
+        })?;
+        Ok(value)
+    }
+}
+
+/// The lines of a preview, as far as they are listed.
+#[derive(Default)]
+struct Steps {
+    done: PlanDone,
+}
+
+impl Steps {
+    fn add(&mut self, what: &str, path: Option<Vec<u8>>, to: Option<Vec<u8>>) {
+        self.done.count += 1;
+        if self.done.steps.len() < STEPS {
+            self.done.steps.push(PlanStep { path: path.map(TreePath), what: what.into(), to: to.map(TreePath) });
+        }
+    }
+
+    fn preview(mut self) -> PlanDone {
+        self.done.preview = true;
+        self.done
+    }
+
+    fn committed(mut self, commits: Vec<CommitId>) -> PlanDone {
+        self.done.commits = commits.iter().map(CommitId::to_string).collect();
+        self.done
+    }
 }

@@ -1,1 +1,28 @@
 //! Files of this machine into sealed objects and versions, and back.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `put`, `levels`, `target` | files and folders into a space: what goes where |
+//! | `reading`, `sealing` | bytes of files into durable objects |
+//! | `commit` | what is there after that, in as few commits as hold it |
+//! | `read`, `fetch` | the bytes of a version, from here or from others |
+//! | `jobs` | work that takes time |
+
+mod commit;
+mod fault;
+mod fetch;
+mod jobs;
+mod levels;
+mod put;
+mod read;
+mod reading;
+mod sealing;
+mod target;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use fault::ContentFault;
+pub(crate) use fetch::{Alone, Fetch, NotHere};
+pub(crate) use jobs::{Jobs, Progress};
+pub(crate) use put::{Put, put};
+pub(crate) use read::{Access, Piece, Pieces};

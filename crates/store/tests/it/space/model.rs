@@ -12,7 +12,7 @@ use warren_store::space::{Note, Reader, Reading, SpaceError, SpaceStore, Worth};
 
 use super::{Place, chain, data};
 
-const TABLES: [Table; 9] = [
+const TABLES: [Table; 10] = [
     Table::Node,
     Table::Version,
     Table::Head,
@@ -22,6 +22,7 @@ const TABLES: [Table; 9] = [
     Table::Mount,
     Table::Commit,
     Table::Flag,
+    Table::Name,
 ];
 
 /// What must be in the file.

@@ -1,0 +1,302 @@
+//! Objects from peers: each peer is asked for what is wanted and not known to be missing there.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use logic::Misbehaved;
+use logic::audit::Event;
+use logic::ledger::CommitId;
+use logic::wire::{ABSENT, Objects, StreamHeader};
+use net::frame::FrameError;
+use seal::ObjectId;
+use store::objects::{MAX_OBJECT, ObjectError};
+use thiserror::Error;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::Between;
+use super::errors::{Ended, blocking};
+use super::holds;
+use super::ports::Peer;
+use super::room::Room;
+use super::session::name;
+use crate::clock;
+use crate::spaces::{Kept, SpaceFault};
+use crate::transfers::Stream;
+
+/// Objects asked for at once, at least and at most.
+const ASK: (usize, usize) = (8, 256);
+/// Bytes that an answer should have.
+const ANSWER: usize = 16 << 20;
+/// Bytes that are stored in one step.
+const STEP: usize = 8 << 20;
+/// From so many wanted objects on they come over a way for much.
+const MUCH: u64 = 4;
+/// How long nothing may come.
+const SILENCE: Duration = Duration::from_secs(60);
+/// How long a stream stays open while nothing is wanted.
+const IDLE: Duration = Duration::from_secs(5);
+/// Pause after a failure, and while the disk is full.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
+
+/// Objects that did not come in time.
+#[derive(Debug, Error)]
+pub(crate) enum NotHere {
+    /// Nobody who is there has them.
+    #[error("{missing} of the objects are not here, and nobody who is online has given them")]
+    Missing {
+        /// How many.
+        missing: usize,
+        /// Devices that are online and share the space.
+        online: usize,
+    },
+    /// Something on this device.
+    #[error(transparent)]
+    Fault(#[from] SpaceFault),
+}
+
+impl Between {
+    /// Fetches objects that somebody waits for, before all others.
+    ///
+    /// # Errors
+    /// [`NotHere`] when `patience` is over.
+    pub(crate) async fn fetch(&self, ledger: CommitId, ids: &[ObjectId], patience: Duration) -> Result<(), NotHere> {
+        let Some(room) = self.room(ledger) else {
+            return Err(NotHere::Missing { missing: ids.len(), online: 0 });
+        };
+        let mut changed = room.queue.watch();
+        let deadline = Instant::now() + patience;
+        let mut asked = false;
+        loop {
+            let (objects, wanted) = (self.parts.spaces.objects.clone(), ids.to_vec());
+            let absent = blocking(move || Ok::<_, SpaceFault>(objects.absent(&wanted)?)).await.map_err(|ended| {
+                NotHere::Fault(match ended {
+                    Ended::Fault(fault) => fault,
+                    other => SpaceFault::Io(std::io::Error::other(other.to_string())),
+                })
+            })?;
+            if absent.is_empty() {
+                room.queue.calm(ids);
+                return Ok(());
+            }
+            if !std::mem::replace(&mut asked, true) {
+                room.queue.hurry(&absent);
+            }
+            if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
+                room.queue.calm(&absent);
+                return Err(NotHere::Missing { missing: absent.len(), online: self.sharing(ledger).len() });
+            }
+        }
+    }
+
+    /// Devices that are online and have a session about a space.
+    pub(super) fn sharing(&self, ledger: CommitId) -> Vec<seal::DeviceId> {
+        let peers = self.peers();
+        let shares = |online: &&super::Online| online.sessions.contains_key(&ledger);
+        peers.values().filter(shares).map(|online| online.peer.device()).collect()
+    }
+
+    /// Asks a peer for what is wanted, as long as there is a session with it. Ends only by being dropped.
+    pub(super) async fn fetch_from(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
+        let mut changed = room.queue.watch();
+        loop {
+            let first = self.next_for(room, peer, ASK.0).await?;
+            if first.open.is_empty() {
+                // Some may be asked for again after a while.
+                let _ = timeout(IDLE, changed.changed()).await;
+                continue;
+            }
+            let bulk = room.queue.len() >= MUCH;
+            let opened = timeout(SILENCE, peer.open(StreamHeader::Objects { ledger: room.id() }, bulk)).await;
+            let fetched = match opened {
+                Ok(Ok(stream)) => self.fetch_over(room, peer, stream, first).await,
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(Ended::Silent),
+            };
+            if let Err(error) = fetched {
+                self.fetching_failed(room, peer, &error).await;
+            }
+        }
+    }
+
+    /// What this peer is to be asked for now. Empty: nothing.
+    async fn next_for(
+        self: &Arc<Self>,
+        room: &Arc<Room>,
+        peer: &Arc<dyn Peer>,
+        most: usize,
+    ) -> Result<Batch, Ended> {
+        let mut batch = Batch { between: self.clone(), room: room.clone(), open: Vec::new(), come: Vec::new() };
+        let trusted = self.same(&mut self.peers(), peer).is_some_and(|online| !online.distrusted);
+        if room.on_probation() || !trusted {
+            return Ok(batch);
+        }
+        let peer = peer.clone();
+        blocking(move || {
+            let room = batch.room.clone();
+            if room.access(peer.device(), peer.member())?.is_full() {
+                batch.open = room.queue.take(&room.kept.space, peer.device(), most)?;
+                let absent: HashSet<_> = batch.between.parts.spaces.objects.absent(&batch.open)?.into_iter().collect();
+                let here: Vec<_> = batch.open.extract_if(.., |id| !absent.contains(id)).collect();
+                if !here.is_empty() {
+                    room.queue.done(&room.kept.space, &here)?;
+                }
+            }
+            Ok::<_, SpaceFault>(batch)
+        })
+        .await
+    }
+
+    /// Asks over one stream until nothing more is wanted.
+    async fn fetch_over(
+        self: &Arc<Self>,
+        room: &Arc<Room>,
+        peer: &Arc<dyn Peer>,
+        mut stream: Stream,
+        first: Batch,
+    ) -> Result<(), Ended> {
+        let mut batch = first;
+        loop {
+            let asked = batch.open.len();
+            let bytes = batch.ask(&mut stream, peer).await?;
+            let most = (asked * ANSWER / bytes.max(1)).clamp(ASK.0, ASK.1);
+            batch = self.next_for(room, peer, most).await?;
+            if batch.open.is_empty() {
+                let _ = timeout(IDLE, room.queue.watch().changed()).await;
+                batch = self.next_for(room, peer, most).await?;
+            }
+            if batch.open.is_empty() {
+                stream.send.shutdown().await?;
+                return Ok(());
+            }
+        }
+    }
+
+    async fn fetching_failed(&self, room: &Room, peer: &Arc<dyn Peer>, error: &Ended) {
+        tracing::debug!(peer = %peer.device().short(), %error, "objects could not be fetched");
+        if let Some(offence) = error.offence().filter(|offence| *offence != Misbehaved::FrameTruncated) {
+            self.note(Event::PeerMisbehaved { who: self.who(peer.device()), offence });
+            if let Some(online) = self.same(&mut self.peers(), peer) {
+                online.distrusted = true;
+            }
+        }
+        match error {
+            Ended::Fault(SpaceFault::Objects(full @ (ObjectError::DiskFull(_) | ObjectError::OverQuota { .. }))) => {
+                self.note_full(room, full);
+                sleep(PAUSE.1).await;
+            }
+            _ => sleep(PAUSE.0).await,
+        }
+    }
+
+    /// Says that there is no room, when that is news.
+    pub(super) fn note_full(&self, room: &Room, full: &ObjectError) {
+        let reason = full.to_string();
+        if room.facts().full.replace(reason.clone()).is_none() {
+            self.note(Event::SpaceStorageFull { space: name(room.id()), reason });
+            self.show(room.id());
+        }
+    }
+
+    /// Notes what this device wants since the last time. Blocking.
+    pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
+        let kept: &Kept = &room.kept;
+        let absent = holds::hold_new(kept, &self.parts.spaces.objects)?;
+        if !kept.wish().on_demand {
+            room.queue.want(&kept.space, &absent)?;
+        }
+        Ok(())
+    }
+}
+
+/// What one answer brings. What has not come when it is dropped is wanted still.
+struct Batch {
+    between: Arc<Between>,
+    room: Arc<Room>,
+    open: Vec<ObjectId>,
+    come: Vec<(ObjectId, Vec<u8>)>,
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        let left: Vec<_> = self.open.drain(..).chain(self.come.drain(..).map(|(id, _)| id)).collect();
+        self.room.queue.back(&left, None);
+    }
+}
+
+impl Batch {
+    /// Asks, and takes the answer; says how many bytes came.
+    async fn ask(&mut self, stream: &mut Stream, peer: &Arc<dyn Peer>) -> Result<usize, Ended> {
+        let ids = self.open.clone();
+        let frame = Objects::Get(ids.clone()).frame().map_err(FrameError::TooBig)?;
+        let asked = async {
+            stream.send.write_all(frame.as_bytes()).await?;
+            stream.send.flush().await
+        };
+        timeout(SILENCE, asked).await.map_err(|_| Ended::Silent)??;
+        let (mut total, mut unstored, mut lacking) = (0, 0, Vec::new());
+        for id in ids {
+            match read_object(&mut stream.recv, &id).await? {
+                Some(bytes) => {
+                    (total, unstored) = (total + bytes.len(), unstored + bytes.len());
+                    self.come.push((id, bytes));
+                }
+                None => lacking.push(id),
+            }
+            self.open.retain(|open| *open != id);
+            if unstored >= STEP {
+                self.store().await?;
+                unstored = 0;
+            }
+        }
+        self.room.queue.back(&lacking, Some(peer.device()));
+        self.store().await?;
+        Ok(total)
+    }
+
+    async fn store(&mut self) -> Result<(), Ended> {
+        let come = std::mem::take(&mut self.come);
+        if come.is_empty() {
+            return Ok(());
+        }
+        let (room, between) = (self.room.clone(), self.between.clone());
+        blocking(move || {
+            let objects: Vec<_> = come.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
+            let ids: Vec<_> = come.iter().map(|(id, _)| *id).collect();
+            match between.parts.spaces.objects.put_many(&room.kept.namespace(), &objects, clock::now()) {
+                Ok(()) => room.queue.done(&room.kept.space, &ids)?,
+                Err(error) => {
+                    room.queue.back(&ids, None);
+                    return Err(SpaceFault::from(error));
+                }
+            }
+            room.came();
+            Ok(())
+        })
+        .await
+    }
+}
+
+/// The bytes of an object, which are what they should be; `None`: it is not there.
+pub(super) async fn read_object(
+    recv: &mut (impl AsyncRead + Unpin),
+    id: &ObjectId,
+) -> Result<Option<Vec<u8>>, Ended> {
+    let len = timeout(SILENCE, recv.read_u32()).await.map_err(|_| Ended::Silent)??;
+    if len == ABSENT {
+        return Ok(None);
+    }
+    let len = usize::try_from(len).ok().filter(|len| *len <= MAX_OBJECT).ok_or(Misbehaved::ObjectTooLong)?;
+    let mut bytes = vec![0; len];
+    timeout(SILENCE, recv.read_exact(&mut bytes)).await.map_err(|_| Ended::Silent)??;
+    let (bytes, named) = match len {
+        // Hashing little costs less than handing it over.
+        0..=65_535 => {
+            let named = ObjectId::of(&bytes);
+            (bytes, named)
+        }
+        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes))).await.map(|(named, bytes)| (bytes, named))?,
+    };
+    if named == *id { Ok(Some(bytes)) } else { Err(Misbehaved::ObjectWrong.into()) }
+}

@@ -1,0 +1,138 @@
+//! Objects handed to a device that stores without reading: it cannot know what it lacks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use logic::Misbehaved;
+use logic::ledger::SpaceRole;
+use logic::limits::{OBJECTS_FRAME, OBJECTS_NAMED};
+use logic::wire::{Objects, StreamHeader};
+use net::frame::read_body;
+use seal::{DeviceId, ObjectId, Timestamp};
+use serde::{Deserialize, Serialize};
+use store::objects::HeldPlace;
+use tokio::io::AsyncWriteExt;
+use tokio::time::{sleep, timeout};
+
+use super::Between;
+use super::access::Access;
+use super::errors::{Ended, blocking};
+use super::ports::Peer;
+use super::room::Room;
+use super::serving::{say, write_object};
+use crate::clock;
+use crate::spaces::SpaceFault;
+use crate::transfers::Stream;
+
+/// Under which kind of value it is stored how far a device got.
+const HANDED: &str = "handed";
+/// After so many milliseconds everything is offered again: numbers of objects change when the index is made anew.
+const AGAIN_MS: i64 = 7 * 24 * 3_600_000;
+/// How long it is looked whether there is something new.
+const LOOK: Duration = Duration::from_secs(30);
+/// How long new objects gather.
+const GATHER: Duration = Duration::from_millis(300);
+/// Pause after a failure or a full disk there.
+const PAUSE: Duration = Duration::from_secs(30);
+/// How long an answer may take: what was handed over is written to the disk.
+const ANSWER: Duration = Duration::from_secs(300);
+
+/// How far a device got.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Handed {
+    /// Everything up to this number was offered.
+    place: u64,
+    /// When it was begun from the first one.
+    begun: i64,
+}
+
+impl Between {
+    /// Hands to a storage device what this device has. Ends only by being dropped.
+    pub(super) async fn hand_to(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
+        let (mut fetched, mut changed) = (room.fetched.subscribe(), room.kept.space.watch());
+        loop {
+            if let Err(error) = self.hand_all(room, peer).await {
+                tracing::debug!(peer = %peer.device().short(), %error, "objects could not be handed over");
+                sleep(PAUSE).await;
+            }
+            tokio::select! {
+                _ = fetched.changed() => {}
+                _ = changed.changed() => {}
+                () = sleep(LOOK) => {}
+            }
+            sleep(GATHER).await;
+        }
+    }
+
+    async fn hand_all(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
+        let mut stream: Option<Stream> = None;
+        loop {
+            let (between, kept, to) = (self.clone(), room.clone(), peer.clone());
+            let Some((ids, next)) = blocking(move || between.offer(&kept, &to)).await? else { break };
+            for ids in ids.chunks(OBJECTS_NAMED) {
+                let stream = match &mut stream {
+                    Some(stream) => stream,
+                    None => stream.insert(peer.open(StreamHeader::Objects { ledger: room.id() }, true).await?),
+                };
+                self.hand(room, stream, ids).await?;
+            }
+            let (kept, device) = (room.clone(), peer.device());
+            blocking(move || remember(&kept, device, next)).await?;
+        }
+        match stream {
+            Some(mut stream) => Ok(stream.send.shutdown().await?),
+            None => Ok(()),
+        }
+    }
+
+    /// What to offer next, and how far that is; `None`: nothing. Blocking.
+    fn offer(&self, room: &Room, peer: &Arc<dyn Peer>) -> Result<Option<(Vec<ObjectId>, Handed)>, SpaceFault> {
+        let stores = room.access(peer.device(), peer.member())? == Access::Full(SpaceRole::Storage);
+        if !stores || room.on_probation() || room.own_role()?.is_none_or(|role| role < SpaceRole::Editor) {
+            return Ok(None);
+        }
+        let now = clock::now();
+        let handed = handed(room, peer.device(), now)?;
+        let (ids, next) =
+            self.parts.spaces.objects.held(&room.kept.namespace(), HeldPlace::from_number(handed.place))?;
+        Ok(next.map(|next| (ids, Handed { place: next.number(), ..handed })))
+    }
+
+    /// Offers objects and hands over those that are wanted.
+    async fn hand(self: &Arc<Self>, room: &Arc<Room>, stream: &mut Stream, ids: &[ObjectId]) -> Result<(), Ended> {
+        say(&mut stream.send, &Objects::Offer(ids.to_vec())).await?;
+        let Objects::Want(places) = answer(stream).await? else { return Err(Misbehaved::FrameOutOfTurn.into()) };
+        for place in &places {
+            let id = *ids.get(usize::from(*place)).ok_or(Misbehaved::ObjectsGarbled)?;
+            let (between, room) = (self.clone(), room.clone());
+            let bytes = blocking(move || Ok::<_, SpaceFault>(between.read_here(&room, id))).await?;
+            timeout(ANSWER, write_object(&mut stream.send, bytes.as_deref())).await.map_err(|_| Ended::Silent)??;
+        }
+        timeout(ANSWER, stream.send.flush()).await.map_err(|_| Ended::Silent)??;
+        match answer(stream).await? {
+            Objects::Stored => Ok(()),
+            _ => Err(Misbehaved::FrameOutOfTurn.into()),
+        }
+    }
+}
+
+async fn answer(stream: &mut Stream) -> Result<Objects, Ended> {
+    let read = timeout(ANSWER, read_body(&mut stream.recv, OBJECTS_FRAME));
+    let body = read.await.map_err(|_| Ended::Silent)??.ok_or(Ended::Unwanted("it takes nothing"))?;
+    match Objects::read(&body)? {
+        Objects::Full => Err(Ended::Unwanted("there is no room there")),
+        answer => Ok(answer),
+    }
+}
+
+fn handed(room: &Room, device: DeviceId, now: Timestamp) -> Result<Handed, SpaceFault> {
+    let stored = room.kept.space.peek(|store| Ok(store.value(HANDED, device.as_bytes())?))?;
+    let handed = stored.and_then(|bytes| postcard::from_bytes::<Handed>(&bytes).ok());
+    let fresh = Handed { place: 0, begun: now.0 };
+    Ok(handed.filter(|handed| (0..AGAIN_MS).contains(&(now.0 - handed.begun))).unwrap_or(fresh))
+}
+
+fn remember(room: &Room, device: DeviceId, handed: Handed) -> Result<(), SpaceFault> {
+    let bytes = postcard::to_stdvec(&handed).expect("two numbers can be written");
+    room.kept.space.jot(|store| Ok(store.set_value(HANDED, device.as_bytes(), &bytes)?))
+}

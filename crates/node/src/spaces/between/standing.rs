@@ -1,0 +1,81 @@
+//! How a space stands between devices, for people.
+
+use std::collections::BTreeMap;
+
+use api::types::SpaceState;
+use logic::ledger::SpaceRole;
+use seal::{DeviceId, Timestamp};
+use store::space::Standing as Disk;
+
+use super::Between;
+use super::room::Room;
+use crate::spaces::{Kept, SpaceFault};
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// How this device stands.
+    pub state: SpaceState,
+    /// Objects that are wanted and not here, nearly.
+    pub missing_objects: u64,
+    /// Why no contents are stored, where that is so.
+    pub full: Option<String>,
+    /// The devices that have entered.
+    pub devices: BTreeMap<DeviceId, DeviceStanding>,
+}
+
+/// What is known of another device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct DeviceStanding {
+    /// It is online and shares the space.
+    pub online: bool,
+    /// It has every change that is here; `None`: it has never told.
+    pub current: Option<bool>,
+    /// When it last told what it has.
+    pub told_at: Option<Timestamp>,
+}
+
+impl Between {
+    /// How a space stands. Blocking.
+    pub(crate) fn standing(&self, kept: &Kept) -> Result<Standing, SpaceFault> {
+        let Some(room) = self.room(kept.space.id()) else {
+            let (missing_objects, full, devices) = Default::default();
+            return Ok(Standing { state: SpaceState::Alone, missing_objects, full, devices });
+        };
+        let sharing = self.sharing(room.id());
+        let held = room.held()?;
+        let known: Vec<_> =
+            kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(device, _)| device).collect()))?;
+        let facts = room.facts();
+        let devices = known.into_iter().map(|device| {
+            let shown = facts.shown.get(&device).map(|(frontier, at)| (frontier, *at));
+            let signed = facts.heads.of(device).map(|head| (&head.held().frontier, head.held().time));
+            let told: Vec<_> = shown.into_iter().chain(signed).collect();
+            let current = told.iter().any(|(frontier, _)| frontier.dominates(&held));
+            let standing = DeviceStanding {
+                online: sharing.contains(&device),
+                current: (!told.is_empty()).then_some(current),
+                told_at: told.iter().map(|(_, at)| *at).max(),
+            };
+            (device, standing)
+        });
+        let devices = devices.filter(|(device, _)| *device != room.own.device).collect();
+        let full = facts.full.clone();
+        drop(facts);
+        Ok(Standing { state: state(&room, !sharing.is_empty())?, missing_objects: room.queue.len(), full, devices })
+    }
+}
+
+fn state(room: &Room, shared: bool) -> Result<SpaceState, SpaceFault> {
+    let role = room.own_role()?;
+    let waits = || room.kept.space.peek(|store| Ok(!store.wanted_keys()?.is_empty()));
+    Ok(match room.kept.space.standing()? {
+        _ if role.is_none() => SpaceState::Revoked,
+        Disk::RolledBack { .. } | Disk::Unknown => SpaceState::Behind,
+        _ if role == Some(SpaceRole::Storage) => SpaceState::Storage,
+        _ if waits()? => SpaceState::WaitsForKey,
+        _ if !room.facts().telling.is_empty() || (shared && room.queue.len() > 0) => SpaceState::Syncing,
+        _ if !shared => SpaceState::Alone,
+        _ => SpaceState::Current,
+    })
+}

@@ -1,0 +1,155 @@
+//! Making spaces, naming them, and giving roles on them and on parts of them.
+
+use api::types::{Access, Space as ApiSpace, SpaceCreate, SpaceRename, SpaceShare, TreePath};
+use api::{ApiError, ApiResult, ErrorCode};
+use logic::ledger::{Control, Kind as CommitKind, RealmId, SpaceRole};
+use logic::space::{Change, Kind, Node, NodeId, NodeKind, Tree};
+use seal::{MemberId, Timestamp};
+use serde_bytes::ByteBuf;
+
+use super::paths::Meant;
+use super::people::{People, role_meant};
+use super::carry::make_anew;
+use super::making::Spot;
+use super::scene::{Eye, Scene, inside, join};
+use super::{Calls, access, named, paths};
+use crate::clock;
+use crate::spaces::pen::Pen;
+use crate::spaces::space::Work;
+use crate::spaces::{Kept, SpaceFault};
+
+impl Calls {
+    /// Answers `space_create`.
+    pub(super) fn create(&self, request: &SpaceCreate) -> ApiResult<ApiSpace> {
+        named::check(&request.name)?;
+        let key = seal::pki::name_key(&request.name);
+        if self.named()?.iter().any(|(_, name)| seal::pki::name_key(name) == key) {
+            let message = format!("there is a space called {} here already", request.name);
+            return Err(ApiError::new(ErrorCode::Exists, message).hint("choose another name"));
+        }
+        let kept = self.spaces.found(&request.name)?;
+        self.space(&kept.space.id().to_string())
+    }
+
+    /// Answers `space_rename`.
+    pub(super) fn rename(&self, request: &SpaceRename) -> ApiResult<ApiSpace> {
+        named::check(&request.name)?;
+        let (kept, _) = self.find(&request.space)?;
+        let people = self.people()?;
+        self.change(&kept, |work, _| {
+            people.check_role(work.ledger, RealmId::ROOT, SpaceRole::Owner, "to name the space")?;
+            let mut pen = Pen::open(&kept.space, work, RealmId::ROOT, clock::now())?;
+            pen.push(Change::Name { name: ByteBuf::from(request.name.as_bytes()) })?;
+            pen.finish()
+        })?;
+        self.space(&kept.space.id().to_string())
+    }
+
+    /// Answers `space_share`.
+    pub(super) fn share(&self, request: &SpaceShare) -> ApiResult<Vec<Access>> {
+        let (kept, _) = self.find(&request.space)?;
+        let people = self.people()?;
+        let (member, role) = (people.active_meant(&request.member)?, role_meant(&request.role)?);
+        if member == people.member {
+            return Err(ApiError::new(ErrorCode::BadRequest, "nobody gives a role to itself")
+                .hint("all devices of a member have its roles"));
+        }
+        let now = clock::now();
+        let realm = self.change(&kept, |work, scene| {
+            let tree = Tree::new(work.store);
+            let meant = paths::find(&Eye::new(&tree, None, scene), &request.path)?;
+            let around = inside(&meant.entry).realm;
+            people.check_role(work.ledger, around, SpaceRole::Owner, "to share it")?;
+            check_grant(work, &people, member, role, around, &meant)?;
+            let is_realm = inside(&meant.entry).id == NodeId::ROOT;
+            let realm = if is_realm { around } else { make_realm(&kept, work, &meant, now)? };
+            let control = Control::Grant { member, role };
+            kept.space.rule(work, realm, CommitKind::Grant, &control, now)?;
+            kept.space.rekey_due(work, now)?;
+            Ok(realm)
+        })?;
+        self.access_on(&kept, &people, realm)
+    }
+
+    /// Whoever may do something on a realm.
+    pub(super) fn access_on(&self, kept: &Kept, people: &People, realm: RealmId) -> ApiResult<Vec<Access>> {
+        Ok(kept.space.look(|ledger, reader| {
+            let scene = Scene::read(ledger, reader, people.device)?;
+            access::on_realm(ledger, &Tree::new(reader), &scene, people, realm)
+        })?)
+    }
+}
+
+/// A grant that would change nothing, or that would not count, is none.
+fn check_grant(
+    work: &Work<'_, '_>,
+    people: &People,
+    member: MemberId,
+    role: SpaceRole,
+    realm: RealmId,
+    meant: &Meant,
+) -> Result<(), ApiError> {
+    let name = people.name(member);
+    let at = if meant.path.is_empty() { "the space".to_owned() } else { TreePath(meant.path.clone()).shown() };
+    match work.ledger.judgement().role_of(member, realm) {
+        Some(has) if has >= role => {
+            let has = super::people::role_name(has);
+            let message = format!("{name} has the role {has} on {at} already");
+            let hint = "a smaller role: take the greater one away first, `warren unshare`";
+            Err(ApiError::new(ErrorCode::Exists, message).hint(hint))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Makes a directory a realm of its own: what is in it is made anew there, with the contents that it has, and the
+/// directory shows it. Who may read around may read inside, by the grants of the realm around.
+fn make_realm(kept: &Kept, work: &mut Work<'_, '_>, meant: &Meant, now: Timestamp) -> Result<RealmId, SpaceFault> {
+    let (around, dir) = (meant.entry.node.realm, meant.entry.node);
+    match meant.entry.kind {
+        NodeKind::Dir if !dir.id.is_fixed() => {}
+        NodeKind::Dir => return Err(ApiError::new(ErrorCode::BadRequest, "lost+found cannot be shared").into()),
+        _ => {
+            let what = TreePath(meant.path.clone()).shown();
+            let message = format!("{what} is no directory: files and links have no permissions of their own yet");
+            return Err(ApiError::new(ErrorCode::BadRequest, message)
+                .hint("move it into a directory, and share that")
+                .into());
+        }
+    }
+    let control = Control::Realm { inherit: true, file: false };
+    let made = kept.space.rule(work, around, CommitKind::Realm, &control, now)?;
+    let realm = RealmId::made_by(made);
+    move_inside(kept, work, meant, realm, now)?;
+    let parent = Tree::new(work.store).parent(dir)?.unwrap_or(NodeId::ROOT);
+    let mut pen = Pen::open(&kept.space, work, around, now)?;
+    for node in pen.tree().subtree(dir)? {
+        let gone = pen.tree().deletion(node)?;
+        pen.push(gone)?;
+    }
+    pen.make(Kind::Realm(realm), parent, &meant.entry.name)?;
+    pen.finish()?;
+    Ok(realm)
+}
+
+/// Makes everything below a directory anew in an empty realm.
+fn move_inside(
+    kept: &Kept,
+    work: &mut Work<'_, '_>,
+    meant: &Meant,
+    realm: RealmId,
+    now: Timestamp,
+) -> Result<(), SpaceFault> {
+    let mut pen = Pen::open(&kept.space, work, realm, now)?;
+    pen.push(Change::Name { name: ByteBuf::from(meant.entry.name.clone()) })?;
+    let tree = pen.tree();
+    let scene = Scene::default();
+    let eye = Eye::new(&tree, None, &scene);
+    for entry in eye.list(meant.entry.node)? {
+        let name = entry.name.clone();
+        let path = join(&meant.path, &name);
+        let spot = Spot { dir: Node::root_of(realm), name, path: path.clone() };
+        make_anew(&eye, &Meant { path, entry }, &mut pen, &spot, false, |_, _| {})?;
+    }
+    pen.finish().map(drop)
+}

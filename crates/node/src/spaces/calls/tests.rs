@@ -1,0 +1,3 @@
+//! Calls on the spaces of several members' devices, in one process.
+
+#![allow(clippy::unwrap_used)]

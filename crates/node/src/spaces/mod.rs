@@ -11,11 +11,13 @@
 //! | `calls` | what the API asks and does |
 //! | `contents` | files of this machine into objects and back |
 //! | `between` | sessions and objects between devices |
+//! | `folder` | folders of the user's, kept in step |
 
 pub(crate) mod between;
 mod calls;
 mod contents;
 mod epochs;
+pub(crate) mod folder;
 mod list;
 mod pen;
 mod space;

@@ -6,6 +6,7 @@
 //! | `reading`, `sealing` | bytes of files into durable objects |
 //! | `commit` | what is there after that, in as few commits as hold it |
 //! | `read`, `fetch` | the bytes of a version, from here or from others |
+//! | `single` | the same, file by file, for folders in step |
 //! | `jobs` | work that takes time |
 
 mod commit;
@@ -17,6 +18,7 @@ mod put;
 mod read;
 mod reading;
 mod sealing;
+mod single;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -26,3 +28,4 @@ pub(crate) use fetch::{Alone, Fetch, NotHere};
 pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Piece, Pieces};
+pub(crate) use single::{Single, give, hash, take};

@@ -122,7 +122,7 @@ fn next_data(source: &SourceFile, sparse: bool, at: u64) -> io::Result<Option<st
 }
 
 /// Hashes a hole.
-fn zeros(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
+pub(super) fn zeros(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
     static ZEROS: [u8; PIECE] = [0; PIECE];
     let mut left = len;
     while left > 0 {

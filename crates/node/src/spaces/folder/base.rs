@@ -101,6 +101,12 @@ pub(super) fn remove_all(store: &Transaction<'_>, folder: FolderId, top: Node) -
     Ok(())
 }
 
+/// Forgets everything of a folder.
+pub(super) fn forget(store: &Transaction<'_>, folder: FolderId, top: Node) -> Result<(), SpaceFault> {
+    let inside = Rows { store, folder }.inside(top)?;
+    inside.into_iter().try_for_each(|known| remove_all(store, folder, known.node))
+}
+
 fn key(node: Node) -> Vec<u8> {
     [&node.realm.as_bytes()[..], &node.id.0].concat()
 }

@@ -15,7 +15,7 @@ use store::FileTime;
 use store::folder::{Folder, FolderError, Rules, STAGING};
 
 use super::base::{self, FolderId, Rows};
-use super::{FolderFault, Given, Giver};
+use super::{FolderFault, Given, Hands};
 use crate::spaces::{Kept, SpaceFault};
 
 /// Things that are put in place before they are noted together: noting is a write that waits for the disk.
@@ -41,7 +41,7 @@ pub(super) struct Down<'a> {
     pub(super) id: FolderId,
     pub(super) top: Node,
     pub(super) rules: &'a Rules,
-    pub(super) giver: &'a dyn Giver,
+    pub(super) hands: &'a Hands,
     passed: Passed,
     /// Put in place and not noted yet.
     fresh: Vec<Known>,
@@ -58,10 +58,10 @@ impl<'a> Down<'a> {
         id: FolderId,
         top: Node,
         rules: &'a Rules,
-        giver: &'a dyn Giver,
+        hands: &'a Hands,
     ) -> Self {
         let (passed, fresh, touched, unseen) = Default::default();
-        Self { kept, folder, id, top, rules, giver, passed, fresh, touched, unseen }
+        Self { kept, folder, id, top, rules, hands, passed, fresh, touched, unseen }
     }
 
     /// Goes through these directories, and through what is new in them all the way down. `None`: through everything.
@@ -72,7 +72,7 @@ impl<'a> Down<'a> {
             open.extend(self.place(dir)?.map(|path| (dir, path)));
         }
         while let Some((dir, path)) = open.pop() {
-            self.giver.go_on()?;
+            self.hands.go_on()?;
             let entries = self.kept.space.tree(|tree| Ok(tree.list(dir)?))?;
             let known = self.rows(|rows| rows.inside(dir))?;
             let mut known: BTreeMap<Node, Known> = known.into_iter().map(|known| (known.node, known)).collect();
@@ -260,7 +260,7 @@ impl<'a> Down<'a> {
             (NodeKind::Link, _) => return Ok(Put::Failed),
             (NodeKind::File, content) => {
                 let staged = self.folder.stage()?;
-                match self.give(entry.node, content, staged.file())? {
+                match self.give(content, staged.file())? {
                     Given::Whole => {}
                     Given::NotHere => return Ok(Put::Waiting),
                     Given::Damaged(why) => {
@@ -283,9 +283,9 @@ impl<'a> Down<'a> {
         })
     }
 
-    fn give(&self, node: Node, content: &Content, to: &File) -> Result<Given, FolderFault> {
+    fn give(&self, content: &Content, to: &File) -> Result<Given, FolderFault> {
         match content {
-            Content::File { .. } => self.giver.give(self.kept, node, content, to),
+            Content::File { .. } => self.hands.give(content, to),
             _ => Ok(Given::Whole),
         }
     }

@@ -6,17 +6,19 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use logic::folder::{Dir, Known, LocalChange, Print};
+use logic::folder::{Base, Dir, Known, LocalChange, Print};
 use logic::ledger::RealmId;
 use logic::space::{BODY_MAX, Change, Content, Kind, Meta, Node, NodeId, NodeKind, Rows, Tree, VersionId, Written};
 use logic::transfer::path::RelPath;
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
 use store::folder::Folder;
+use store::space::Reader;
 
 use super::base::{self, FolderId};
-use super::{FolderFault, Taken, Taker};
+use super::{FolderFault, Hands};
 use crate::clock;
+use crate::spaces::contents::Single;
 use crate::spaces::{Kept, SpaceFault};
 
 /// Changes that are told in one commit.
@@ -44,7 +46,7 @@ pub(super) struct Up<'a> {
     kept: &'a Kept,
     folder: &'a Folder,
     id: FolderId,
-    taker: &'a dyn Taker,
+    hands: &'a Hands,
     told: Told,
     /// What became of changes that make a directory, by their numbers.
     made: HashMap<usize, Node>,
@@ -70,15 +72,15 @@ enum Noting {
 }
 
 impl<'a> Up<'a> {
-    pub(super) fn new(kept: &'a Kept, folder: &'a Folder, id: FolderId, taker: &'a dyn Taker) -> Self {
-        Self { kept, folder, id, taker, told: Told::default(), made: HashMap::new() }
+    pub(super) fn new(kept: &'a Kept, folder: &'a Folder, id: FolderId, hands: &'a Hands) -> Self {
+        Self { kept, folder, id, hands, told: Told::default(), made: HashMap::new() }
     }
 
     /// Tells these changes, in their order.
     pub(super) fn run(mut self, changes: &[LocalChange]) -> Result<Told, FolderFault> {
         let mut numbered = changes.iter().enumerate().peekable();
         while numbered.peek().is_some() {
-            self.taker.go_on()?;
+            self.hands.go_on()?;
             let (mut step, mut realm, mut bytes) = (Vec::new(), None, 0);
             while let Some((_, change)) = numbered.peek() {
                 let Some(own) = self.realm(change)? else {
@@ -133,8 +135,8 @@ impl<'a> Up<'a> {
             _ => None,
         });
         let (numbers, files): (Vec<usize>, Vec<_>) = read.map(|(number, path, print)| (number, (path, print))).unzip();
-        let taken = self.taker.take(self.kept, self.folder, realm, &files)?;
-        let mut taken: HashMap<usize, Taken> = numbers.into_iter().zip(taken).collect();
+        let taken = self.hands.take(self.kept, self.folder, realm, &files)?;
+        let mut taken: HashMap<usize, Single> = numbers.into_iter().zip(taken).collect();
         let mut acts = Vec::new();
         for (number, change) in changes {
             acts.extend(self.decide(realm, *number, change, taken.remove(number))?);
@@ -158,7 +160,7 @@ impl<'a> Up<'a> {
         realm: RealmId,
         number: usize,
         change: &LocalChange,
-        taken: Option<Taken>,
+        taken: Option<Single>,
     ) -> Result<Vec<Act>, FolderFault> {
         Ok(match change {
             LocalChange::Made(dir, path, print) => {
@@ -179,7 +181,7 @@ impl<'a> Up<'a> {
         &mut self,
         path: &RelPath,
         print: &Print,
-        taken: Option<Taken>,
+        taken: Option<Single>,
     ) -> Result<Option<(Written, Print)>, FolderFault> {
         let meta = Meta { mode: Some(print.mode), ..Meta::default() };
         let written = |content, meta| Written { content, meta, restored: None };
@@ -195,12 +197,12 @@ impl<'a> Up<'a> {
                     None
                 }
             },
-            (NodeKind::File, Some(Taken::Content(content, meta, print))) => Some((written(content, meta), print)),
-            (NodeKind::File, Some(Taken::Unreadable(why))) => {
+            (NodeKind::File, Some(Single::Content(content, meta))) => Some((written(content, meta), print.clone())),
+            (NodeKind::File, Some(Single::Unreadable(why))) => {
                 self.warn(format!("{path}: {why}"));
                 None
             }
-            (NodeKind::File, Some(Taken::Changed) | None) => {
+            (NodeKind::File, Some(Single::Changed) | None) => {
                 self.told.dirty.insert(path.parent());
                 None
             }
@@ -282,22 +284,17 @@ impl<'a> Up<'a> {
         Ok(vec![Act::Move { known: known.clone(), dir, name: ByteBuf::from(path.name()) }])
     }
 
-    /// Something that goes to another realm, with everything below it.
+    /// Something that goes to another realm, with everything below it. Realms inside stay what they are.
     fn leave(&self, known: &Known) -> Result<Vec<Act>, SpaceFault> {
-        let mut acts = Vec::new();
-        let mut open = vec![known.clone()];
-        while let Some(known) = open.pop() {
-            open.extend(self.kept.space.tree(|tree| {
-                use logic::folder::Base;
-                base::Rows { store: tree.rows(), folder: self.id }.inside(known.node)
-            })?);
-            // Realms inside stay what they are.
-            if known.node.realm == acts_realm(&acts).unwrap_or(known.node.realm) {
-                acts.push(self.delete(&known)?);
-            }
+        let realm = known.node.realm;
+        let mut leaving = vec![known.clone()];
+        let mut at = 0;
+        while let Some(node) = leaving.get(at).map(|known| known.node) {
+            at += 1;
+            let rows = |tree: &Tree<&Reader<'_>>| base::Rows { store: tree.rows(), folder: self.id }.inside(node);
+            leaving.extend(self.kept.space.tree(rows)?.into_iter().filter(|inner| inner.node.realm == realm));
         }
-        acts.reverse();
-        Ok(acts)
+        leaving.iter().rev().map(|known| self.delete(known)).collect()
     }
 
     /// A delete that has seen what was in step. A later edit, or a move elsewhere, wins.
@@ -356,13 +353,6 @@ impl<'a> Up<'a> {
             self.told.warnings.push(what);
         }
     }
-}
-
-fn acts_realm(acts: &[Act]) -> Option<RealmId> {
-    acts.iter().find_map(|act| match act {
-        Act::Delete { known, .. } => Some(known.node.realm),
-        _ => None,
-    })
 }
 
 fn hash(written: &Written) -> Option<[u8; 32]> {

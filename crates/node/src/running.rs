@@ -13,7 +13,7 @@ use seal::words::safety_words;
 use store::database::{Database, DatabaseError, RowId, Table};
 use store::home::Home;
 use store::settings::Settings;
-use store::spool::SpoolId;
+use store::spool::{SpoolFile, SpoolId};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -32,7 +32,9 @@ use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
 use crate::spaces::between::{self, Between};
-use crate::spaces::{self, Spaces};
+use crate::spaces::contents::Alone;
+use crate::spaces::folder::Folders;
+use crate::spaces::{self, Jobs, Spaces};
 use crate::transfers::{SendRequest, Transfers};
 
 /// How often this device looks whether its own addresses have changed.
@@ -53,6 +55,9 @@ pub(crate) struct Running {
     pub(crate) transfers: Transfers,
     pub(crate) spaces: Arc<Spaces>,
     pub(crate) between: Arc<Between>,
+    pub(crate) folders: Arc<Folders>,
+    /// Work that takes time.
+    pub(crate) jobs: Arc<Jobs>,
     inputs: Arc<Inputs>,
     settings: Arc<RwLock<Settings>>,
     tasks: TaskTracker,
@@ -102,6 +107,10 @@ impl Running {
         if unreadable.is_empty() {
             inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
         }
+        let folders = {
+            let (spaces, db) = (spaces.clone(), db.clone());
+            blocking(move || Folders::open(spaces, Arc::new(Alone), &db)).await?
+        };
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
             ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")).hint(
@@ -129,6 +138,7 @@ impl Running {
             between: between.clone(),
         });
         journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
+        let jobs = Arc::new(Jobs::new(hub.clone()));
         let running = Arc::new(Self {
             keyring,
             journal,
@@ -141,6 +151,8 @@ impl Running {
             transfers,
             spaces,
             between,
+            folders,
+            jobs,
             inputs,
             settings,
             tasks: TaskTracker::new(),
@@ -171,7 +183,7 @@ impl Running {
         }
     }
 
-    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+    pub(crate) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
         let stop = self.stop.clone();
         self.tasks.spawn(async move {
             stop.run_until_cancelled(task).await;
@@ -232,6 +244,12 @@ impl Running {
         self.links.stop().await;
         self.between.stop().await;
         self.stop.cancel();
+        let (jobs, folders) = (self.jobs.clone(), self.folders.clone());
+        let _ = tokio::task::spawn_blocking(move || {
+            folders.stop();
+            jobs.stop();
+        })
+        .await;
         self.tasks.close();
         self.tasks.wait().await;
         self.network.close().await;
@@ -311,6 +329,19 @@ impl Running {
     /// Takes in content that is to be sent.
     pub(crate) async fn spool(&self, content: ContentStream) -> ApiResult<Spooled> {
         self.inputs.take(content, &self.stop).await
+    }
+
+    /// What the device waits for before it is locked.
+    pub(crate) fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// Content that was handed over, opened: it is gone when nobody reads it any more.
+    pub(crate) fn take_spool(&self, id: &str) -> ApiResult<SpoolFile> {
+        let id = self.inputs.name(id)?;
+        let opened = self.inputs.open(&id).map_err(|error| io_error("read what was handed over", &error));
+        self.inputs.remove(&id);
+        opened
     }
 
     /// Opens a file in a space for reading.

@@ -15,12 +15,12 @@
 
 pub(crate) mod between;
 mod calls;
-mod contents;
+pub(crate) mod contents;
 mod epochs;
 pub(crate) mod folder;
 mod list;
 mod pen;
-mod space;
+pub(super) mod space;
 mod talk;
 #[cfg(test)]
 mod tests;
@@ -38,6 +38,7 @@ use thiserror::Error;
 use crate::circle::CircleError;
 
 pub(crate) use calls::{answer, read};
+pub(crate) use contents::Jobs;
 pub(crate) use list::{Kept, Spaces};
 pub use space::{Outcome, Space};
 pub use talk::Heard;
@@ -94,17 +95,17 @@ pub enum SpaceFault {
     /// More than a commit can hold, or nothing that can be one.
     #[error(transparent)]
     Body(#[from] BadBody),
+    /// What was asked cannot be done as things are now.
+    #[error("{0}")]
+    Asked(Box<api::ApiError>),
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),
-    /// What somebody asked for cannot be; said in words already.
-    #[error("{0}")]
-    Said(Box<api::ApiError>),
 }
 
 impl From<api::ApiError> for SpaceFault {
     fn from(error: api::ApiError) -> Self {
-        Self::Said(Box::new(error))
+        Self::Asked(Box::new(error))
     }
 }
 

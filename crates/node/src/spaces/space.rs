@@ -92,7 +92,13 @@ impl Space {
     pub fn adopt(path: &Path, keys: Arc<Keyring>, genesis: Commit) -> Result<Self, SpaceFault> {
         let ledger = Ledger::open(genesis)?;
         let store = SpaceStore::create(path, &keys.records, ledger.id())?;
-        let space = Self { store, keys, ledger: Mutex::new(Some(ledger)), changed: watch::Sender::new(0), listeners: Mutex::default() };
+        let space = Self {
+            store,
+            keys,
+            ledger: Mutex::new(Some(ledger)),
+            changed: watch::Sender::new(0),
+            listeners: Mutex::default(),
+        };
         space.change(|_| Ok(()))?;
         Ok(space)
     }
@@ -103,7 +109,8 @@ impl Space {
     /// As above.
     pub fn open(path: &Path, keys: Arc<Keyring>) -> Result<Self, SpaceFault> {
         let store = SpaceStore::open(path, &keys.records)?;
-        let space = Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0), listeners: Mutex::default() };
+        let space =
+            Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0), listeners: Mutex::default() };
         space.change(|_| Ok(()))?;
         Ok(space)
     }
@@ -175,10 +182,7 @@ impl Space {
     }
 
     /// Reads small values, without waiting for anybody.
-    pub(super) fn peek<T>(
-        &self,
-        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
-    ) -> Result<T, SpaceFault> {
+    pub(super) fn peek<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
         self.store.read(work)
     }
 
@@ -217,6 +221,11 @@ impl Space {
         listener
     }
 
+    /// Wakes whoever listens, for something beside the space: contents came.
+    pub(super) fn nudge(&self) {
+        self.rouse(&BTreeSet::new());
+    }
+
     fn tell(&self, effects: &[Effect]) {
         let mut dirs = BTreeSet::new();
         for effect in effects {
@@ -224,14 +233,19 @@ impl Space {
                 dirs.extend(before.iter().chain(after).map(|seen| node.beside(seen.parent)));
             }
         }
-        if dirs.is_empty() {
-            return;
+        if !dirs.is_empty() {
+            self.rouse(&dirs);
         }
+    }
+
+    fn rouse(&self, dirs: &BTreeSet<Node>) {
         let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
-        listeners.retain(|listener| listener.upgrade().is_some_and(|listener| {
-            listener.hear(&dirs);
-            true
-        }));
+        listeners.retain(|listener| {
+            listener.upgrade().is_some_and(|listener| {
+                listener.hear(dirs);
+                true
+            })
+        });
     }
 
     /// Stores and judges what the ledger has taken, then brings keys and tree up to date.

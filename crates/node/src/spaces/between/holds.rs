@@ -19,7 +19,8 @@ pub(super) fn hold_new(kept: &Kept, objects: &ObjectStore) -> Result<Vec<ObjectI
     let mut absent = Vec::new();
     loop {
         let (ids, from, to) = kept.space.peek(|store| {
-            let from = store.value(CURSOR.0, CURSOR.1)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
+            let from =
+                store.value(CURSOR.0, CURSOR.1)?.and_then(|bytes| bytes.try_into().ok()).map_or(0, i64::from_be_bytes);
             let (mut ids, mut to) = (Vec::new(), from);
             for logged in store.arrived(from, STEP)? {
                 if logged.header.kind == Kind::Data {

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::room::{Own, Room};
+use super::room::{Own, Probation, Room};
 use super::session::name;
 use crate::clock;
 use crate::spaces::{Kept, SpaceFault};
@@ -39,7 +39,11 @@ struct Due {
 
 impl Between {
     /// Makes the room of a space, and begins to look after it.
-    pub(super) fn furnish(self: &Arc<Self>, kept: Arc<Kept>, probation: Option<usize>) -> Result<Arc<Room>, SpaceFault> {
+    pub(super) fn furnish(
+        self: &Arc<Self>,
+        kept: Arc<Kept>,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Room>, SpaceFault> {
         let circle = self.parts.circle.snapshot();
         let device = self.parts.circle.device();
         let member = circle.and_then(|now| now.view.devices.get(&device).map(|own| own.member));
@@ -103,12 +107,10 @@ impl Between {
 
     /// Looks what a change means for this device.
     async fn after_change(self: &Arc<Self>, room: &Arc<Room>, decisions: &mut usize, due: &mut Due) {
-        let (between, kept, before) = (self.clone(), room.clone(), *decisions);
+        let (between, kept) = (self.clone(), room.clone());
         let looked = blocking(move || {
             let now = kept.decisions()?;
-            if now != before {
-                between.enter(&kept)?;
-            }
+            between.enter(&kept)?;
             between.want_new(&kept)?;
             Ok::<_, SpaceFault>(now)
         });
@@ -158,7 +160,10 @@ impl Between {
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
             let kept = room.clone();
-            let done = blocking(move || kept.kept.space.rekey_where_due(clock::now()).map(drop));
+            let done = blocking(move || match kept.own_role()? {
+                Some(SpaceRole::Owner) => kept.kept.space.rekey_where_due(clock::now()).map(drop),
+                _ => Ok(()),
+            });
             said(done.await, room, "keys could not be changed");
         }
         if due.state.is_some_and(|(quiet, latest)| quiet.min(latest) <= now) {

@@ -12,14 +12,14 @@ use logic::ledger::{Commit, CommitId, Control, SpaceRole};
 use logic::limits::LEDGER_FRAME;
 use logic::wire::StreamHeader;
 use net::frame::{FrameError, read_body};
-use seal::DeviceId;
+use seal::{DeviceId, MemberId};
 use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use super::Between;
 use super::errors::{Ended, blocking};
 use super::ports::Peer;
-use super::room::Room;
+use super::room::{Probation, Room};
 use super::session::name;
 use super::telling::Claim;
 use crate::spaces::{Kept, SpaceFault};
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MESSAGES: usize = 8;
 /// Bytes of a ledger that are taken before a role is seen in it.
 const PROBATION: usize = 256 << 20;
-/// Spaces that are learned of at one time.
+/// Spaces that are learned of at one time from one member.
 const AT_ONCE: usize = 4;
 /// Spaces without a role for this device that one peer may tell of over one link.
 const FRUITLESS: usize = 16;
@@ -40,9 +40,7 @@ const OF_ONE: usize = 256;
 
 impl Between {
     pub(super) fn spawn_learning(self: &Arc<Self>, peer: &Arc<dyn Peer>, ledger: CommitId) {
-        let on_probation = self.rooms().values().filter(|room| room.on_probation()).count();
-        let learning = self.peers().values().map(|online| online.learning(self)).sum::<usize>();
-        if on_probation.max(learning) >= AT_ONCE {
+        if !self.has_room_for(peer) {
             return;
         }
         let Some(claim) = self.claim(peer, ledger, true) else { return };
@@ -61,18 +59,46 @@ impl Between {
         });
     }
 
+    /// True if one more space may be learned of from a member. What its devices told of before and did not go on with
+    /// is dropped for it.
+    fn has_room_for(self: &Arc<Self>, peer: &Arc<dyn Peer>) -> bool {
+        let from = |room: &&Arc<Room>| room.facts().probation.is_some_and(|on| on.from == peer.member());
+        let open: Vec<_> = self.rooms().values().filter(from).cloned().collect();
+        let (busy, idle): (Vec<_>, Vec<_>) = open.into_iter().partition(|room| !self.sharing(room.id()).is_empty());
+        let begun = {
+            let rooms = self.rooms();
+            let peers = self.peers();
+            let its = peers.values().filter(|online| online.peer.member() == peer.member());
+            its.flat_map(|online| online.sessions.keys()).filter(|ledger| !rooms.contains_key(ledger)).count()
+        };
+        if busy.len() + begun >= AT_ONCE {
+            return false;
+        }
+        let surplus = (busy.len() + begun + idle.len() + 1).saturating_sub(AT_ONCE);
+        for room in idle.into_iter().take(surplus) {
+            let between = self.clone();
+            self.tasks.spawn(async move {
+                if let Err(error) = blocking(move || between.clear(&room.kept)).await {
+                    tracing::warn!(%error, "a space that was not wanted could not be removed");
+                }
+            });
+        }
+        true
+    }
+
     async fn learn(self: Arc<Self>, claim: &Claim, peer: &Arc<dyn Peer>, ledger: CommitId) -> Result<(), Ended> {
         let mut stream = peer.open(StreamHeader::Space { ledger }, false).await?;
         let begun = timeout(PATIENCE, begin(&mut stream, ledger));
         let (genesis, session) = begun.await.map_err(|_| Ended::Silent)??;
-        let between = self.clone();
-        let (room, session, first) = blocking(move || between.take_in(genesis, session)).await?;
+        let (between, from) = (self.clone(), peer.member());
+        let (room, session, first) = blocking(move || between.take_in(from, genesis, session)).await?;
         self.clone().converse(claim, room, peer, session, stream, first).await
     }
 
     /// Begins to keep a space, on probation. Blocking.
     fn take_in(
         self: &Arc<Self>,
+        from: MemberId,
         genesis: Commit,
         mut session: Session,
     ) -> Result<(Arc<Room>, Session, Vec<Message>), Ended> {
@@ -87,7 +113,7 @@ impl Between {
         };
         let room = match self.room(kept.space.id()) {
             Some(room) => room,
-            None => self.furnish(kept.clone(), Some(PROBATION))?,
+            None => self.furnish(kept.clone(), Some(Probation { from, left: PROBATION }))?,
         };
         if self.too_many(&room)? {
             return Err(Ended::Unwanted("too many spaces of its founder"));
@@ -147,14 +173,6 @@ impl Between {
             room.gone.cancel();
         }
         self.parts.spaces.forget(kept)
-    }
-}
-
-impl super::Online {
-    /// Sessions about spaces that are not known yet.
-    fn learning(&self, between: &Between) -> usize {
-        let rooms = between.rooms();
-        self.sessions.keys().filter(|ledger| !rooms.contains_key(ledger)).count()
     }
 }
 

@@ -35,11 +35,20 @@ pub(super) struct Own {
     pub(super) member: Option<MemberId>,
 }
 
+/// A space in which no role of this device's member was seen yet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Probation {
+    /// Who told of it.
+    pub(super) from: MemberId,
+    /// Bytes that may still come.
+    pub(super) left: usize,
+}
+
 /// What others have told.
 #[derive(Default)]
 pub(super) struct Facts {
-    /// Bytes that may still come before a role is seen here; `None`: one was seen.
-    pub(super) probation: Option<usize>,
+    /// `None`: a role of this device was seen.
+    pub(super) probation: Option<Probation>,
     /// The newest statements of what somebody holds.
     pub(super) heads: Heads,
     /// What each peer showed last that it has, and when.
@@ -55,7 +64,7 @@ pub(super) struct Facts {
 }
 
 impl Room {
-    pub(super) fn new(kept: Arc<Kept>, own: Own, probation: Option<usize>) -> Result<Arc<Self>, SpaceFault> {
+    pub(super) fn new(kept: Arc<Kept>, own: Own, probation: Option<Probation>) -> Result<Arc<Self>, SpaceFault> {
         let heads = super::heads::stored(&kept.space)?;
         let queue = Queue::open(&kept)?;
         let facts = Mutex::new(Facts { probation, heads, ..Facts::default() });
@@ -75,6 +84,7 @@ impl Room {
     pub(super) fn came(&self) {
         self.facts().full = None;
         self.fetched.send_modify(|count| *count += 1);
+        self.kept.space.nudge();
     }
 
     /// True until a role of this device's member was seen.
@@ -103,10 +113,11 @@ impl Room {
         self.kept.space.look(|ledger, _| Ok(ledger.judgement().controls().count()))
     }
 
-    /// Enters with this device where it has a role and has not. True: it has entered now.
+    /// Enters with this device where it has a role and has not, once all that was told of is here: it may have been here
+    /// before. True: it has entered now.
     pub(super) fn enter(&self, chain: crate::spaces::Chain, now: Timestamp) -> Result<bool, SpaceFault> {
         let outside = self.kept.space.look(|ledger, _| Ok(!ledger.knows(self.own.device)))?;
-        if !outside || self.own_role()?.is_none() {
+        if !outside || self.on_probation() || !self.facts().telling.is_empty() || self.own_role()?.is_none() {
             return Ok(false);
         }
         self.kept.space.enter(chain, now)?;

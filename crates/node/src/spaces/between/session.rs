@@ -207,8 +207,8 @@ impl Talk {
     /// What comes from somebody without a role, or for a space in which nobody gave this device one, is little.
     fn pay(&self, message: &Message, size: usize, access: &Access) -> Result<(), Ended> {
         let commits = matches!(message, Message::Commits { .. });
-        if let Some(left) = self.room.facts().probation.as_mut().filter(|_| commits) {
-            *left = left.checked_sub(size).ok_or(Ended::Unwanted("too much before any role"))?;
+        if let Some(probation) = self.room.facts().probation.as_mut().filter(|_| commits) {
+            probation.left = probation.left.checked_sub(size).ok_or(Ended::Unwanted("too much before any role"))?;
         }
         if commits && !access.is_full() {
             let mut state = self.state();
@@ -238,8 +238,9 @@ impl Talk {
             room.facts().telling.insert(peer);
         }
         let over = heard.settled || !heard.withheld.is_empty();
-        if over {
-            room.facts().telling.remove(&peer);
+        if over && room.facts().telling.remove(&peer) {
+            // What waited until all was here.
+            room.stated.send_modify(|count| *count += 1);
         }
         if !heard.withheld.is_empty() {
             tracing::debug!(peer = %peer.short(), commits = heard.withheld.len(), "told of and not given");

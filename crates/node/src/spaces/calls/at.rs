@@ -64,7 +64,8 @@ fn read(reader: &Reader<'_>, point: &str, now: Timestamp) -> Result<Point, Space
         return Ok(Point::Time(Timestamp(time.as_millisecond())));
     }
     let local = TimeZone::system();
-    if let Ok(date) = text.parse::<jiff::civil::DateTime>().map_err(drop).and_then(|time| time.to_zoned(local.clone()).map_err(drop))
+    if let Ok(date) =
+        text.parse::<jiff::civil::DateTime>().map_err(drop).and_then(|time| time.to_zoned(local.clone()).map_err(drop))
         && text.contains(':')
     {
         return Ok(Point::Time(Timestamp(date.timestamp().as_millisecond())));
@@ -112,7 +113,7 @@ fn commit_called(reader: &Reader<'_>, prefix: &str) -> Result<Option<CommitId>, 
 }
 
 /// A commit and everything that its device had seen.
-fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
+pub(super) fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
     let mut way: Vec<(CommitId, Header)> = Vec::new();
     let mut here = commit;
     // What was seen lies beside some of the commits of a chain; the others say what is new.

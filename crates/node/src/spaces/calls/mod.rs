@@ -9,21 +9,26 @@
 //! | `info` | space, spaces |
 //! | `share`, `access` | who may do what |
 //! | `list`, `log`, `diff` | looking |
+//! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts` | changing |
+//! | `sync` | folders in step |
 //! | `fault` | what went wrong, for people |
 
 mod access;
 mod at;
 mod carry;
 mod fault;
+mod files;
 mod info;
 mod list;
 mod making;
 mod named;
 mod paths;
 mod people;
+mod restore;
 mod scene;
 mod share;
+mod sync;
 #[cfg(test)]
 mod tests;
 
@@ -58,19 +63,28 @@ pub(super) struct Calls {
 
 /// Answers calls about spaces.
 pub(crate) async fn answer(running: &Running, request: Request) -> ApiResult<Reply> {
-    let calls = Calls {
-        spaces: running.spaces.clone(),
-        circle: running.circle.clone(),
-        book: running.book.clone(),
-        journal: running.journal.clone(),
-        hub: running.hub.clone(),
-    };
-    blocking(move || calls.answer(request)).await
+    match request {
+        Request::TreePut(request) => Ok(Reply::TreePut(files::put(running, request).await?)),
+        Request::TreeGet(request) => Ok(Reply::TreeGet(files::get(running, request).await?)),
+        Request::SyncAdd(request) => Ok(Reply::SyncAdd(sync::add(running, request).await?)),
+        Request::Syncs(Nothing {}) => Ok(Reply::Syncs(sync::all(running).await?)),
+        Request::SyncNow(request) => Ok(Reply::SyncNow(sync::now(running, request).await?)),
+        Request::SyncRemove(request) => {
+            sync::remove(running, request).await?;
+            Ok(Reply::SyncRemove(Nothing {}))
+        }
+        Request::Jobs(Nothing {}) => Ok(Reply::Jobs(running.jobs.all())),
+        Request::CancelJob(request) => Ok(Reply::CancelJob(running.jobs.cancel(&request.id)?)),
+        request => {
+            let calls = Calls::of(running);
+            blocking(move || calls.answer(request)).await
+        }
+    }
 }
 
 /// Opens a file in a space for reading.
-pub(crate) async fn read(_running: &Running, _request: TreeRead) -> ApiResult<ContentStream> {
-    Err(unknown())
+pub(crate) async fn read(running: &Running, request: TreeRead) -> ApiResult<ContentStream> {
+    files::read(running, request).await
 }
 
 fn unknown() -> ApiError {
@@ -79,6 +93,16 @@ fn unknown() -> ApiError {
 }
 
 impl Calls {
+    fn of(running: &Running) -> Self {
+        Self {
+            spaces: running.spaces.clone(),
+            circle: running.circle.clone(),
+            book: running.book.clone(),
+            journal: running.journal.clone(),
+            hub: running.hub.clone(),
+        }
+    }
+
     fn answer(&self, request: Request) -> ApiResult<Reply> {
         Ok(match request {
             Request::SpaceCreate(request) => Reply::SpaceCreate(self.create(&request)?),
@@ -92,6 +116,8 @@ impl Calls {
             Request::TreeMove(request) => Reply::TreeMove(self.move_to(&request)?),
             Request::TreeCopy(request) => Reply::TreeCopy(self.copy(&request)?),
             Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
+            Request::TreeRestore(request) => Reply::TreeRestore(self.restore(&request)?),
+            Request::TreeUndo(request) => Reply::TreeUndo(self.undo(&request)?),
             _ => return Err(unknown()),
         })
     }

@@ -40,7 +40,8 @@ pub(super) fn names(path: &TreePath) -> Result<Vec<Vec<u8>>, ApiError> {
 
 /// The root as an entry.
 pub(super) fn root() -> Meant {
-    let entry = Entry { node: Node::ROOT, name: Vec::new(), given: Vec::new(), kind: NodeKind::Dir, realm: None, brief: None };
+    let (name, given) = (Vec::new(), Vec::new());
+    let entry = Entry { node: Node::ROOT, name, given, kind: NodeKind::Dir, realm: None, brief: None };
     Meant { path: Vec::new(), entry }
 }
 
@@ -192,6 +193,7 @@ where
         }
         break;
     }
-    let dir = if here.path.is_empty() { "the root".to_owned() } else { String::from_utf8_lossy(&here.path).into_owned() };
+    let dir =
+        if here.path.is_empty() { "the root".to_owned() } else { String::from_utf8_lossy(&here.path).into_owned() };
     Ok(error.hint(format!("`warren ls` shows what is in {dir}")))
 }

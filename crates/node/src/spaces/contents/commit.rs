@@ -92,8 +92,7 @@ impl Item {
             Content::File { manifest, .. } => manifest.len(),
             Content::Link { target } => target.len(),
         };
-        let xattrs: usize =
-            self.written.meta.xattrs.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let xattrs: usize = self.written.meta.xattrs.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let bases = self.found.as_ref().map_or(0, |found| found.heads.len()) * BASE;
         2 * OVERHEAD + self.name.len() + content + xattrs + bases
     }
@@ -164,7 +163,7 @@ impl Writer {
         if let Some(wanted) = item.only_if
             && wanted != found.as_ref().and_then(|found| found.version)
         {
-            return Err(SpaceFault::Said(Box::new(changed(&item.place, found.is_some()))));
+            return Err(SpaceFault::Asked(Box::new(changed(&item.place, found.is_some()))));
         }
         let Some(parent) = item.parent.node() else {
             // What it should lie in was blocked.

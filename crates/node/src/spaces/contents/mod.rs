@@ -6,12 +6,14 @@
 //! | `reading`, `sealing` | bytes of files into durable objects |
 //! | `commit` | what is there after that, in as few commits as hold it |
 //! | `read`, `fetch` | the bytes of a version, from here or from others |
+//! | `get` | what is in a space onto the disk of this machine |
 //! | `single` | the same, file by file, for folders in step |
 //! | `jobs` | work that takes time |
 
 mod commit;
 mod fault;
 mod fetch;
+mod get;
 mod jobs;
 mod levels;
 mod put;
@@ -24,8 +26,10 @@ mod target;
 mod tests;
 
 pub(crate) use fault::ContentFault;
-pub(crate) use fetch::{Alone, Fetch, NotHere};
+pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
+pub(crate) use get::{Get, destination, get};
 pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
-pub(crate) use read::{Access, Piece, Pieces};
+pub(crate) use read::{Access, Patient, Piece, Pieces, Waiting};
+pub(crate) use reading::nothing;
 pub(crate) use single::{Single, give, hash, take};

@@ -33,7 +33,7 @@ pub(crate) struct Access {
 }
 
 /// Somebody who waits for contents can be told so, and can give up.
-pub(super) trait Waiting {
+pub(crate) trait Waiting {
     /// What lacks is waited for, or has come.
     fn waits(&self, waits: bool);
     /// Does it go on?
@@ -41,7 +41,7 @@ pub(super) trait Waiting {
 }
 
 /// Nobody asks.
-pub(super) struct Patient;
+pub(crate) struct Patient;
 
 impl Waiting for Patient {
     fn waits(&self, _: bool) {}
@@ -141,7 +141,6 @@ pub(crate) struct Pieces {
     opener: ChunkOpener,
     bytes: Option<Vec<u8>>,
     parts: std::vec::IntoIter<(Part, Range<u64>)>,
-    size: u64,
 }
 
 impl Pieces {
@@ -149,7 +148,7 @@ impl Pieces {
     ///
     /// # Errors
     /// [`ContentFault`]: it is no file; its list of chunks is not here or cannot be read.
-    pub(super) fn open(
+    pub(crate) fn open(
         access: Access,
         content: &Content,
         range: Range<u64>,
@@ -165,16 +164,11 @@ impl Pieces {
             }
             Bytes::Parts(all) => parts = covering(&all, range).map(|(part, range)| (part.clone(), range)).collect(),
         }
-        Ok(Self { access, opener: ChunkOpener::new(), bytes, parts: parts.into_iter(), size: *size })
-    }
-
-    /// Bytes of the whole file.
-    pub(super) fn size(&self) -> u64 {
-        self.size
+        Ok(Self { access, opener: ChunkOpener::new(), bytes, parts: parts.into_iter() })
     }
 
     /// The next bytes; `None` at the end.
-    pub(super) fn next(&mut self, waiting: &dyn Waiting) -> Option<Result<Piece, ContentFault>> {
+    pub(crate) fn next(&mut self, waiting: &dyn Waiting) -> Option<Result<Piece, ContentFault>> {
         if let Some(bytes) = self.bytes.take() {
             return Some(Ok(Piece::Data(bytes)));
         }

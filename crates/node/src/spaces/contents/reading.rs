@@ -39,6 +39,14 @@ pub(super) fn inline(bytes: Vec<u8>) -> Result<ByteBuf, ContentFault> {
     Ok(Manifest::Inline(ByteBuf::from(bytes)).to_bytes()?)
 }
 
+/// The content of an empty file.
+///
+/// # Errors
+/// None in fact.
+pub(crate) fn nothing() -> Result<Content, ContentFault> {
+    Ok(Content::File { size: 0, hash: *blake3::hash(&[]).as_bytes(), manifest: inline(Vec::new())? })
+}
+
 /// Why a file was not taken.
 pub(super) enum Lost {
     /// It cannot be read: others go on.

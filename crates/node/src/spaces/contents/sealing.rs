@@ -86,11 +86,17 @@ impl Noted {
 impl<'a> Sealing<'a> {
     /// Under the newest key of a realm, if this device may write there.
     pub(super) fn new(kept: &'a Kept, objects: &'a ObjectStore, realm: RealmId) -> Result<Self, SpaceFault> {
-        let (epoch, key) = kept.space.look(|ledger, reader| {
-            let judgement = ledger.judgement();
-            if judgement.cap_for(kept.space.device(), realm, SpaceRole::Editor).is_none() {
+        let due = kept.space.look(|ledger, _| {
+            if ledger.judgement().cap_for(kept.space.device(), realm, SpaceRole::Editor).is_none() {
                 return Err(SpaceFault::MayNot(SpaceRole::Editor));
             }
+            Ok(epochs::is_due(ledger, realm))
+        })?;
+        if due {
+            kept.space.change(|work| kept.space.prepare(work, realm, clock::now()))?;
+        }
+        let (epoch, key) = kept.space.look(|ledger, reader| {
+            let judgement = ledger.judgement();
             let epoch = judgement.writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
             Ok((epoch, epochs::key(reader, &epoch)?.ok_or(SpaceFault::NoKey)?))
         })?;
@@ -216,7 +222,8 @@ impl<'a> Sealing<'a> {
             return seal_all(sealer, share);
         }
         let sealed = thread::scope(|scope| {
-            let work = sealers.iter_mut().zip(&shares).map(|(sealer, share)| scope.spawn(move || seal_all(sealer, share)));
+            let work =
+                sealers.iter_mut().zip(&shares).map(|(sealer, share)| scope.spawn(move || seal_all(sealer, share)));
             let running: Vec<_> = work.collect();
             running.into_iter().map(|thread| thread.join().unwrap_or(Err(ContentFault::Cancelled))).collect::<Vec<_>>()
         });

@@ -74,7 +74,7 @@ pub(crate) fn take<F>(
         if attempt < KEYS && sealing.is_outdated()? {
             continue;
         }
-        kept.space.keep(|store| sealed.noted.store(store))?;
+        kept.space.jot(|store| sealed.noted.store(store))?;
         return Ok(done);
     }
     unreachable!("the last attempt returns")

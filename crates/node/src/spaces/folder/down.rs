@@ -28,6 +28,8 @@ pub(super) struct Passed {
     pub(super) dirty: BTreeSet<Option<RelPath>>,
     /// Things whose content is not on this device yet.
     pub(super) waiting: u64,
+    /// Where they are.
+    pub(super) later: BTreeSet<Node>,
     /// What could not be done, with the reason.
     pub(super) warnings: Vec<String>,
     /// What was done.
@@ -164,7 +166,7 @@ impl<'a> Down<'a> {
         self.flush()?;
         let Some(from) = self.known_place(&known)? else {
             // What was around it is not there any more: it comes anew.
-            self.kept.space.keep(|store| base::remove_all(store, self.id, known.node))?;
+            self.kept.space.jot(|store| base::remove_all(store, self.id, known.node))?;
             return Ok(None);
         };
         let mut moved = self.folder.rename(&from, path, &known.print);
@@ -221,6 +223,7 @@ impl<'a> Down<'a> {
             Put::There(print) => print,
             Put::Waiting => {
                 self.passed.waiting += 1;
+                self.passed.later.insert(dir);
                 return Ok(false);
             }
             Put::Blocked => {
@@ -307,7 +310,7 @@ impl<'a> Down<'a> {
         }
         self.passed.done += 1;
         self.folder.sync([path.parent().as_ref()])?;
-        self.kept.space.keep(|store| base::remove(store, self.id, known.node))?;
+        self.kept.space.jot(|store| base::remove(store, self.id, known.node))?;
         Ok(())
     }
 
@@ -342,7 +345,7 @@ impl<'a> Down<'a> {
         self.folder.sync(touched.iter().map(Option::as_ref))?;
         let fresh = std::mem::take(&mut self.fresh);
         if !fresh.is_empty() {
-            self.kept.space.keep(|store| fresh.iter().try_for_each(|known| base::set(store, self.id, known)))?;
+            self.kept.space.jot(|store| fresh.iter().try_for_each(|known| base::set(store, self.id, known)))?;
         }
         Ok(())
     }

@@ -2,22 +2,34 @@
 
 use std::fs::File;
 use std::io;
+use std::sync::Arc;
+use std::time::Instant;
 
 use logic::folder::Print;
 use logic::ledger::RealmId;
 use logic::space::Content;
 use logic::transfer::path::RelPath;
+use seal::ObjectId;
 use store::folder::{Folder, FolderError};
 
 use super::FolderFault;
 use crate::spaces::Kept;
-use crate::spaces::contents::{self, Access, ContentFault, Progress, Single};
+use crate::spaces::contents::{self, Access, ContentFault, Fetch, NotHere, Progress, Single};
 
 /// See the module.
 pub(super) struct Hands {
     pub(super) access: Access,
     /// Nobody watches it; it says when to stop.
     pub(super) progress: Progress,
+}
+
+/// Asks nobody.
+struct Never;
+
+impl Fetch for Never {
+    fn fetch(&self, _: &Kept, ids: &[ObjectId], _: Instant) -> Result<(), NotHere> {
+        Err(NotHere { objects: ids.to_vec(), who: Vec::new() })
+    }
 }
 
 /// What came of giving a content.
@@ -60,9 +72,13 @@ impl Hands {
         Ok(taken)
     }
 
-    /// Writes a content into a file.
+    /// Writes a content into a file. What is not here comes by itself, unless this device fetches on demand: that is one.
     pub(super) fn give(&self, content: &Content, to: &File) -> Result<Given, FolderFault> {
-        match contents::give(&self.access, content, to, &self.progress) {
+        let mut access = self.access.clone();
+        if !access.kept.wish().on_demand {
+            access.fetch = Arc::new(Never);
+        }
+        match contents::give(&access, content, to, &self.progress) {
             Ok(()) => Ok(Given::Whole),
             Err(ContentFault::NotHere(_)) => Ok(Given::NotHere),
             Err(

@@ -164,7 +164,7 @@ impl Keeper {
                 touched = None;
             }
             self.standing_mut().working = true;
-            let waiting = self.rounds(&mut open, dirty, touched)?;
+            let (waiting, later) = self.rounds(&mut open, dirty, touched)?;
             self.settle(waiting);
             self.answered.send_replace(asked);
             pause = if waiting > 0 { (pause * 2).min(AGAIN.1) } else { AGAIN.0 };
@@ -175,13 +175,11 @@ impl Keeper {
                 return Ok(());
             }
             dirty = open.watch.as_ref().map(Watch::take).unwrap_or_default();
-            let heard = open.listener.take().dirs;
+            let mut heard = open.listener.take().dirs;
+            heard.extend(later);
             touched = Some(heard);
             if !woken && waiting == 0 {
-                dirty.all = true;
-            }
-            if !woken {
-                touched = None;
+                (dirty.all, touched) = (true, None);
             }
         }
     }
@@ -241,15 +239,15 @@ impl Keeper {
         !idled
     }
 
-    /// Rounds until neither side has anything for the other; how many contents are still to come.
+    /// Rounds until neither side has anything for the other; how many contents are still to come, and to where.
     fn rounds(
         &self,
         open: &mut Open,
         mut dirty: Dirty,
         mut touched: Option<BTreeSet<Node>>,
-    ) -> Result<u64, FolderFault> {
+    ) -> Result<(u64, BTreeSet<Node>), FolderFault> {
         let mut warnings = Vec::new();
-        let mut waiting = 0;
+        let (mut waiting, mut later) = (0, BTreeSet::new());
         for round in 1.. {
             self.hands.go_on()?;
             open.folder.check()?;
@@ -265,7 +263,8 @@ impl Keeper {
                 touched.extend(heard);
             }
             let passed = self.do_there(open, touched)?;
-            waiting = passed.waiting;
+            waiting += passed.waiting;
+            later.extend(passed.later);
             self.standing_mut().done += told.done + passed.done;
             warnings.extend(passed.warnings);
             let Told { dirty: dirs, all, warnings: more, .. } = told;
@@ -284,7 +283,7 @@ impl Keeper {
         }
         warnings.truncate(WARNINGS);
         self.standing_mut().warnings = warnings;
-        Ok(waiting)
+        Ok((waiting, later))
     }
 
     fn check_top(&self) -> Result<(), FolderFault> {
@@ -312,9 +311,7 @@ impl Keeper {
         if dirty.all {
             let mut leaving = Vec::new();
             self.left_out(self.top, None, &open.rules, &mut leaving)?;
-            self.kept.space.keep(|store| {
-                leaving.iter().try_for_each(|node| base::remove_all(store, self.id, *node))
-            })?;
+            self.kept.space.jot(|store| leaving.iter().try_for_each(|node| base::remove_all(store, self.id, *node)))?;
         }
         Ok(())
     }
@@ -424,4 +421,3 @@ impl Keeper {
         })
     }
 }
-

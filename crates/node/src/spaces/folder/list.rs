@@ -49,11 +49,7 @@ impl Folders {
     ///
     /// # Errors
     /// The database.
-    pub(crate) fn open(
-        spaces: Arc<Spaces>,
-        fetch: Arc<dyn Fetch>,
-            database: &Database,
-    ) -> ApiResult<Arc<Self>> {
+    pub(crate) fn open(spaces: Arc<Spaces>, fetch: Arc<dyn Fetch>, database: &Database) -> ApiResult<Arc<Self>> {
         let rows: Table<Row> = database.table("folders");
         let folders = Arc::new(Self { spaces, fetch, rows, running: Mutex::default() });
         let stored = folders.rows.all().map_err(crate::errors::database)?;
@@ -164,7 +160,7 @@ impl Folders {
         let (id, keeper) = self.named(name)?;
         self.end(id);
         self.rows.delete(&id.0).map_err(database)?;
-        keeper.kept.space.keep(|store| base::forget(store, id, keeper.top))?;
+        keeper.kept.space.jot(|store| base::forget(store, id, keeper.top))?;
         match Folder::open(&keeper.path) {
             Ok(folder) => folder.end().map_err(|fault| FolderFault::from(fault).into()),
             // It is not there any more.

@@ -58,8 +58,9 @@ impl From<FolderFault> for ApiError {
     fn from(fault: FolderFault) -> Self {
         let message = fault.to_string();
         match fault {
-            FolderFault::Folder(FolderError::NotTheFolder(_)) => Self::new(ErrorCode::NotFound, message)
-                .hint("is its disk mounted? If it was moved: `warren sync --stop DIR`, then `warren sync` with its new place"),
+            FolderFault::Folder(FolderError::NotTheFolder(_)) => Self::new(ErrorCode::NotFound, message).hint(
+                "is its disk mounted? If it was moved: `warren sync --stop DIR`, then `warren sync` with its new place",
+            ),
             FolderFault::Folder(FolderError::Io { path, error }) => io_error(&format!("use {path}"), &error),
             FolderFault::Folder(FolderError::Top { path, error }) => {
                 io_error(&format!("use {}", path.display()), &error)
@@ -67,9 +68,8 @@ impl From<FolderFault> for ApiError {
             FolderFault::Folder(_) => Self::new(ErrorCode::Io, message),
             FolderFault::Space(fault) => fault.into(),
             FolderFault::Content(fault) => fault.into(),
-            FolderFault::NoTop => {
-                Self::new(ErrorCode::NotFound, message).hint("`warren restore` brings it back; `warren sync --stop DIR` ends it")
-            }
+            FolderFault::NoTop => Self::new(ErrorCode::NotFound, message)
+                .hint("`warren restore` brings it back; `warren sync --stop DIR` ends it"),
             FolderFault::Stopped => Self::new(ErrorCode::Cancelled, message),
         }
     }

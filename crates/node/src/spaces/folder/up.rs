@@ -58,10 +58,27 @@ enum Act {
     Note(Known),
     /// It is nowhere any more.
     Forget(Node),
-    Make { number: usize, dir: Dir, name: ByteBuf, written: Written, print: Print },
-    Put { known: Known, written: Written, print: Print },
-    Move { known: Known, dir: Dir, name: ByteBuf },
-    Delete { known: Known, change: Change },
+    Make {
+        number: usize,
+        dir: Dir,
+        name: ByteBuf,
+        written: Written,
+        print: Print,
+    },
+    Put {
+        known: Known,
+        written: Written,
+        print: Print,
+    },
+    Move {
+        known: Known,
+        dir: Dir,
+        name: ByteBuf,
+    },
+    Delete {
+        known: Known,
+        change: Change,
+    },
 }
 
 /// What is to be noted once a commit is signed.
@@ -315,7 +332,7 @@ impl<'a> Up<'a> {
     /// Whether the space shows it where the folder had it.
     fn is_there<R: Rows>(&self, tree: &Tree<R>, known: &Known) -> bool {
         let named = tree.list(known.dir).unwrap_or_default();
-        named.iter().any(|entry| entry.node == known.node && entry.name == known.name)
+        named.iter().any(|entry| entry.node == known.node && known.name == entry.name)
     }
 
     fn commit(&mut self, realm: RealmId, acts: &[Act]) -> Result<(), FolderFault> {
@@ -339,7 +356,7 @@ impl<'a> Up<'a> {
             };
             notings.into_iter().flatten().map(signed).collect::<Vec<_>>()
         };
-        self.kept.space.keep(|store| {
+        self.kept.space.jot(|store| {
             notings.iter().try_for_each(|noting| match noting {
                 Noting::Set(known, _) => base::set(store, self.id, known),
                 Noting::Forget(node) => base::remove(store, self.id, *node),

@@ -1,3 +1,7 @@
 //! Calls on the spaces of several members' devices, in one process.
 
 #![allow(clippy::unwrap_used)]
+
+mod sharing;
+mod trees;
+mod world;

@@ -1,0 +1,3 @@
+//! Contents between devices.
+
+use super::*;

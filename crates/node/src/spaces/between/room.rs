@@ -84,6 +84,7 @@ impl Room {
     pub(super) fn came(&self) {
         self.facts().full = None;
         self.fetched.send_modify(|count| *count += 1);
+        self.kept.space.nudge();
     }
 
     /// True until a role of this device's member was seen.

@@ -9,6 +9,7 @@
 //! | `get` | what is in a space onto the disk of this machine |
 //! | `copy` | contents in another space |
 //! | `holds` | which objects the commits name that came |
+//! | `single` | the same, file by file, for folders in step |
 //! | `jobs` | work that takes time |
 
 mod commit;
@@ -23,6 +24,7 @@ mod put;
 mod read;
 mod reading;
 mod sealing;
+mod single;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -36,3 +38,4 @@ pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces, Waiting};
 pub(crate) use reading::nothing;
+pub(crate) use single::{Single, give, hash, take};

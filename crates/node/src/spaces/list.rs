@@ -13,11 +13,12 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
+use store::space::Watermark;
 use store::objects::{Limits, Namespace, ObjectStore};
 use tokio::sync::watch;
 
-use super::between::Between;
 use super::calls::Shown;
+use super::between::Between;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
@@ -129,7 +130,7 @@ impl Spaces {
                 continue;
             }
             match Space::open(&path, self.keys.clone()) {
-                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space, path)?))),
+                Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space, &path)?))),
                 Err(why) => {
                     tracing::warn!(path = %path.display(), error = %why, "a space cannot be opened");
                     self.broken.push(Broken { path, why });
@@ -140,13 +141,13 @@ impl Spaces {
         Ok(())
     }
 
-    fn keep(&self, space: Space, path: PathBuf) -> Result<Kept, SpaceFault> {
+    fn keep(&self, space: Space, path: &Path) -> Result<Kept, SpaceFault> {
         let wish = match self.wishes.get(space.id().as_bytes()) {
             Ok(wish) => wish.unwrap_or_default(),
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, path, wish: Mutex::new(wish), counted: Mutex::default() })
+        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), counted: Mutex::default() })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
@@ -201,30 +202,56 @@ impl Spaces {
         if let Some(kept) = self.get(genesis.id()) {
             return Ok(kept);
         }
-        self.add(|path| Space::adopt(path, self.keys.clone(), genesis))
+        let path = self.path_of(genesis.id());
+        self.add_at(&path, |path| Space::adopt(path, self.keys.clone(), genesis))
+    }
+
+    /// Where a space that others founded lies: always at the same place, so that what guards this device against signing
+    /// a number twice is found again when a space comes back.
+    fn path_of(&self, ledger: CommitId) -> PathBuf {
+        let name = self.keys.records.blind("space files", ledger.as_bytes());
+        self.dir.join(HEXLOWER.encode(&name)).with_extension(SUFFIX)
+    }
+
+    /// Ends keeping a space: its file and its contents go, the watermark stays.
+    pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
+        let id = kept.space.id();
+        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
+        self.changed.send_modify(|count| *count += 1);
+        let mark = |path: &Path| path.with_extension(format!("{SUFFIX}.mark"));
+        let later = self.path_of(id);
+        if kept.path != later && mark(&kept.path).exists() {
+            std::fs::rename(mark(&kept.path), mark(&later))?;
+        }
+        // Whoever signed nothing has nothing to guard.
+        if kept.space.peek(|store| Ok(store.watermark()? == Watermark::default()))? {
+            store::durable::remove(&mark(&later))?;
+        }
+        for suffix in [SUFFIX.to_owned(), format!("{SUFFIX}-wal"), format!("{SUFFIX}-shm")] {
+            match std::fs::remove_file(kept.path.with_extension(suffix)) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error.into()),
+                _ => {}
+            }
+        }
+        std::fs::File::open(&self.dir)?.sync_all()?;
+        self.wishes.delete(id.as_bytes())?;
+        Ok(self.objects.forget(&kept.namespace(), clock::now())?)
     }
 
     fn add(&self, make: impl FnOnce(&Path) -> Result<Space, SpaceFault>) -> Result<Arc<Kept>, SpaceFault> {
         let name = HEXLOWER.encode(&seal::random::<16>());
-        let path = self.dir.join(name).with_extension(SUFFIX);
-        let kept = Arc::new(self.keep(make(&path)?, path)?);
+        self.add_at(&self.dir.join(name).with_extension(SUFFIX), make)
+    }
+
+    fn add_at(
+        &self,
+        path: &Path,
+        make: impl FnOnce(&Path) -> Result<Space, SpaceFault>,
+    ) -> Result<Arc<Kept>, SpaceFault> {
+        let kept = Arc::new(self.keep(make(path)?, path)?);
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
         self.changed.send_modify(|count| *count += 1);
         Ok(kept)
-    }
-
-    /// Keeps a space no more: its file and its hold of objects go. For good: what only this device had is lost.
-    pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
-        self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&kept.space.id());
-        self.changed.send_modify(|count| *count += 1);
-        self.objects.forget(&kept.namespace(), clock::now())?;
-        self.wishes.delete(kept.space.id().as_bytes())?;
-        for suffix in ["", "-wal", "-shm", ".mark"] {
-            let mut path = kept.path.clone().into_os_string();
-            path.push(suffix);
-            store::durable::remove(Path::new(&path))?;
-        }
-        Ok(())
     }
 
     /// Notes what the owner wants of a space.

@@ -24,7 +24,7 @@ use super::{Calls, at, paths};
 use crate::errors::{blocking, io_error};
 use crate::running::Running;
 use crate::spaces::contents::{
-    self, Access, ContentFault, Get, Jobs, Others, PATIENCE, Patient, Piece, Pieces, Put,
+    self, Access, Alone, ContentFault, Fetch, Get, Jobs, PATIENCE, Patient, Piece, Pieces, Put,
 };
 use crate::spaces::{Kept, SpaceFault};
 
@@ -106,7 +106,11 @@ fn sent(piece: Result<Piece, ContentFault>) -> Box<dyn Iterator<Item = io::Resul
 
 impl Calls {
     fn reading(&self, kept: Arc<Kept>, patience: Option<Duration>) -> Access {
-        Access { kept, objects: self.spaces.objects.clone(), fetch: Arc::new(Others::new(self.spaces.between())), patience }
+        let fetch: Arc<dyn Fetch> = match self.spaces.between() {
+            Some(between) => between,
+            None => Arc::new(Alone),
+        };
+        Access { kept, objects: self.spaces.objects.clone(), fetch, patience }
     }
 
     fn put(&self, jobs: &Jobs, request: TreePut, spool: Option<SpoolFile>) -> ApiResult<Job> {

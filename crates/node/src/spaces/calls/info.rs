@@ -12,6 +12,7 @@ use store::space::{Reader, Standing};
 use super::people::{People, role_name};
 use super::scene::{Eye, Scene, is_dir};
 use super::{Calls, access};
+use crate::spaces::between::Standing as Between;
 use crate::spaces::{Kept, SpaceFault, epochs};
 
 /// Commits among which the latest one that counts is looked for.
@@ -42,6 +43,7 @@ impl Calls {
     fn shown(&self, kept: &Kept, name: &str, people: &People) -> Result<ApiSpace, SpaceFault> {
         let usage = self.spaces.objects.usage(&kept.namespace())?;
         let standing = kept.space.standing()?;
+        let between = self.spaces.between().map(|between| between.standing(kept)).transpose()?;
         let counted = self.count(kept)?;
         kept.space.look(|ledger, reader| {
             let tree = Tree::new(reader);
@@ -57,16 +59,19 @@ impl Calls {
                     None if !parts.is_empty() => "partial".into(),
                     None => String::new(),
                 },
-                state: state(ledger, reader, people, standing)?,
+                state: match state(ledger, reader, people, standing)? {
+                    SpaceState::Alone => between.as_ref().map_or(SpaceState::Alone, |between| between.state),
+                    known => known,
+                },
                 keep: if kept.wish().on_demand { Keep::OnDemand } else { Keep::Everything },
                 files: counted.files,
                 bytes: counted.bytes,
                 stored_bytes: usage.bytes,
-                missing_objects: 0,
+                missing_objects: between.as_ref().map_or(0, |between| between.missing_objects),
                 last_change: last_change(reader, &scene, people)?,
                 conflicts: conflicts.sum::<Result<u64, SpaceFault>>()?,
                 alerts: ledger.judgement().forked().count() as u64,
-                members: members(ledger, &tree, &scene, people)?,
+                members: members(ledger, &tree, &scene, people, between.as_ref())?,
             })
         })
     }
@@ -152,6 +157,7 @@ fn members<R: Rows>(
     tree: &Tree<R>,
     scene: &Scene,
     people: &People,
+    between: Option<&Between>,
 ) -> Result<Vec<SpaceMember>, SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
@@ -161,11 +167,12 @@ where
     let mut devices: BTreeMap<MemberId, Vec<SpaceDevice>> = BTreeMap::new();
     for (device, state) in judgement.devices() {
         if realms(ledger).into_iter().any(|realm| ledger.role_of(device, realm).is_some()) {
+            let known = between.and_then(|between| between.devices.get(&device)).copied().unwrap_or_default();
             devices.entry(state.member).or_default().push(SpaceDevice {
                 name: people.device_name(device, Some(state.member)),
-                online: false,
-                current: None,
-                told_at: None,
+                online: known.online,
+                current: known.current,
+                told_at: known.told_at.map(|at| at.0),
                 forked: forked.contains(&device),
             });
         }

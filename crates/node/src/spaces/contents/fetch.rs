@@ -1,14 +1,11 @@
 //! How contents that are not on this device come here while somebody waits for them.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use seal::ObjectId;
 use thiserror::Error;
-use tokio::runtime::Handle;
 
 use crate::spaces::Kept;
-use crate::spaces::between::Between;
 
 /// How long a reader waits for contents that another device has.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
@@ -40,36 +37,9 @@ pub(crate) trait Fetch: Send + Sync {
     fn fetch(&self, kept: &Kept, ids: &[ObjectId], deadline: Instant) -> Result<(), NotHere>;
 }
 
-/// The devices that share a space with this one.
-pub(crate) struct Others {
-    between: Option<Arc<Between>>,
-    runtime: Handle,
-}
-
-impl Others {
-    /// Must be made where a runtime is.
-    pub(crate) fn new(between: Option<Arc<Between>>) -> Self {
-        Self { between, runtime: Handle::current() }
-    }
-}
-
-impl Fetch for Others {
-    fn fetch(&self, kept: &Kept, ids: &[ObjectId], deadline: Instant) -> Result<(), NotHere> {
-        let lacks = || NotHere { objects: ids.iter().take(16).copied().collect(), who: Vec::new() };
-        let between = self.between.as_ref().ok_or_else(lacks)?;
-        let patience = deadline.saturating_duration_since(Instant::now());
-        self.runtime.block_on(between.fetch(kept.space.id(), ids, patience)).map_err(|error| {
-            tracing::debug!(%error, "contents that somebody waits for did not come");
-            lacks()
-        })
-    }
-}
-
 /// A device that knows nobody.
-#[cfg(test)]
-pub(super) struct Alone;
+pub(crate) struct Alone;
 
-#[cfg(test)]
 impl Fetch for Alone {
     fn fetch(&self, _: &Kept, ids: &[ObjectId], _: Instant) -> Result<(), NotHere> {
         Err(NotHere { objects: ids.iter().take(16).copied().collect(), who: Vec::new() })

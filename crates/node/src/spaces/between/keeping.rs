@@ -39,11 +39,7 @@ struct Due {
 
 impl Between {
     /// Makes the room of a space, and begins to look after it.
-    pub(super) fn furnish(
-        self: &Arc<Self>,
-        kept: Arc<Kept>,
-        probation: Option<Probation>,
-    ) -> Result<Arc<Room>, SpaceFault> {
+    pub(super) fn furnish(self: &Arc<Self>, kept: Arc<Kept>, probation: Option<Probation>) -> Result<Arc<Room>, SpaceFault> {
         let circle = self.parts.circle.snapshot();
         let device = self.parts.circle.device();
         let member = circle.and_then(|now| now.view.devices.get(&device).map(|own| own.member));
@@ -107,11 +103,11 @@ impl Between {
 
     /// Looks what a change means for this device.
     async fn after_change(self: &Arc<Self>, room: &Arc<Room>, decisions: &mut usize, due: &mut Due) {
-        let (between, kept) = (self.clone(), room.clone());
+        let (between, kept, before) = (self.clone(), room.clone(), *decisions);
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            between.want_new(&kept)?;
+            between.want_new(&kept, now != before)?;
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -155,7 +151,7 @@ impl Between {
         if due.want.is_some_and(|at| at <= now) {
             due.want = None;
             let (between, kept) = (self.clone(), room.clone());
-            said(blocking(move || between.want_new(&kept)).await, room, "what is wanted could not be looked up");
+            said(blocking(move || between.want_new(&kept, false)).await, room, "what is wanted could not be looked up");
         }
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
@@ -192,7 +188,7 @@ impl Between {
             }
         }
         self.enter(room)?;
-        self.want_new(room)
+        self.want_new(room, false)
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::audit::Event;
-use logic::ledger::CommitId;
+use logic::ledger::{CommitId, SpaceRole};
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
 use seal::ObjectId;
@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::holds;
+use super::holds::{self, Come};
 use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
@@ -200,11 +200,14 @@ impl Between {
         }
     }
 
-    /// Notes what this device wants since the last time. `again`: keys may have come for what could not be read then.
-    /// Blocking.
-    pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {
+    /// Notes what this device wants since the last time. Blocking.
+    pub(super) fn want_new(&self, room: &Room, come: Come) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
-        let absent = holds::hold_new(kept, &self.parts.spaces.objects, again)?;
+        // Who cannot read cannot know what it lacks; others hand it over.
+        if room.own_role()?.is_none_or(|role| role == SpaceRole::Storage) {
+            return Ok(());
+        }
+        let absent = holds::hold_new(kept, &self.parts.spaces.objects, come)?;
         if !kept.wish().on_demand {
             room.queue.want(&kept.space, &absent)?;
         }

@@ -27,14 +27,23 @@ struct Place {
     listed: Option<i64>,
 }
 
-/// Lets the space hold what is here; returns what is absent. `again`: keys may have come.
-pub(super) fn hold_new(kept: &Kept, objects: &ObjectStore, again: bool) -> Result<Vec<ObjectId>, SpaceFault> {
+/// What may have come since the last time, besides commits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Come {
+    /// Keys of what could not be read.
+    pub(super) keys: bool,
+    /// Objects with lists of parts.
+    pub(super) lists: bool,
+}
+
+/// Lets the space hold what is here; returns what is absent.
+pub(super) fn hold_new(kept: &Kept, objects: &ObjectStore, come: Come) -> Result<Vec<ObjectId>, SpaceFault> {
     let mut place = kept.space.peek(|store| stored(store))?;
     let before = place;
-    if let Some(sealed) = place.sealed.filter(|_| again) {
+    if let Some(sealed) = place.sealed.filter(|_| come.keys) {
         place = Place { to: place.to.min(sealed - 1), sealed: None, ..place };
     }
-    if let Some(listed) = place.listed {
+    if let Some(listed) = place.listed.filter(|_| come.lists) {
         place = Place { to: place.to.min(listed - 1), listed: None, ..place };
     }
     let mut absent = Vec::new();

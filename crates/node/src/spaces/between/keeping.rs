@@ -10,6 +10,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Between;
 use super::errors::{Ended, blocking};
+use super::holds::Come;
 use super::room::{Own, Probation, Room};
 use super::session::name;
 use crate::clock;
@@ -107,7 +108,8 @@ impl Between {
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            between.want_new(&kept, now != before)?;
+            let come = Come { keys: now != before, lists: now != before };
+            between.want_new(&kept, come)?;
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -151,7 +153,7 @@ impl Between {
         if due.want.is_some_and(|at| at <= now) {
             due.want = None;
             let (between, kept) = (self.clone(), room.clone());
-            said(blocking(move || between.want_new(&kept, false)).await, room, "what is wanted could not be looked up");
+            said(blocking(move || between.want_new(&kept, Come { lists: true, keys: false })).await, room, "what is wanted could not be looked up");
         }
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
@@ -179,7 +181,7 @@ impl Between {
     /// Looks again at what peers show, and for what could not be done before. Blocking.
     fn suspect_all(&self, room: &Room) -> Result<(), SpaceFault> {
         if room.on_probation() {
-            return Ok(());
+            return self.clear_if_left(room);
         }
         let online: Vec<_> = self.peers().keys().copied().collect();
         for device in online {
@@ -188,7 +190,7 @@ impl Between {
             }
         }
         self.enter(room)?;
-        self.want_new(room, false)
+        self.want_new(room, Come::default())
     }
 }
 

@@ -101,15 +101,24 @@ impl Between {
             }
         }
         ours.truncate(SPACES_TOLD);
-        let mut peers = self.peers();
-        let Some(online) = peers.get_mut(&peer.device()).filter(|online| Arc::ptr_eq(&online.peer, peer)) else {
+        let Some(before) = self.same(&mut self.peers(), peer).map(|online| online.ours.clone()) else {
             return Ok(());
         };
-        let nothing = online.ours.is_none() && ours.is_empty();
-        if !nothing && online.ours.as_ref() != Some(&ours) && peer.tell(ours.clone()) {
-            online.ours = Some(ours);
+        let nothing = before.is_none() && ours.is_empty();
+        if nothing || before.as_ref() == Some(&ours) {
+            return Ok(());
+        }
+        self.told_by_us(peer, Some(ours.clone()));
+        if !peer.tell(ours) {
+            self.told_by_us(peer, before);
         }
         Ok(())
+    }
+
+    fn told_by_us(&self, peer: &Arc<dyn Peer>, ours: Option<Vec<CommitId>>) {
+        if let Some(online) = self.same(&mut self.peers(), peer) {
+            online.ours = ours;
+        }
     }
 
     /// A peer says which ledgers it would give this device.
@@ -120,11 +129,9 @@ impl Between {
         if ledgers.len() > SPACES_TOLD {
             return Err(Misbehaved::SpacesFlood);
         }
-        let mut peers = self.peers();
-        if let Some(online) = peers.get_mut(&peer.device()).filter(|online| Arc::ptr_eq(&online.peer, peer)) {
+        if let Some(online) = self.same(&mut self.peers(), peer) {
             online.theirs = ledgers.into_iter().collect();
         }
-        drop(peers);
         self.wake.notify_one();
         Ok(())
     }

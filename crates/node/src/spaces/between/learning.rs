@@ -1,7 +1,7 @@
 //! A space that somebody tells of and that is not known here: its first commit, then everything up to a role of this
 //! device's member. Without one nothing of it stays.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -109,6 +109,7 @@ impl Between {
             Some(Control::Genesis { root: theirs, .. }) if theirs[..] == root[..] => {}
             _ => return Err(Misbehaved::CertificateForeign.into()),
         }
+        let furnishing = self.furnishing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match self.parts.spaces.get(genesis.id()) {
             Some(kept) => kept,
             None => self.parts.spaces.adopt(genesis)?,
@@ -117,6 +118,7 @@ impl Between {
             Some(room) => room,
             None => self.furnish(kept.clone(), Some(Probation { from, left: PROBATION, since: Instant::now() }))?,
         };
+        drop(furnishing);
         if self.too_many(&room)? {
             return Err(Ended::Unwanted("too many spaces of its founder"));
         }

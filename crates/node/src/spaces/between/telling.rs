@@ -5,7 +5,7 @@
 //! both open one at the same time, that of the smaller id stays.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -72,6 +72,7 @@ impl Between {
 
     /// Brings rooms in step with the spaces, and tells everybody what is new for them. Blocking.
     fn look_around(self: &Arc<Self>) -> Result<(), SpaceFault> {
+        let furnishing = self.furnishing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = self.parts.spaces.all();
         let ids: BTreeSet<_> = kept.iter().map(|kept| kept.space.id()).collect();
         let left: Vec<_> = {
@@ -85,6 +86,7 @@ impl Between {
                 self.furnish(kept, None)?;
             }
         }
+        drop(furnishing);
         for peer in self.online() {
             self.tell(&peer)?;
         }
@@ -175,7 +177,7 @@ impl Between {
             None => {}
         }
         let number = {
-            let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
             *claims += 1;
             *claims
         };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::audit::Event;
-use logic::ledger::CommitId;
+use logic::ledger::{CommitId, SpaceRole};
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
 use seal::ObjectId;
@@ -198,6 +198,10 @@ impl Between {
     /// Blocking.
     pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
+        // Who cannot read cannot know what it lacks; others hand it over.
+        if room.own_role()?.is_none_or(|role| role == SpaceRole::Storage) {
+            return Ok(());
+        }
         let everything = !kept.wish().on_demand;
         contents::hold_new(kept, &self.parts.spaces.objects, again, |absent| {
             if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }

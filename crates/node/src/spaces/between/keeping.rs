@@ -179,7 +179,7 @@ impl Between {
     /// Looks again at what peers show, and for what could not be done before. Blocking.
     fn suspect_all(&self, room: &Room) -> Result<(), SpaceFault> {
         if room.on_probation() {
-            return Ok(());
+            return self.clear_if_left(room);
         }
         let online: Vec<_> = self.peers().keys().copied().collect();
         for device in online {

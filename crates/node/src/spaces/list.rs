@@ -13,11 +13,12 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
+use store::space::Watermark;
 use store::objects::{Limits, Namespace, ObjectStore};
 use tokio::sync::watch;
 
-use super::between::Between;
 use super::calls::Shown;
+use super::between::Between;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
@@ -221,6 +222,10 @@ impl Spaces {
         let later = self.path_of(id);
         if kept.path != later && mark(&kept.path).exists() {
             std::fs::rename(mark(&kept.path), mark(&later))?;
+        }
+        // Whoever signed nothing has nothing to guard.
+        if kept.space.peek(|store| Ok(store.watermark()? == Watermark::default()))? {
+            store::durable::remove(&mark(&later))?;
         }
         for suffix in [SUFFIX.to_owned(), format!("{SUFFIX}-wal"), format!("{SUFFIX}-shm")] {
             match std::fs::remove_file(kept.path.with_extension(suffix)) {

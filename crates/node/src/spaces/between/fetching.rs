@@ -11,18 +11,17 @@ use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
 use seal::ObjectId;
 use store::objects::{MAX_OBJECT, ObjectError};
-use thiserror::Error;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::holds;
 use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::contents::{Fetch, NotHere};
+use crate::spaces::{Kept, SpaceFault, contents};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -37,57 +36,58 @@ const MUCH: u64 = 4;
 const SILENCE: Duration = Duration::from_secs(60);
 /// How long a stream stays open while nothing is wanted.
 const IDLE: Duration = Duration::from_secs(5);
+/// Objects and devices that are named when something is not here.
+const NAMED: usize = 16;
 /// Pause after a failure, and while the disk is full.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(60));
 
-/// Objects that did not come in time.
-#[derive(Debug, Error)]
-pub(crate) enum NotHere {
-    /// Nobody who is there has them.
-    #[error("{missing} of the objects are not here, and nobody who is online has given them")]
-    Missing {
-        /// How many.
-        missing: usize,
-        /// Devices that are online and share the space.
-        online: usize,
-    },
-    /// Something on this device.
-    #[error(transparent)]
-    Fault(#[from] SpaceFault),
+impl Fetch for Between {
+    fn fetch(&self, kept: &Kept, ids: &[ObjectId], deadline: std::time::Instant) -> Result<(), NotHere> {
+        let come = self.runtime.block_on(self.hurry(kept.space.id(), ids, deadline.into()));
+        if let Err(error) = &come {
+            tracing::warn!(%error, "objects could not be fetched");
+        }
+        match come {
+            Ok(true) => Ok(()),
+            _ => Err(NotHere { objects: ids.iter().take(NAMED).copied().collect(), who: self.away(kept) }),
+        }
+    }
 }
 
 impl Between {
-    /// Fetches objects that somebody waits for, before all others.
-    ///
-    /// # Errors
-    /// [`NotHere`] when `patience` is over.
-    pub(crate) async fn fetch(&self, ledger: CommitId, ids: &[ObjectId], patience: Duration) -> Result<(), NotHere> {
-        let Some(room) = self.room(ledger) else {
-            return Err(NotHere::Missing { missing: ids.len(), online: 0 });
-        };
+    /// Fetches objects that somebody waits for, before all others. False: not all of them came in time.
+    pub(super) async fn hurry(&self, ledger: CommitId, ids: &[ObjectId], deadline: Instant) -> Result<bool, Ended> {
+        let Some(room) = self.room(ledger) else { return Ok(false) };
         let mut changed = room.queue.watch();
-        let deadline = Instant::now() + patience;
         let mut asked = false;
         loop {
             let (objects, wanted) = (self.parts.spaces.objects.clone(), ids.to_vec());
-            let absent = blocking(move || Ok::<_, SpaceFault>(objects.absent(&wanted)?)).await.map_err(|ended| {
-                NotHere::Fault(match ended {
-                    Ended::Fault(fault) => fault,
-                    other => SpaceFault::Io(std::io::Error::other(other.to_string())),
-                })
-            })?;
+            let absent = blocking(move || Ok::<_, SpaceFault>(objects.absent(&wanted)?)).await?;
             if absent.is_empty() {
                 room.queue.calm(ids);
-                return Ok(());
+                return Ok(true);
             }
             if !std::mem::replace(&mut asked, true) {
                 room.queue.hurry(&absent);
             }
             if tokio::time::timeout_at(deadline, changed.changed()).await.is_err() {
                 room.queue.calm(&absent);
-                return Err(NotHere::Missing { missing: absent.len(), online: self.sharing(ledger).len() });
+                return Ok(false);
             }
         }
+    }
+
+    /// Devices that have entered a space and are away, for people.
+    fn away(&self, kept: &Kept) -> Vec<String> {
+        let sharing = self.sharing(kept.space.id());
+        let Some(now) = self.parts.circle.snapshot() else { return Vec::new() };
+        let devices = kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
+        let away = devices.unwrap_or_default().into_iter().filter(|device| *device != kept.space.device());
+        let away = away.filter(|device| !sharing.contains(device)).filter_map(|device| {
+            let view = now.view.devices.get(&device)?;
+            Some(format!("{}/{}", now.view.members.get(&view.member)?.shown, view.name))
+        });
+        away.take(NAMED).collect()
     }
 
     /// Devices that are online and have a session about a space.
@@ -202,11 +202,10 @@ impl Between {
     /// Notes what this device wants since the last time. Blocking.
     pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
-        let absent = holds::hold_new(kept, &self.parts.spaces.objects)?;
-        if !kept.wish().on_demand {
-            room.queue.want(&kept.space, &absent)?;
-        }
-        Ok(())
+        let everything = !kept.wish().on_demand;
+        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
+            if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
+        })
     }
 }
 

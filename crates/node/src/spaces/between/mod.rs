@@ -22,7 +22,7 @@ pub(crate) mod evidence;
 mod fetching;
 mod handing;
 mod heads;
-mod holds;
+
 mod keeping;
 mod learning;
 mod notes;
@@ -42,6 +42,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use api::EventHub;
 use logic::ledger::CommitId;
 use seal::DeviceId;
+use tokio::runtime::Handle;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -51,9 +52,8 @@ use crate::circle::Circle;
 use crate::journal::Journal;
 use crate::spaces::Spaces;
 
-pub(crate) use fetching::NotHere;
 pub(crate) use ports::{MemberPeer, Peer};
-pub(crate) use standing::{DeviceStanding, Standing};
+pub(crate) use standing::Standing;
 
 use room::Room;
 
@@ -74,6 +74,8 @@ pub(crate) struct Between {
     claims: Mutex<u64>,
     /// Somebody has to be told something, or a session is to be opened.
     wake: Notify,
+    /// For those who wait on threads.
+    runtime: Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
 }
@@ -109,6 +111,7 @@ struct Open {
 const DESKS: usize = 8;
 
 impl Between {
+    /// To be called where the device's tasks run.
     pub(crate) fn new(parts: Parts) -> Arc<Self> {
         let between = Arc::new(Self {
             parts,
@@ -116,6 +119,7 @@ impl Between {
             rooms: Mutex::default(),
             claims: Mutex::default(),
             wake: Notify::new(),
+            runtime: Handle::current(),
             tasks: TaskTracker::new(),
             stop: CancellationToken::new(),
         });

@@ -37,6 +37,8 @@ struct Inner {
     waiting: VecDeque<ObjectId>,
     tickets: HashMap<ObjectId, Ticket>,
     flying: HashSet<ObjectId>,
+    /// Somebody waits for these.
+    awaited: HashSet<ObjectId>,
     /// Blocks in memory, with how many of each are still wanted.
     loaded: BTreeMap<u64, Vec<ObjectId>>,
     /// The first block that is not in memory, and the one behind the last.
@@ -113,6 +115,7 @@ impl Queue {
         for id in ids {
             let ticket = inner.tickets.entry(*id).or_default();
             ticket.lacking.clear();
+            inner.awaited.insert(*id);
             if !inner.flying.contains(id) && !inner.urgent.contains(id) {
                 inner.urgent.push_back(*id);
             }
@@ -126,6 +129,7 @@ impl Queue {
         let mut inner = self.inner();
         inner.urgent.retain(|id| !ids.contains(id));
         for id in ids {
+            inner.awaited.remove(id);
             if inner.tickets.get(id).is_some_and(|ticket| ticket.block.is_none()) && !inner.flying.contains(id) {
                 inner.tickets.remove(id);
             }
@@ -178,9 +182,11 @@ impl Queue {
                 ticket.lacking.retain(|(other, _)| *other != peer);
                 ticket.lacking.push((peer, now));
             }
-            match ticket.block {
+            let block = ticket.block;
+            match block {
                 Some(_) => inner.waiting.push_back(*id),
-                None => inner.urgent.push_back(*id),
+                None if inner.awaited.contains(id) => inner.urgent.push_back(*id),
+                None => drop(inner.tickets.remove(id)),
             }
         }
         drop(inner);

@@ -68,12 +68,10 @@ impl Between {
 
 fn state(room: &Room, shared: bool) -> Result<SpaceState, SpaceFault> {
     let role = room.own_role()?;
-    let waits = || room.kept.space.peek(|store| Ok(!store.wanted_keys()?.is_empty()));
     Ok(match room.kept.space.standing()? {
         _ if role.is_none() => SpaceState::Revoked,
         Disk::RolledBack { .. } | Disk::Unknown => SpaceState::Behind,
         _ if role == Some(SpaceRole::Storage) => SpaceState::Storage,
-        _ if waits()? => SpaceState::WaitsForKey,
         _ if !room.facts().telling.is_empty() || (shared && room.queue.len() > 0) => SpaceState::Syncing,
         _ if !shared => SpaceState::Alone,
         _ => SpaceState::Current,

@@ -4,6 +4,7 @@
 
 mod evil;
 mod objects;
+mod real;
 mod story;
 
 use std::collections::HashMap;
@@ -77,15 +78,19 @@ fn devices<const N: usize>() -> [Dev; N] {
 
 fn admitted(circle: &Circle, number: usize) -> Person {
     let other = person(Keyring::generate());
-    let (key, now) = (other.keys.member.as_ref().unwrap(), clock::now());
-    let name = format!("m{number}");
-    let certificate = circle.admit(key.id(), &name, Role::Editor, &other.keys.seal.recipient()).unwrap();
+    admit(circle, &other.keys, &format!("m{number}"));
+    other
+}
+
+/// Takes a member with one device into a circle.
+fn admit(circle: &Circle, keys: &Keyring, name: &str) {
+    let (key, now) = (keys.member.as_ref().unwrap(), clock::now());
+    let certificate = circle.admit(key.id(), name, Role::Editor, &keys.seal.recipient()).unwrap();
     let issuer = Issuer::member(key, &certificate).unwrap();
     let validity = Validity::starting(now, DEVICE_LIFETIME);
-    let device = issue_device(&issuer, other.keys.device.id(), "desk", validity).unwrap();
+    let device = issue_device(&issuer, keys.device.id(), "desk", validity).unwrap();
     let crl = circle.read(|roster| roster.next_crl(&issuer, &[], now)).unwrap().unwrap();
     circle.merge(&RosterUpdate::of([&device], [&crl], [])).unwrap();
-    other
 }
 
 fn start(person: Person) -> Dev {
@@ -120,36 +125,12 @@ impl Dev {
         self.kept(ledger).space.grant(RealmId::ROOT, to.member, role, clock::now()).unwrap();
     }
 
-    /// Writes a file of some objects.
     fn write(&self, ledger: CommitId, name: &str, objects: &[Vec<u8>]) -> Result<Vec<ObjectId>, SpaceFault> {
-        let kept = self.kept(ledger);
-        let ids: Vec<_> = objects.iter().map(|bytes| ObjectId::of(bytes)).collect();
-        let pairs: Vec<_> = ids.iter().zip(objects).map(|(id, bytes)| (*id, &bytes[..])).collect();
-        self.spaces.objects.put_many(&kept.namespace(), &pairs, clock::now()).unwrap();
-        let part = |(id, bytes): (&ObjectId, &Vec<u8>)| {
-            let (key, len) = (ChunkKey::from_bytes([7; 32]), bytes.len() as u32);
-            Part::Data(logic::space::manifest::Chunk { id: *id, key, len })
-        };
-        let manifest = Manifest::Parts(ids.iter().zip(objects).map(part).collect()).to_bytes().unwrap();
-        let size = objects.iter().map(|bytes| bytes.len() as u64).sum();
-        let name = ByteBuf::from(name.as_bytes());
-        kept.space.write(RealmId::ROOT, clock::now(), |_, device, seq| {
-            let node = NodeId::of(&device, seq, 0, NodeKind::File);
-            let content = Content::File { size, hash: [0; 32], manifest };
-            let written = Written { content, ..Written::default() };
-            let make = Change::Make { node, kind: Kind::File, parent: NodeId::ROOT, name };
-            Ok((vec![make, Change::Put { node, bases: Vec::new(), written }], ()))
-        })?;
-        Ok(ids)
+        write(&self.spaces, ledger, name, objects)
     }
 
-    /// Names in the root of a space.
     fn names(&self, ledger: CommitId) -> Vec<String> {
-        let Some(kept) = self.spaces.get(ledger) else { return Vec::new() };
-        let listed = kept.space.tree(|tree| {
-            Ok(tree.list(logic::space::Node::ROOT)?.into_iter().map(|entry| entry.name.to_vec()).collect::<Vec<_>>())
-        });
-        listed.unwrap().into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
+        names(&self.spaces, ledger)
     }
 
     fn has(&self, id: &ObjectId) -> bool {
@@ -172,6 +153,38 @@ impl Dev {
         self.role(ledger).is_some_and(|role| role >= SpaceRole::Editor)
             && self.kept(ledger).space.write(RealmId::ROOT, clock::now(), |_, _, _| Ok((Vec::new(), ()))).is_ok()
     }
+}
+
+/// Writes a file of some objects.
+fn write(spaces: &Spaces, ledger: CommitId, name: &str, objects: &[Vec<u8>]) -> Result<Vec<ObjectId>, SpaceFault> {
+    let kept = spaces.get(ledger).unwrap();
+    let ids: Vec<_> = objects.iter().map(|bytes| ObjectId::of(bytes)).collect();
+    let pairs: Vec<_> = ids.iter().zip(objects).map(|(id, bytes)| (*id, &bytes[..])).collect();
+    spaces.objects.put_many(&kept.namespace(), &pairs, clock::now()).unwrap();
+    let part = |(id, bytes): (&ObjectId, &Vec<u8>)| {
+        let (key, len) = (ChunkKey::from_bytes([7; 32]), bytes.len() as u32);
+        Part::Data(logic::space::manifest::Chunk { id: *id, key, len })
+    };
+    let manifest = Manifest::Parts(ids.iter().zip(objects).map(part).collect()).to_bytes().unwrap();
+    let size = objects.iter().map(|bytes| bytes.len() as u64).sum();
+    let name = ByteBuf::from(name.as_bytes());
+    kept.space.write(RealmId::ROOT, clock::now(), |_, device, seq| {
+        let node = NodeId::of(&device, seq, 0, NodeKind::File);
+        let content = Content::File { size, hash: [0; 32], manifest };
+        let written = Written { content, ..Written::default() };
+        let make = Change::Make { node, kind: Kind::File, parent: NodeId::ROOT, name };
+        Ok((vec![make, Change::Put { node, bases: Vec::new(), written }], ()))
+    })?;
+    Ok(ids)
+}
+
+/// Names in the root of a space.
+fn names(spaces: &Spaces, ledger: CommitId) -> Vec<String> {
+    let Some(kept) = spaces.get(ledger) else { return Vec::new() };
+    let listed = kept.space.tree(|tree| {
+        Ok(tree.list(logic::space::Node::ROOT)?.into_iter().map(|entry| entry.name.to_vec()).collect::<Vec<_>>())
+    });
+    listed.unwrap().into_iter().map(|name| String::from_utf8(name).unwrap()).collect()
 }
 
 /// Waits until something is so.
@@ -330,6 +343,23 @@ fn link(one: &Dev, other: &Dev) -> Link {
     let ends = pipes.clone().map(|pipe| pipe as Arc<dyn Peer>);
     ends.iter().zip(&betweens).for_each(|(end, between)| between.link_up(end.clone()));
     Link { ends, pipes, betweens, cut }
+}
+
+impl Between {
+    /// Fetches as a reader would who waits for a few seconds.
+    async fn fetch_soon(&self, ledger: CommitId, ids: &[ObjectId]) -> Result<(), ()> {
+        let deadline = tokio::time::Instant::now() + Duration::from_secs(3);
+        self.hurry(ledger, ids, deadline).await.unwrap().then_some(()).ok_or(())
+    }
+
+    fn room_of(&self, ledger: CommitId) -> Arc<super::room::Room> {
+        self.room(ledger).unwrap()
+    }
+
+    /// Reads an object for somebody; true if it cannot be read.
+    fn read_damaged(&self, room: &super::room::Room, id: ObjectId) -> bool {
+        self.read_here(room, id).is_none()
+    }
 }
 
 /// Two devices that share a space, both of them able to write.

@@ -5,12 +5,12 @@ use super::*;
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_shared_is_learned_entered_and_written_by_both() {
     let [ada, bob] = devices();
-    let (ledger, first) = shared(&ada, &bob).await;
+    let (ledger, wire) = shared(&ada, &bob).await;
     let first = ada.write(ledger, "from ada", &[bytes(1, 5000), bytes(2, 100)]).unwrap();
     let second = bob.write(ledger, "from bob", &[bytes(3, 70_000)]).unwrap();
     until("names", || ada.names(ledger).len() == 2 && bob.names(ledger).len() == 2).await;
     until("objects", || first.iter().all(|id| bob.has(id)) && second.iter().all(|id| ada.has(id))).await;
-    assert!(link.offences().is_empty(), "{:?}", link.offences());
+    assert!(wire.offences().is_empty(), "{:?}", wire.offences());
     let log = bob.log();
     for event in ["space.learned", "space.entered"] {
         assert_eq!(log.iter().filter(|entry| *entry == event).count(), 1, "{log:?}");
@@ -20,8 +20,8 @@ async fn what_was_shared_is_learned_entered_and_written_by_both() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_apart_meets_again_over_a_new_link() {
     let [ada, bob] = devices();
-    let (ledger, first) = shared(&ada, &bob).await;
-    first.cut();
+    let (ledger, wire) = shared(&ada, &bob).await;
+    wire.cut();
     ada.write(ledger, "a", &[bytes(1, 10)]).unwrap();
     bob.write(ledger, "b", &[bytes(2, 10)]).unwrap();
     let again = link(&ada, &bob);
@@ -34,14 +34,14 @@ async fn what_was_written_apart_meets_again_over_a_new_link() {
 #[tokio::test(flavor = "multi_thread")]
 async fn who_learned_of_it_passes_it_on_while_the_one_who_granted_is_away() {
     let [ada, bob, carl] = devices();
-    let (ledger, first) = shared(&ada, &bob).await;
+    let (ledger, wire) = shared(&ada, &bob).await;
     ada.grant(ledger, &carl, SpaceRole::Reader);
     let decided = ada.kept(ledger).space.look(|ledger, _| Ok(ledger.judgement().controls().count())).unwrap();
     until("bob knows", || {
         bob.kept(ledger).space.look(|ledger, _| Ok(ledger.judgement().controls().count())).unwrap() == decided
     })
     .await;
-    first.cut();
+    wire.cut();
     ada.between.stop().await;
     let _link = link(&bob, &carl);
     until("carl has it", || carl.role(ledger) == Some(SpaceRole::Reader)).await;
@@ -67,7 +67,7 @@ async fn somebody_who_does_not_know_of_a_grant_hears_of_it_from_whom_it_is_for()
 #[tokio::test(flavor = "multi_thread")]
 async fn who_is_revoked_hears_that_and_nothing_later() {
     let [ada, bob] = devices();
-    let (ledger, first) = shared(&ada, &bob).await;
+    let (ledger, wire) = shared(&ada, &bob).await;
     ada.write(ledger, "before", &[]).unwrap();
     until("before", || bob.names(ledger) == ["before"]).await;
     let target = logic::ledger::Target::Member(bob.member);
@@ -81,5 +81,5 @@ async fn who_is_revoked_hears_that_and_nothing_later() {
     until("settled", || ada.log().iter().any(|event| event == "space.refused")).await;
     assert_eq!(bob_has + 2, ada_has);
     assert!(!bob.has(&later[0]));
-    assert!(link.offences().is_empty());
+    assert!(wire.offences().is_empty());
 }

@@ -8,11 +8,11 @@ use std::fs::File;
 use std::io;
 
 use logic::folder::{Base, Known, Print};
-use logic::space::{Content, Entry, Node, NodeId, NodeKind, VersionId, Written};
+use logic::space::{Content, Entry, Node, NodeKind, VersionId, Written};
 use logic::transfer::path::{NAME_MAX, RelPath};
 use serde_bytes::ByteBuf;
 use store::FileTime;
-use store::folder::{Folder, FolderError, Rules, STAGING};
+use store::folder::{Folder, FolderError, Rules};
 
 use super::base::{self, FolderId, Rows};
 use super::{FolderFault, Given, Hands};

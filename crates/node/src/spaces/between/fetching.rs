@@ -20,8 +20,8 @@ use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
-use crate::spaces::contents::{self, Fetch, NotHere};
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::contents::{Fetch, NotHere};
+use crate::spaces::{Kept, SpaceFault, contents};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -199,12 +199,11 @@ impl Between {
         }
     }
 
-    /// Notes what this device wants since the last time. `again`: keys may have come for what could not be read then.
-    /// Blocking.
-    pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {
+    /// Notes what this device wants since the last time. Blocking.
+    pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
         let everything = !kept.wish().on_demand;
-        contents::hold_new(kept, &self.parts.spaces.objects, again, |absent| {
+        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
             if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
         })
     }

@@ -103,11 +103,11 @@ impl Between {
 
     /// Looks what a change means for this device.
     async fn after_change(self: &Arc<Self>, room: &Arc<Room>, decisions: &mut usize, due: &mut Due) {
-        let (between, kept, before) = (self.clone(), room.clone(), *decisions);
+        let (between, kept) = (self.clone(), room.clone());
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            between.want_new(&kept, now != before)?;
+            between.want_new(&kept)?;
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -151,7 +151,7 @@ impl Between {
         if due.want.is_some_and(|at| at <= now) {
             due.want = None;
             let (between, kept) = (self.clone(), room.clone());
-            said(blocking(move || between.want_new(&kept, false)).await, room, "what is wanted could not be looked up");
+            said(blocking(move || between.want_new(&kept)).await, room, "what is wanted could not be looked up");
         }
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
@@ -188,7 +188,7 @@ impl Between {
             }
         }
         self.enter(room)?;
-        self.want_new(room, false)
+        self.want_new(room)
     }
 }
 

@@ -136,7 +136,7 @@ pub(super) fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontie
 }
 
 /// What was made until a time.
-fn at_time(reader: &Reader<'_>, time: Timestamp, now: Timestamp) -> Result<Frontier, SpaceFault> {
+pub(super) fn at_time(reader: &Reader<'_>, time: Timestamp, now: Timestamp) -> Result<Frontier, SpaceFault> {
     let mut frontier = Frontier::default();
     // When each commit of a device counts as made. What arrived before comes before.
     let mut made: HashMap<DeviceId, Vec<i64>> = HashMap::new();

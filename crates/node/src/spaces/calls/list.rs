@@ -145,7 +145,7 @@ where
             changed: version.as_ref().map(|version| self.who(version)),
             conflict: !self.eye.is_past() && !flags.is_empty(),
             deleted,
-            local: self.is_local(written)?,
+            local: is_local(self.objects, written)?,
         })
     }
 
@@ -153,21 +153,19 @@ where
         let device = version.stamp.device;
         self.people.change(device, self.scene.owners.get(&device).copied(), version.time)
     }
+}
 
-    /// True if the content can be read without asking anybody.
-    pub(super) fn is_local(&self, written: Option<&Written>) -> Result<bool, SpaceFault> {
-        let Some(Written { content: Content::File { size, manifest, .. }, .. }) = written else { return Ok(true) };
-        let parts = match Manifest::read(manifest, *size) {
-            Ok(Manifest::Inline(_)) => return Ok(true),
-            Ok(Manifest::Parts(parts) | Manifest::Index(parts)) => parts,
-            Err(_) => return Ok(false),
-        };
-        let ids: Vec<_> = parts
-            .iter()
-            .filter_map(|part| if let Part::Data(chunk) = part { Some(chunk.id) } else { None })
-            .collect();
-        Ok(self.objects.absent(&ids)?.is_empty())
-    }
+/// True if the content can be read without asking anybody.
+pub(super) fn is_local(objects: &ObjectStore, written: Option<&Written>) -> Result<bool, SpaceFault> {
+    let Some(Written { content: Content::File { size, manifest, .. }, .. }) = written else { return Ok(true) };
+    let parts = match Manifest::read(manifest, *size) {
+        Ok(Manifest::Inline(_)) => return Ok(true),
+        Ok(Manifest::Parts(parts) | Manifest::Index(parts)) => parts,
+        Err(_) => return Ok(false),
+    };
+    let id = |part: &Part| if let Part::Data(chunk) = part { Some(chunk.id) } else { None };
+    let ids: Vec<_> = parts.iter().filter_map(id).collect();
+    Ok(objects.absent(&ids)?.is_empty())
 }
 
 /// What a path was last, if it is deleted.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod history;
 mod sharing;
 mod trees;
 mod world;

@@ -39,10 +39,9 @@ impl Home {
         std::fs::create_dir(&spaces).unwrap();
         std::fs::create_dir(&objects).unwrap();
         let spaces = Arc::new(Spaces::open(&spaces, &objects, &database, keys.clone(), circle.clone()).unwrap());
-        let hub = EventHub::default();
-        let journal = Journal::open(&database, hub.clone(), 10_000).unwrap();
+        let journal = Journal::open(&database, EventHub::default(), 10_000).unwrap();
         let book = Arc::new(Book::open(&database, |_, _| {}).unwrap());
-        Self { keys, calls: Calls { spaces, circle, book, journal, hub }, _dir: dir }
+        Self { keys, calls: Calls { spaces, circle, book, journal }, _dir: dir }
     }
 
     /// The founder of a circle.
@@ -93,7 +92,7 @@ impl Home {
     }
 
     pub fn call(&self, request: Request) -> Result<Reply, ApiError> {
-        self.calls.answer(request)
+        self.calls.answer(&request)
     }
 
     pub fn create(&self, name: &str) -> api::types::Space {
@@ -223,7 +222,8 @@ where
     found
 }
 
-fn chat(one: &Space, other: &Space) {
+/// Two devices tell each other all about a space.
+pub fn chat(one: &Space, other: &Space) {
     let ends = [one, other];
     let mut sessions = ends.map(|end| Session::new(end.id()));
     let mut inboxes: [VecDeque<Message>; 2] = Default::default();

@@ -271,7 +271,7 @@ impl api::Host for NodeHost {
     }
 
     async fn check_evidence(&self, file: Vec<u8>) -> ApiResult<EvidenceProof> {
-        crate::errors::blocking(move || {
+        blocking(move || {
             let proof = logic::ledger::evidence::check(&file)
                 .map_err(|why| ApiError::new(ErrorCode::Damaged, why.to_string()).hint("it proves nothing as it is"))?;
             Ok(EvidenceProof { proves: proof.words() })

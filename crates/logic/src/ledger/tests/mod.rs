@@ -8,6 +8,7 @@
 
 mod check;
 mod chosen;
+mod evidence;
 mod exchange;
 mod mutants;
 mod random;

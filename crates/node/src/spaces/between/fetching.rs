@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::audit::Event;
-use logic::ledger::CommitId;
+use logic::ledger::{CommitId, SpaceRole};
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
 use seal::ObjectId;
@@ -20,8 +20,8 @@ use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
-use crate::spaces::contents::{Fetch, NotHere};
-use crate::spaces::{Kept, SpaceFault, contents};
+use crate::spaces::contents::{self, Fetch, NotHere};
+use crate::spaces::{Kept, SpaceFault};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -81,7 +81,8 @@ impl Between {
     fn away(&self, kept: &Kept) -> Vec<String> {
         let sharing = self.sharing(kept.space.id());
         let Some(now) = self.parts.circle.snapshot() else { return Vec::new() };
-        let devices = kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
+        let devices =
+            kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
         let away = devices.unwrap_or_default().into_iter().filter(|device| *device != kept.space.device());
         let away = away.filter(|device| !sharing.contains(device)).filter_map(|device| {
             let view = now.view.devices.get(&device)?;
@@ -121,12 +122,7 @@ impl Between {
     }
 
     /// What this peer is to be asked for now. Empty: nothing.
-    async fn next_for(
-        self: &Arc<Self>,
-        room: &Arc<Room>,
-        peer: &Arc<dyn Peer>,
-        most: usize,
-    ) -> Result<Batch, Ended> {
+    async fn next_for(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>, most: usize) -> Result<Batch, Ended> {
         let mut batch = Batch { between: self.clone(), room: room.clone(), open: Vec::new(), come: Vec::new() };
         let trusted = self.same(&mut self.peers(), peer).is_some_and(|online| !online.distrusted);
         if room.on_probation() || !trusted {
@@ -199,11 +195,16 @@ impl Between {
         }
     }
 
-    /// Notes what this device wants since the last time. Blocking.
-    pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
+    /// Notes what this device wants since the last time. `again`: keys may have come for what could not be read then.
+    /// Blocking.
+    pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
+        // Who cannot read cannot know what it lacks; others hand it over.
+        if room.own_role()?.is_none_or(|role| role == SpaceRole::Storage) {
+            return Ok(());
+        }
         let everything = !kept.wish().on_demand;
-        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
+        contents::hold_new(kept, &self.parts.spaces.objects, again, |absent| {
             if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
         })
     }
@@ -278,10 +279,7 @@ impl Batch {
 }
 
 /// The bytes of an object, which are what they should be; `None`: it is not there.
-pub(super) async fn read_object(
-    recv: &mut (impl AsyncRead + Unpin),
-    id: &ObjectId,
-) -> Result<Option<Vec<u8>>, Ended> {
+pub(super) async fn read_object(recv: &mut (impl AsyncRead + Unpin), id: &ObjectId) -> Result<Option<Vec<u8>>, Ended> {
     let len = timeout(SILENCE, recv.read_u32()).await.map_err(|_| Ended::Silent)??;
     if len == ABSENT {
         return Ok(None);
@@ -295,7 +293,9 @@ pub(super) async fn read_object(
             let named = ObjectId::of(&bytes);
             (bytes, named)
         }
-        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes))).await.map(|(named, bytes)| (bytes, named))?,
+        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes)))
+            .await
+            .map(|(named, bytes)| (bytes, named))?,
     };
     if named == *id { Ok(Some(bytes)) } else { Err(Misbehaved::ObjectWrong.into()) }
 }

@@ -10,7 +10,7 @@ use seal::MemberId;
 
 use super::people::{People, role_name};
 use super::scene::{Eye, Scene, inside};
-use super::{Calls, access, info, paths};
+use super::{Calls, info, paths};
 use crate::clock;
 use crate::spaces::list::Wish;
 use crate::spaces::{Kept, SpaceFault};
@@ -190,10 +190,4 @@ where
 fn is_within(ledger: &Ledger, realm: RealmId, outer: RealmId) -> bool {
     let up = std::iter::successors(Some(realm), |at| ledger.judgement().realm(*at).map(|facts| facts.parent));
     up.into_iter().any(|at| at == outer)
-}
-
-/// Roles on a space and its parts, for a list.
-pub(super) fn best_role(ledger: &Ledger, member: MemberId) -> Option<SpaceRole> {
-    let root = ledger.judgement().role_of(member, RealmId::ROOT);
-    access::parts_of(ledger, member).into_iter().map(|(_, role)| role).chain(root).max()
 }

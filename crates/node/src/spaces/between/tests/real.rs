@@ -14,8 +14,7 @@ struct Whole {
 }
 
 impl Whole {
-    async fn start(dir: tempfile::TempDir, keyring: Keyring) -> Self {
-        let home = Home::open(&dir.path().join("home")).unwrap();
+    async fn start((dir, home): (tempfile::TempDir, Home), keyring: Keyring) -> Self {
         let member = keyring.member.as_ref().unwrap().id();
         let running = Running::start(Arc::new(home), keyring, EventHub::default(), None).await.unwrap();
         Self { running, member, _dir: dir }
@@ -31,12 +30,12 @@ impl Whole {
 }
 
 /// A home with a database, and a circle in it.
-fn home(keys: &Keyring) -> (tempfile::TempDir, Circle) {
+fn home(keys: &Keyring) -> ((tempfile::TempDir, Home), Circle) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::create(&dir.path().join("home")).unwrap();
     std::fs::write(home.settings(), "lan = false\nbind = \"127.0.0.1\"").unwrap();
     let database = Database::create(&home.database(), keys.records.clone()).unwrap();
-    (dir, Circle::open(&database, Arc::new(copy(keys))).unwrap())
+    ((dir, home), Circle::open(&database, Arc::new(copy(keys))).unwrap())
 }
 
 fn copy(keys: &Keyring) -> Keyring {

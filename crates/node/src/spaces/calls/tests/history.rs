@@ -47,7 +47,7 @@ fn resolve(home: &Home, keep: &str) -> Result<PlanDone, api::ApiError> {
 /// Some changes, whatever they are.
 fn change(home: &Home, dice: &mut Dice) {
     let names = ["a", "b", "a/x", "b/x", "c"];
-    let mut any = |dice: &mut Dice| names[dice.below(5) as usize];
+    let any = |dice: &mut Dice| names[dice.below(5) as usize];
     let (one, other) = (any(dice), any(dice));
     // Many of them cannot be, which must change nothing.
     let before = home.shows();

@@ -13,13 +13,13 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
-use store::space::Watermark;
 use store::objects::{Limits, Namespace, ObjectStore};
+use store::space::Watermark;
 use tokio::sync::watch;
 
-use super::calls::Shown;
 use super::between::Between;
-use super::{Chain, Space, SpaceFault};
+use super::calls::Shown;
+use super::{Chain, Space, SpaceFault, contents};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
 
@@ -257,6 +257,9 @@ impl Spaces {
     /// Notes what the owner wants of a space.
     pub(crate) fn set_wish(&self, kept: &Kept, wish: Wish) -> Result<(), SpaceFault> {
         self.wishes.put(kept.space.id().as_bytes(), &wish)?;
+        if kept.wish().on_demand && !wish.on_demand {
+            contents::hold_again(kept)?;
+        }
         *kept.wish_mut() = wish;
         self.changed.send_modify(|count| *count += 1);
         Ok(())

@@ -81,7 +81,8 @@ impl Between {
     fn away(&self, kept: &Kept) -> Vec<String> {
         let sharing = self.sharing(kept.space.id());
         let Some(now) = self.parts.circle.snapshot() else { return Vec::new() };
-        let devices = kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
+        let devices =
+            kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
         let away = devices.unwrap_or_default().into_iter().filter(|device| *device != kept.space.device());
         let away = away.filter(|device| !sharing.contains(device)).filter_map(|device| {
             let view = now.view.devices.get(&device)?;

@@ -59,7 +59,7 @@ fn build(root: &Path, plan: &[(Vec<Vec<u8>>, Make)]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
 
     #[test]
     fn a_random_folder_comes_back_as_it_was(

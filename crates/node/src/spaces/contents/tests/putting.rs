@@ -86,14 +86,14 @@ fn many_files_take_few_commits_and_one_folder_goes_into_another() {
     let home = Home::new();
     let dir = home.work().join("many");
     fs::create_dir(&dir).unwrap();
-    for number in 0..3000 {
+    for number in 0..2500 {
         fs::write(dir.join(format!("file {number}")), format!("{number}")).unwrap();
     }
     let before = home.commits();
     let job = home.put(&dir, "");
-    assert_eq!(job.files_done, 3000);
+    assert_eq!(job.files_done, 2500);
     assert!(home.commits() - before <= 4, "{} commits", home.commits() - before);
-    assert_eq!(home.names("many").len(), 3000);
+    assert_eq!(home.names("many").len(), 2500);
 }
 
 #[test]

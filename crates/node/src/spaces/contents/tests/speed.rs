@@ -1,5 +1,7 @@
 //! How fast it is, when asked for: `cargo test --release -p warren-node --lib -- --ignored --nocapture contents::tests::speed`
 
+#![allow(clippy::print_stdout, reason = "numbers are what it is for")]
+
 use std::time::Instant;
 
 use super::*;

@@ -1,5 +1,8 @@
 //! The one binary: gives the command line a host that can make and run devices.
 
+#[cfg(target_os = "linux")]
+mod memory;
+
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -11,6 +14,8 @@ use tracing_subscriber::EnvFilter;
 const FILTERS: [&str; 4] = ["off", "warren=info,warn", "warren=debug,info", "debug"];
 
 fn main() -> ExitCode {
+    #[cfg(target_os = "linux")]
+    memory::give_back_soon();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {

@@ -25,6 +25,7 @@ mod known;
 pub mod lan;
 mod lane;
 mod link;
+pub mod memory;
 mod network;
 mod stream;
 mod tls;

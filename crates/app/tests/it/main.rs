@@ -11,6 +11,7 @@ mod homes;
 mod locked;
 mod piped;
 mod sealed;
+mod spaces;
 mod story;
 mod strangers;
 mod tree;

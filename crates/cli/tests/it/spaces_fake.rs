@@ -179,7 +179,7 @@ fn begin(job: Job, hub: &EventHub) -> Job {
         JobState::Running => running,
         JobState::Waiting => job,
         _ => {
-            hub.send(api::types::Event::Job(Box::new(job)));
+            hub.send(Event::Job(Box::new(job)));
             Job { files_done: 1, bytes_done: 1 << 20, ..running }
         }
     }

@@ -522,4 +522,89 @@ events! {
         /// The disk or the quota.
         reason: String,
     }
+    /// This device made a space.
+    "space.created" Ok SpaceCreated {
+        /// The space.
+        space: String,
+    }
+    /// This device gave a space another name.
+    "space.renamed" Ok SpaceRenamed {
+        /// The space.
+        space: String,
+    }
+    /// This device gave a member a role.
+    "space.shared" Ok SpaceShared {
+        /// Whom.
+        who: Who,
+        /// The space.
+        space: String,
+        /// Which role.
+        role: String,
+        /// `space`, or `part`: on a directory of it.
+        on: String,
+    }
+    /// This device took a member's role away.
+    "space.unshared" Ok SpaceUnshared {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+        /// `space`, or `part`: on a directory of it.
+        on: String,
+    }
+    /// What this device keeps of a space was changed.
+    "space.kept" Ok SpaceKept {
+        /// The space.
+        space: String,
+        /// `everything` or `on_demand`.
+        keep: String,
+    }
+    /// This device keeps a space no more.
+    "space.forgotten" Ok SpaceForgotten {
+        /// The space.
+        space: String,
+    }
+    /// This device changed the tree of a space.
+    "space.written" Ok SpaceWritten {
+        /// The space.
+        space: String,
+        /// `make`, `move`, `copy`, `delete`, `restore`, `undo` or `resolve`.
+        change: String,
+        /// How many things it is about.
+        count: u64,
+    }
+    /// A space was checked.
+    "space.verified" Ok SpaceVerified {
+        /// The space.
+        space: String,
+        /// Nothing is wrong.
+        ok: bool,
+        /// Kinds of damage.
+        damaged: u64,
+        /// Cheats that are known.
+        cheats: u64,
+    }
+    /// Evidence was written into a file for others.
+    "space.evidence_exported" Ok SpaceEvidenceExported {
+        /// The space.
+        space: String,
+        /// How many cheats it proves.
+        count: u64,
+    }
+    /// Something that was asked of a space here was not allowed.
+    "space.not_allowed" Refused SpaceNotAllowed {
+        /// The space, as it was named.
+        space: String,
+        /// The call of the API.
+        call: String,
+        /// Why not.
+        reason: String,
+    }
+    /// A device was said to be lost: it was revoked wherever this device may do so.
+    "device.lost" Ok DeviceLost {
+        /// Whose device.
+        who: Who,
+        /// Spaces that it was revoked in.
+        spaces: u64,
+    }
 }

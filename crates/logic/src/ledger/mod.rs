@@ -7,6 +7,7 @@
 //! | [`Ledger`] | structural acceptance, waiting commits, forks, what changed |
 //! | [`Judgement`] | what counts and who may do what |
 //! | [`sync`], [`session`] | exchange by difference of frontiers |
+//! | [`evidence`] | proofs of cheats as a file that anybody can check |
 //! | [`HeadStatement`], [`Heads`] | signed statements of what somebody holds, and what they prove |
 //!
 //! Invariants:
@@ -25,6 +26,7 @@ mod chains;
 mod commit;
 mod control;
 mod engine;
+pub mod evidence;
 mod frontier;
 mod head;
 mod header;

@@ -24,10 +24,6 @@ use tokio_rustls::TlsStream;
 
 use super::socket::Socket;
 
-/// What is read from the socket at once; rustls itself asks for 4 to 18 KiB. Measured on loopback:
-/// 256 KiB cost the receiver a third more CPU. It is most of the memory that a lane needs (below
-/// 1.5 MiB), so it is taken only once the peer is known.
-const RECEIVE_AT_ONCE: usize = 1024 * 1024;
 /// Sealed bytes that may wait for the socket: what one system call takes (16 records).
 const SEND_AT_ONCE: usize = 256 * 1024;
 /// Smaller writes are gathered up to here.
@@ -152,7 +148,7 @@ pub(crate) struct TlsReader {
 impl TlsReader {
     /// The peer is the one that was expected: from now on it may cost the memory of a fast lane.
     pub(crate) fn widen(&mut self) {
-        lock(&self.shared).tls.get_mut().0.widen(RECEIVE_AT_ONCE);
+        lock(&self.shared).tls.get_mut().0.widen();
     }
 
     /// See [`Pulse`].

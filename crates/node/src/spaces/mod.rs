@@ -93,17 +93,17 @@ pub enum SpaceFault {
     /// More than a commit can hold, or nothing that can be one.
     #[error(transparent)]
     Body(#[from] BadBody),
+    /// What was asked cannot be done as things are now.
+    #[error("{0}")]
+    Asked(Box<api::ApiError>),
     /// What was sealed did not open.
     #[error(transparent)]
     Unsound(#[from] Unsound),
-    /// What somebody asked for cannot be; said in words already.
-    #[error("{0}")]
-    Said(Box<api::ApiError>),
 }
 
 impl From<api::ApiError> for SpaceFault {
     fn from(error: api::ApiError) -> Self {
-        Self::Said(Box::new(error))
+        Self::Asked(Box::new(error))
     }
 }
 

@@ -3,6 +3,7 @@
 
 use logic::transfer::lane::{PARCEL_MAX, PIECE_HEADER};
 use memmap2::MmapMut;
+use net::memory::{LARGE_PAGE, large_page};
 use std::sync::{Arc, Mutex, PoisonError};
 use store::landing::ALIGN;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -34,7 +35,7 @@ impl Pool {
     pub async fn take(&self) -> Option<Parcel> {
         let permit = self.permits.clone().acquire_owned().await.ok()?;
         let free = self.free.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        Some(Parcel { bytes: Some(free.unwrap_or_else(fresh)), used: 0, pool: self.clone(), _permit: permit })
+        Some(Parcel { bytes: Some(free.unwrap_or_else(large_page)), used: 0, pool: self.clone(), _permit: permit })
     }
 
     /// Ends all waiting.
@@ -46,20 +47,7 @@ impl Pool {
 /// Where a parcel begins in its buffer, so that the content of a block that travels alone is aligned as the disk likes it.
 const BEGIN: usize = ALIGN - PIECE_HEADER;
 
-/// What a buffer takes: one large page, where the system has those. The kernel pins and copies a large page at once, and the
-/// processor finds what is in it by one entry of its tables.
-const MAPPED: usize = 2 << 20;
-const _: () = assert!(BEGIN + PARCEL_MAX <= MAPPED);
-
-/// Zeroed memory, which costs nothing until it is touched. Mapped, because the heap would keep it after the run: the
-/// allocator takes buffers that come and go for a reason to hold on to as much.
-fn fresh() -> MmapMut {
-    let buffer = MmapMut::map_anon(MAPPED).expect("as everywhere, a process without memory ends");
-    // Only a wish: small pages do as well.
-    #[cfg(target_os = "linux")]
-    let _ = buffer.advise(memmap2::Advice::HugePage);
-    buffer
-}
+const _: () = assert!(BEGIN + PARCEL_MAX <= LARGE_PAGE);
 
 impl Parcel {
     fn all(&self) -> &[u8] {

@@ -8,6 +8,7 @@
 mod compare;
 mod fleet;
 mod room;
+mod shared;
 mod tree;
 
 use std::path::{Path, PathBuf};
@@ -28,6 +29,7 @@ use crate::print::{Page, Show, Table, Tone, clean};
 use crate::units::{count, parse_size, rate, size};
 use compare::Compared;
 use fleet::{Device, Fleet};
+use shared::Shared;
 use tree::Generator;
 
 /// How long the three devices may take to find each other.
@@ -36,7 +38,7 @@ const TOGETHER_WITHIN: Duration = Duration::from_secs(60);
 /// How often to look whether they have.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
 
-/// Three real devices on this machine: invite, join, send, verify
+/// Three real devices on this machine: invite, join, send, share, verify
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -45,7 +47,8 @@ Examples:
   warren demo --size 4GiB      a larger file
 
 Founds a circle on the first device, invites the two others with real codes, sends the folder to both at once,
-compares every byte, shows a table, stops everything and leaves nothing behind. Needs no set-up and no network.")]
+compares every byte, shares a space in which two write and one only stores, shows a table, stops everything and leaves
+nothing behind. Needs no set-up and no network.")]
 pub(crate) struct Demo {
     /// Send this file or folder instead of a generated one
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::AnyPath)]
@@ -61,6 +64,7 @@ struct Report {
     circle: String,
     receivers: Vec<Receiver>,
     seconds: f64,
+    shared: Shared,
 }
 
 /// One receiver's part.
@@ -124,7 +128,7 @@ impl Demo {
             let what = count(left_out, "pipe, socket or device");
             cx.note(&format!("{what} left out: what is no file, folder or link is not sent."));
         }
-        if report.receivers.iter().all(|receiver| receiver.checked.is_same()) {
+        if report.receivers.iter().all(|receiver| receiver.checked.is_same()) && report.shared.same {
             cx.note("All devices are stopped; nothing is left behind. Now your own: `warren init --help`.");
             return Ok(());
         }
@@ -179,7 +183,8 @@ async fn story(cx: &mut Context, fleet: &mut Fleet, dir: &Path, source: Source<'
         receivers.push(receiver(transfer, &peers, checked, seconds));
     }
     step(cx, "compared");
-    Ok(Report { circle: "demo".to_owned(), receivers, seconds })
+    let shared = shared::chapter(cx, fleet, dir).await?;
+    Ok(Report { circle: "demo".to_owned(), receivers, seconds, shared })
 }
 
 /// Compares on a thread that may block.

@@ -16,13 +16,12 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::holds::{self, Come};
 use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
 use crate::spaces::contents::{Fetch, NotHere};
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::{Kept, SpaceFault, contents};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -201,17 +200,16 @@ impl Between {
     }
 
     /// Notes what this device wants since the last time. Blocking.
-    pub(super) fn want_new(&self, room: &Room, come: Come) -> Result<(), SpaceFault> {
+    pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
-        // Who cannot read cannot know what it lacks; others hand it over.
+        // Who cannot read cannot know what it lacks: others hand it over.
         if room.own_role()?.is_none_or(|role| role == SpaceRole::Storage) {
             return Ok(());
         }
-        let absent = holds::hold_new(kept, &self.parts.spaces.objects, come)?;
-        if !kept.wish().on_demand {
-            room.queue.want(&kept.space, &absent)?;
-        }
-        Ok(())
+        let everything = !kept.wish().on_demand;
+        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
+            if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
+        })
     }
 }
 

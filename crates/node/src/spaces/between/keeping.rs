@@ -10,7 +10,6 @@ use tokio::time::{Instant, sleep_until};
 
 use super::Between;
 use super::errors::{Ended, blocking};
-use super::holds::Come;
 use super::room::{Own, Probation, Room};
 use super::session::name;
 use crate::clock;
@@ -104,12 +103,11 @@ impl Between {
 
     /// Looks what a change means for this device.
     async fn after_change(self: &Arc<Self>, room: &Arc<Room>, decisions: &mut usize, due: &mut Due) {
-        let (between, kept, before) = (self.clone(), room.clone(), *decisions);
+        let (between, kept) = (self.clone(), room.clone());
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            let come = Come { keys: now != before, lists: now != before };
-            between.want_new(&kept, come)?;
+            between.want_new(&kept)?;
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -153,7 +151,7 @@ impl Between {
         if due.want.is_some_and(|at| at <= now) {
             due.want = None;
             let (between, kept) = (self.clone(), room.clone());
-            said(blocking(move || between.want_new(&kept, Come { lists: true, keys: false })).await, room, "what is wanted could not be looked up");
+            said(blocking(move || between.want_new(&kept)).await, room, "what is wanted could not be looked up");
         }
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
@@ -181,7 +179,7 @@ impl Between {
     /// Looks again at what peers show, and for what could not be done before. Blocking.
     fn suspect_all(&self, room: &Room) -> Result<(), SpaceFault> {
         if room.on_probation() {
-            return self.clear_if_left(room);
+            return Ok(());
         }
         let online: Vec<_> = self.peers().keys().copied().collect();
         for device in online {
@@ -190,7 +188,7 @@ impl Between {
             }
         }
         self.enter(room)?;
-        self.want_new(room, Come::default())
+        self.want_new(room)
     }
 }
 

@@ -22,7 +22,7 @@ pub(crate) mod evidence;
 mod fetching;
 mod handing;
 mod heads;
-mod holds;
+
 mod keeping;
 mod learning;
 mod notes;

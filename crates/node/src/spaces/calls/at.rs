@@ -112,7 +112,7 @@ fn commit_called(reader: &Reader<'_>, prefix: &str) -> Result<Option<CommitId>, 
 }
 
 /// A commit and everything that its device had seen.
-fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
+pub(super) fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFault> {
     let mut way: Vec<(CommitId, Header)> = Vec::new();
     let mut here = commit;
     // What was seen lies beside some of the commits of a chain; the others say what is new.
@@ -136,7 +136,7 @@ fn at_commit(reader: &Reader<'_>, commit: CommitId) -> Result<Frontier, SpaceFau
 }
 
 /// What was made until a time.
-fn at_time(reader: &Reader<'_>, time: Timestamp, now: Timestamp) -> Result<Frontier, SpaceFault> {
+pub(super) fn at_time(reader: &Reader<'_>, time: Timestamp, now: Timestamp) -> Result<Frontier, SpaceFault> {
     let mut frontier = Frontier::default();
     // When each commit of a device counts as made. What arrived before comes before.
     let mut made: HashMap<DeviceId, Vec<i64>> = HashMap::new();

@@ -18,7 +18,7 @@ impl From<SpaceFault> for ApiError {
         let message = fault.to_string();
         let error = |code| Self::new(code, message.clone());
         match fault {
-            SpaceFault::Said(error) => *error,
+            SpaceFault::Asked(error) => *error,
             SpaceFault::Store(fault) => store(fault),
             SpaceFault::Objects(fault) => objects(&fault),
             SpaceFault::Database(fault) => database(fault),

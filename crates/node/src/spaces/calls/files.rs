@@ -105,7 +105,8 @@ fn sent(piece: Result<Piece, ContentFault>) -> Box<dyn Iterator<Item = io::Resul
 }
 
 impl Calls {
-    fn reading(&self, kept: Arc<Kept>, patience: Option<Duration>) -> Access {
+    /// Reads contents of a space.
+    pub(super) fn reading(&self, kept: Arc<Kept>, patience: Option<Duration>) -> Access {
         let fetch: Arc<dyn Fetch> = match self.spaces.between() {
             Some(between) => between,
             None => Arc::new(Alone),

@@ -12,7 +12,7 @@ use store::space::{Reader, Standing};
 use super::people::{People, role_name};
 use super::scene::{Eye, Scene, is_dir};
 use super::{Calls, access};
-use crate::spaces::between::Standing as Between;
+use crate::spaces::between::{self, evidence};
 use crate::spaces::{Kept, SpaceFault, epochs};
 
 /// Commits among which the latest one that counts is looked for.
@@ -43,8 +43,9 @@ impl Calls {
     fn shown(&self, kept: &Kept, name: &str, people: &People) -> Result<ApiSpace, SpaceFault> {
         let usage = self.spaces.objects.usage(&kept.namespace())?;
         let standing = kept.space.standing()?;
-        let between = self.spaces.between().map(|between| between.standing(kept)).transpose()?;
         let counted = self.count(kept)?;
+        let between = self.spaces.between().map(|between| between.standing(kept)).transpose()?;
+        let evidence = evidence::all(&kept.space)?.len() as u64;
         kept.space.look(|ledger, reader| {
             let tree = Tree::new(reader);
             let scene = Scene::read(ledger, reader, people.device)?;
@@ -59,9 +60,9 @@ impl Calls {
                     None if !parts.is_empty() => "partial".into(),
                     None => String::new(),
                 },
-                state: match state(ledger, reader, people, standing)? {
-                    SpaceState::Alone => between.as_ref().map_or(SpaceState::Alone, |between| between.state),
-                    known => known,
+                state: match (state(ledger, reader, people, standing)?, &between) {
+                    (SpaceState::Alone, Some(between)) => between.state,
+                    (state, _) => state,
                 },
                 keep: if kept.wish().on_demand { Keep::OnDemand } else { Keep::Everything },
                 files: counted.files,
@@ -70,7 +71,7 @@ impl Calls {
                 missing_objects: between.as_ref().map_or(0, |between| between.missing_objects),
                 last_change: last_change(reader, &scene, people)?,
                 conflicts: conflicts.sum::<Result<u64, SpaceFault>>()?,
-                alerts: ledger.judgement().forked().count() as u64,
+                alerts: evidence.max(ledger.judgement().forked().count() as u64),
                 members: members(ledger, &tree, &scene, people, between.as_ref())?,
             })
         })
@@ -157,7 +158,7 @@ fn members<R: Rows>(
     tree: &Tree<R>,
     scene: &Scene,
     people: &People,
-    between: Option<&Between>,
+    between: Option<&between::Standing>,
 ) -> Result<Vec<SpaceMember>, SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
@@ -167,12 +168,13 @@ where
     let mut devices: BTreeMap<MemberId, Vec<SpaceDevice>> = BTreeMap::new();
     for (device, state) in judgement.devices() {
         if realms(ledger).into_iter().any(|realm| ledger.role_of(device, realm).is_some()) {
-            let known = between.and_then(|between| between.devices.get(&device)).copied().unwrap_or_default();
+            let own = device == people.device;
+            let stands = between.and_then(|between| between.devices.get(&device)).copied().unwrap_or_default();
             devices.entry(state.member).or_default().push(SpaceDevice {
                 name: people.device_name(device, Some(state.member)),
-                online: known.online,
-                current: known.current,
-                told_at: known.told_at.map(|at| at.0),
+                online: own || stands.online,
+                current: if own { Some(true) } else { stands.current },
+                told_at: stands.told_at.map(|at| at.0),
                 forked: forked.contains(&device),
             });
         }

@@ -66,7 +66,7 @@ where
     fn starts(&self, request: &TreeQuery) -> Result<Vec<(Meant, bool)>, SpaceFault> {
         match paths::expand(self.eye, &request.path) {
             Ok(found) => Ok(found.into_iter().map(|meant| (meant, false)).collect()),
-            Err(missing) if request.deleted => match self.gone(&request.path)? {
+            Err(missing) if request.deleted => match gone(self.eye, &request.path)? {
                 Some(gone) => Ok(vec![(gone, true)]),
                 None => Err(missing),
             },
@@ -74,24 +74,6 @@ where
         }
     }
 
-    /// What a path was last, if it is deleted.
-    pub(super) fn gone(&self, path: &TreePath) -> Result<Option<Meant>, SpaceFault> {
-        let mut here = paths::root();
-        for name in paths::names(path)? {
-            let shown = self.eye.entry(here.entry.node, &name)?;
-            let found = match shown {
-                Some(entry) => Some(entry),
-                None => self.deleted_in(&here.entry)?.into_iter().rev().find(|entry| entry.name == name),
-            };
-            let Some(entry) = found else { return Ok(None) };
-            here = Meant { path: join(&here.path, &name), entry };
-        }
-        Ok(Some(here))
-    }
-
-    fn deleted_in(&self, dir: &Entry) -> Result<Vec<Entry>, SpaceFault> {
-        Ok(if self.eye.is_past() { Vec::new() } else { self.eye.tree.deleted_in(dir.node)? })
-    }
 
     /// What is in a directory, and below if that is asked for, by rising paths (name by name). Holds one directory of
     /// each level.
@@ -121,7 +103,7 @@ where
         let shown = self.eye.list(dir.node)?.into_iter().map(|entry| (entry, false));
         let mut children: Vec<_> = shown.collect();
         if request.deleted {
-            children.extend(self.deleted_in(dir)?.into_iter().map(|entry| (entry, true)));
+            children.extend(deleted_in(self.eye, dir)?.into_iter().map(|entry| (entry, true)));
             children.sort_by(|a, b| (&a.0.name, a.1, a.0.node).cmp(&(&b.0.name, b.1, b.0.node)));
         }
         Ok(children)
@@ -163,7 +145,7 @@ where
             changed: version.as_ref().map(|version| self.who(version)),
             conflict: !self.eye.is_past() && !flags.is_empty(),
             deleted,
-            local: self.is_local(written)?,
+            local: is_local(self.objects, written)?,
         })
     }
 
@@ -171,21 +153,47 @@ where
         let device = version.stamp.device;
         self.people.change(device, self.scene.owners.get(&device).copied(), version.time)
     }
+}
 
-    /// True if the content can be read without asking anybody.
-    pub(super) fn is_local(&self, written: Option<&Written>) -> Result<bool, SpaceFault> {
-        let Some(Written { content: Content::File { size, manifest, .. }, .. }) = written else { return Ok(true) };
-        let parts = match Manifest::read(manifest, *size) {
-            Ok(Manifest::Inline(_)) => return Ok(true),
-            Ok(Manifest::Parts(parts) | Manifest::Index(parts)) => parts,
-            Err(_) => return Ok(false),
+/// True if the content can be read without asking anybody.
+pub(super) fn is_local(objects: &ObjectStore, written: Option<&Written>) -> Result<bool, SpaceFault> {
+    let Some(Written { content: Content::File { size, manifest, .. }, .. }) = written else { return Ok(true) };
+    let parts = match Manifest::read(manifest, *size) {
+        Ok(Manifest::Inline(_)) => return Ok(true),
+        Ok(Manifest::Parts(parts) | Manifest::Index(parts)) => parts,
+        Err(_) => return Ok(false),
+    };
+    let id = |part: &Part| if let Part::Data(chunk) = part { Some(chunk.id) } else { None };
+    let ids: Vec<_> = parts.iter().filter_map(id).collect();
+    Ok(objects.absent(&ids)?.is_empty())
+}
+
+/// What a path was last, if it is deleted.
+pub(super) fn gone<R: Rows>(eye: &Eye<'_, R>, path: &TreePath) -> Result<Option<Meant>, SpaceFault>
+where
+    SpaceFault: From<logic::space::Fault<R::Error>>,
+{
+    let mut here = paths::root();
+    for name in paths::names(path)? {
+        let found = match eye.entry(here.entry.node, &name)? {
+            Some(entry) => Some(entry),
+            // Of several, the one that was written last.
+            None => deleted_in(eye, &here.entry)?
+                .into_iter()
+                .filter(|entry| entry.name == name)
+                .max_by_key(|entry| entry.brief.as_ref().map(|brief| brief.version)),
         };
-        let ids: Vec<_> = parts
-            .iter()
-            .filter_map(|part| if let Part::Data(chunk) = part { Some(chunk.id) } else { None })
-            .collect();
-        Ok(self.objects.absent(&ids)?.is_empty())
+        let Some(entry) = found else { return Ok(None) };
+        here = Meant { path: join(&here.path, &name), entry };
     }
+    Ok(Some(here))
+}
+
+fn deleted_in<R: Rows>(eye: &Eye<'_, R>, dir: &Entry) -> Result<Vec<Entry>, SpaceFault>
+where
+    SpaceFault: From<logic::space::Fault<R::Error>>,
+{
+    Ok(if eye.is_past() { Vec::new() } else { eye.tree.deleted_in(dir.node)? })
 }
 
 /// What an entry is, for the API.

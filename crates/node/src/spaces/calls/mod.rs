@@ -11,28 +11,37 @@
 //! | `list`, `log`, `diff` | looking |
 //! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts` | changing |
-//! | `fault` | what went wrong, for people |
+//! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
+//! | `fault`, `notes` | what went wrong, for people; what the log says |
 
 mod access;
 mod at;
 mod carry;
+mod conflicts;
+mod diff;
 mod fault;
 mod files;
 mod info;
+mod leave;
 mod list;
+mod log;
+mod lost;
 mod making;
 mod named;
+mod notes;
 mod paths;
 mod people;
+mod restore;
 mod scene;
 mod share;
 #[cfg(test)]
 mod tests;
+mod verify;
 
 use std::sync::Arc;
 
 use api::types::{Nothing, PlanDone, PlanStep, TreePath, TreeRead};
-use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, Reply, Request};
+use api::{ApiError, ApiResult, ContentStream, ErrorCode, Reply, Request};
 use logic::ledger::CommitId;
 
 use super::space::Work;
@@ -55,7 +64,6 @@ pub(super) struct Calls {
     circle: Arc<Circle>,
     book: Arc<Book>,
     journal: Journal,
-    hub: EventHub,
 }
 
 /// Answers calls about spaces.
@@ -67,7 +75,7 @@ pub(crate) async fn answer(running: &Running, request: Request) -> ApiResult<Rep
         Request::CancelJob(request) => Ok(Reply::CancelJob(running.jobs.cancel(&request.id)?)),
         request => {
             let calls = Calls::of(running);
-            blocking(move || calls.answer(request)).await
+            blocking(move || calls.answer(&request)).await
         }
     }
 }
@@ -89,23 +97,49 @@ impl Calls {
             circle: running.circle.clone(),
             book: running.book.clone(),
             journal: running.journal.clone(),
-            hub: running.hub.clone(),
         }
     }
 
-    fn answer(&self, request: Request) -> ApiResult<Reply> {
+    /// Answers a call, and says in the log what came of it.
+    fn answer(&self, request: &Request) -> ApiResult<Reply> {
+        let space = notes::space_named(request).map(|name| {
+            let id = self.find(&name).map(|(kept, _)| kept.space.id().to_string());
+            id.unwrap_or(name)
+        });
+        let done = self.perform(request);
+        let people = self.people().ok();
+        notes::events(request, &done, space, people.as_ref()).into_iter().for_each(|event| self.journal.note(event));
+        done
+    }
+
+    fn perform(&self, request: &Request) -> ApiResult<Reply> {
         Ok(match request {
-            Request::SpaceCreate(request) => Reply::SpaceCreate(self.create(&request)?),
+            Request::SpaceCreate(request) => Reply::SpaceCreate(self.create(request)?),
             Request::Spaces(Nothing {}) => Reply::Spaces(self.all_spaces()?),
             Request::Space(request) => Reply::Space(self.space(&request.space)?),
-            Request::SpaceRename(request) => Reply::SpaceRename(self.rename(&request)?),
-            Request::SpaceShare(request) => Reply::SpaceShare(self.share(&request)?),
-            Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(&request)?),
-            Request::TreeList(request) => Reply::TreeList(self.list(&request)?),
-            Request::TreeMakeDir(request) => Reply::TreeMakeDir(self.make_dirs(&request)?),
-            Request::TreeMove(request) => Reply::TreeMove(self.move_to(&request)?),
-            Request::TreeCopy(request) => Reply::TreeCopy(self.copy(&request)?),
-            Request::TreeRemove(request) => Reply::TreeRemove(self.remove(&request)?),
+            Request::SpaceRename(request) => Reply::SpaceRename(self.rename(request)?),
+            Request::SpaceForget(request) => {
+                self.forget(request)?;
+                Reply::SpaceForget(Nothing {})
+            }
+            Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
+            Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
+            Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),
+            Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(request)?),
+            Request::SpaceVerify(request) => Reply::SpaceVerify(self.verify(request)?),
+            Request::EvidenceExport(request) => Reply::EvidenceExport(self.export(request)?),
+            Request::DeviceLost(request) => Reply::DeviceLost(self.lost(request)?),
+            Request::TreeList(request) => Reply::TreeList(self.list(request)?),
+            Request::TreeLog(request) => Reply::TreeLog(self.log(request)?),
+            Request::TreeDiff(request) => Reply::TreeDiff(self.diff(request)?),
+            Request::TreeMakeDir(request) => Reply::TreeMakeDir(self.make_dirs(request)?),
+            Request::TreeMove(request) => Reply::TreeMove(self.move_to(request)?),
+            Request::TreeCopy(request) => Reply::TreeCopy(self.copy(request)?),
+            Request::TreeRemove(request) => Reply::TreeRemove(self.remove(request)?),
+            Request::TreeRestore(request) => Reply::TreeRestore(self.restore(request)?),
+            Request::TreeUndo(request) => Reply::TreeUndo(self.undo(request)?),
+            Request::Conflicts(request) => Reply::Conflicts(self.conflicts(request)?),
+            Request::ConflictResolve(request) => Reply::ConflictResolve(self.resolve(request)?),
             _ => return Err(unknown()),
         })
     }

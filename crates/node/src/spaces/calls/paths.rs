@@ -40,7 +40,8 @@ pub(super) fn names(path: &TreePath) -> Result<Vec<Vec<u8>>, ApiError> {
 
 /// The root as an entry.
 pub(super) fn root() -> Meant {
-    let entry = Entry { node: Node::ROOT, name: Vec::new(), given: Vec::new(), kind: NodeKind::Dir, realm: None, brief: None };
+    let (name, given) = (Vec::new(), Vec::new());
+    let entry = Entry { node: Node::ROOT, name, given, kind: NodeKind::Dir, realm: None, brief: None };
     Meant { path: Vec::new(), entry }
 }
 

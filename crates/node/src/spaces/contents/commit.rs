@@ -164,7 +164,7 @@ impl Writer {
         if let Some(wanted) = item.only_if
             && wanted != found.as_ref().and_then(|found| found.version)
         {
-            return Err(SpaceFault::Said(Box::new(changed(&item.place, found.is_some()))));
+            return Err(SpaceFault::Asked(Box::new(changed(&item.place, found.is_some()))));
         }
         let Some(parent) = item.parent.node() else {
             // What it should lie in was blocked.

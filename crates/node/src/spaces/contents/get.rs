@@ -20,6 +20,7 @@ use store::{FileTime, RelPath};
 use super::fault::ContentFault;
 use super::jobs::Progress;
 use super::read::{Access, Piece, Pieces, Waiting};
+use super::reading;
 use super::target::shown;
 
 /// Files up to here are written in one go.
@@ -261,7 +262,7 @@ impl Getting<'_> {
                     data.len() as u64
                 }
                 Piece::Zeros(len) => {
-                    hash_zeros(&mut hasher, len);
+                    reading::zeros(&mut hasher, len);
                     len
                 }
             };
@@ -272,15 +273,6 @@ impl Getting<'_> {
         matches(&hasher)?;
         file.restore(attributes)?;
         Ok(())
-    }
-}
-
-fn hash_zeros(hasher: &mut blake3::Hasher, mut len: u64) {
-    static ZEROS: [u8; 64 << 10] = [0; 64 << 10];
-    while len > 0 {
-        let piece = len.min(ZEROS.len() as u64);
-        hasher.update(&ZEROS[..piece as usize]);
-        len -= piece;
     }
 }
 

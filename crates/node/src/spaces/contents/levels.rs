@@ -110,7 +110,7 @@ impl Levels {
         if whole {
             if !is_dir {
                 let what = ApiError::new(ErrorCode::Exists, "a file cannot become the root of a space");
-                return Err(SpaceFault::Said(Box::new(what)));
+                return Err(SpaceFault::Asked(Box::new(what)));
             }
             let (spot, path) = (level.spot.clone(), level.path.clone());
             let left = self.left_in(tree, spot.node())?;
@@ -137,7 +137,7 @@ impl Levels {
                 if top {
                     let what = ApiError::new(ErrorCode::Exists, what)
                         .hint("move or delete what is there (`warren mv`, `warren rm`; it can be restored)");
-                    return Err(SpaceFault::Said(Box::new(what)));
+                    return Err(SpaceFault::Asked(Box::new(what)));
                 }
                 progress.warn(what);
                 self.blocked = Some(entry.path.as_path().to_owned());
@@ -150,7 +150,7 @@ impl Levels {
         if let Some(wanted) = only_if {
             let version = found.as_ref().and_then(|found| found.version);
             if is_dir || version != wanted {
-                return Err(SpaceFault::Said(Box::new(commit::changed(&place, found.is_some()))));
+                return Err(SpaceFault::Asked(Box::new(commit::changed(&place, found.is_some()))));
             }
         }
         if top {

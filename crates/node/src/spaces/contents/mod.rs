@@ -7,12 +7,16 @@
 //! | `commit` | what is there after that, in as few commits as hold it |
 //! | `read`, `fetch` | the bytes of a version, from here or from others |
 //! | `get` | what is in a space onto the disk of this machine |
+//! | `copy` | contents in another space |
+//! | `holds` | which objects the commits name that came |
 //! | `jobs` | work that takes time |
 
 mod commit;
+mod copy;
 mod fault;
 mod fetch;
 mod get;
+mod holds;
 mod jobs;
 mod levels;
 mod put;
@@ -23,9 +27,11 @@ mod target;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use copy::copy_content;
 pub(crate) use fault::ContentFault;
 pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
 pub(crate) use get::{Get, destination, get};
+pub(crate) use holds::{hold_again, hold_new};
 pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces, Waiting};

@@ -18,6 +18,8 @@ use super::sealing::Sealing;
 const HOLE: u64 = 128 << 10;
 /// Bytes that are hashed at a time where nothing is sealed.
 const PIECE: usize = 256 << 10;
+/// Bytes of a hole after which it is looked whether it goes on.
+const STRETCH: u64 = 64 << 20;
 
 /// What was read of a file.
 pub(super) struct Taken {
@@ -89,7 +91,7 @@ pub(super) fn take(
     let mut at = 0;
     while let Some(data) = next_data(source, sparse, at).map_err(Lost::File)? {
         sealing.hole(number, data.start - at);
-        zeros(&mut hasher, data.start - at, progress)?;
+        hole(&mut hasher, data.start - at, progress)?;
         let mut input = Input { source, hasher: &mut hasher, at: data.start, end: data.end };
         let mut chunks = Chunker::new(&cut, &mut input);
         while let Some(chunk) = chunks.next_chunk().map_err(Lost::File)? {
@@ -105,7 +107,7 @@ pub(super) fn take(
     }
     if at < source.len() && sparse {
         sealing.hole(number, source.len() - at);
-        zeros(&mut hasher, source.len() - at, progress)?;
+        hole(&mut hasher, source.len() - at, progress)?;
         at = source.len();
     }
     Ok(Taken { inline: None, size: at, hash: *hasher.finalize().as_bytes() })
@@ -130,13 +132,23 @@ fn next_data(source: &SourceFile, sparse: bool, at: u64) -> io::Result<Option<st
 }
 
 /// Hashes a hole.
-fn zeros(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
+pub(super) fn zeros(hasher: &mut blake3::Hasher, len: u64) {
     static ZEROS: [u8; PIECE] = [0; PIECE];
     let mut left = len;
     while left > 0 {
-        progress.go_on()?;
         let piece = left.min(PIECE as u64);
         hasher.update(&ZEROS[..piece as usize]);
+        left -= piece;
+    }
+}
+
+/// The same, of what may be very long.
+fn hole(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
+    let mut left = len;
+    while left > 0 {
+        progress.go_on()?;
+        let piece = left.min(STRETCH);
+        zeros(hasher, piece);
         progress.note(|job| job.bytes_done += piece);
         left -= piece;
     }

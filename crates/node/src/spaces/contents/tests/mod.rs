@@ -2,7 +2,9 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod copying;
 mod faults;
+mod holding;
 mod properties;
 mod putting;
 mod reading;
@@ -25,7 +27,8 @@ use store::database::Database;
 use store::source::Source;
 
 use super::jobs::Progress;
-use super::{Access, Alone, ContentFault, Get, Patient, Piece, Pieces, Put, get, put};
+use super::fetch::Alone;
+use super::{Access, ContentFault, Get, Patient, Piece, Pieces, Put, get, put};
 use crate::circle::Circle;
 use crate::clock;
 use crate::spaces::{Kept, Spaces};

@@ -1,3 +1,8 @@
 //! Calls on the spaces of several members' devices, in one process.
 
 #![allow(clippy::unwrap_used)]
+
+mod history;
+mod sharing;
+mod trees;
+mod world;

@@ -39,7 +39,11 @@ struct Due {
 
 impl Between {
     /// Makes the room of a space, and begins to look after it.
-    pub(super) fn furnish(self: &Arc<Self>, kept: Arc<Kept>, probation: Option<Probation>) -> Result<Arc<Room>, SpaceFault> {
+    pub(super) fn furnish(
+        self: &Arc<Self>,
+        kept: Arc<Kept>,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Room>, SpaceFault> {
         let circle = self.parts.circle.snapshot();
         let device = self.parts.circle.device();
         let member = circle.and_then(|now| now.view.devices.get(&device).map(|own| own.member));
@@ -107,7 +111,10 @@ impl Between {
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            between.want_new(&kept)?;
+            // Keys do not wait for contents.
+            if let Err(error) = between.want_new(&kept) {
+                tracing::warn!(space = %kept.id(), %error, "what is wanted could not be looked up");
+            }
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -179,7 +186,7 @@ impl Between {
     /// Looks again at what peers show, and for what could not be done before. Blocking.
     fn suspect_all(&self, room: &Room) -> Result<(), SpaceFault> {
         if room.on_probation() {
-            return Ok(());
+            return self.clear_if_left(room);
         }
         let online: Vec<_> = self.peers().keys().copied().collect();
         for device in online {

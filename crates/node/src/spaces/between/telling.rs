@@ -83,7 +83,10 @@ impl Between {
         left.iter().for_each(|room| room.gone.cancel());
         for kept in kept {
             if self.room(kept.space.id()).is_none() {
-                self.furnish(kept, None)?;
+                let ledger = kept.space.id();
+                if let Err(error) = self.furnish(kept, None) {
+                    tracing::warn!(%ledger, %error, "a space could not be looked after");
+                }
             }
         }
         drop(furnishing);
@@ -98,8 +101,11 @@ impl Between {
         let rooms: Vec<_> = self.rooms().values().cloned().collect();
         let mut ours = Vec::new();
         for room in rooms.iter().filter(|room| !room.on_probation()) {
-            if room.access(peer.device(), peer.member())?.is_full() {
-                ours.push(room.id());
+            match room.access(peer.device(), peer.member()) {
+                Ok(access) if access.is_full() => ours.push(room.id()),
+                Ok(_) => {}
+                // One that cannot be read keeps nobody from the others.
+                Err(error) => tracing::warn!(ledger = %room.id(), %error, "a space could not be looked at"),
             }
         }
         ours.truncate(SPACES_TOLD);

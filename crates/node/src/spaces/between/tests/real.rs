@@ -59,7 +59,7 @@ async fn pair() -> [Whole; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_goes_over_real_links_with_all_its_contents() {
     let [ada, bob] = pair().await;
-    let kept = ada.running.spaces.found().unwrap();
+    let kept = ada.running.spaces.found("ours").unwrap();
     let ledger = kept.space.id();
     kept.space.grant(RealmId::ROOT, bob.member, SpaceRole::Editor, clock::now()).unwrap();
     let objects: Vec<_> = (0..48_u8).map(|seed| bytes(seed, 1 << 20)).collect();

@@ -13,12 +13,12 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
-use store::space::Watermark;
 use store::objects::{Limits, Namespace, ObjectStore};
+use store::space::Watermark;
 use tokio::sync::watch;
 
-use super::calls::Shown;
 use super::between::Between;
+use super::calls::Shown;
 use super::{Chain, Space, SpaceFault};
 use crate::circle::{Circle, CircleError};
 use crate::clock;

@@ -149,10 +149,7 @@ impl Space {
     }
 
     /// Reads small values, without waiting for anybody.
-    pub(super) fn peek<T>(
-        &self,
-        work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>,
-    ) -> Result<T, SpaceFault> {
+    pub(super) fn peek<T>(&self, work: impl FnOnce(&Reader<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
         self.store.read(work)
     }
 

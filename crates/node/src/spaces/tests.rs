@@ -54,7 +54,8 @@ impl Device {
 
     fn found(&mut self, circle: &Circle) {
         let root = circle.circle.root.der().to_vec();
-        self.space = Some(Space::found(&self.path(), self.keys.clone(), root, self.chain.clone(), "ours", NOW).unwrap());
+        self.space =
+            Some(Space::found(&self.path(), self.keys.clone(), root, self.chain.clone(), "ours", NOW).unwrap());
     }
 
     /// Ends without a word, and begins again from what is on the disk.

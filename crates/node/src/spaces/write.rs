@@ -16,8 +16,8 @@ use seal::{DeviceId, Keyring, MemberId, Timestamp, body};
 use serde_bytes::ByteBuf;
 use store::space::{Transaction, Watermark};
 
-use super::space::{Work, context};
 use super::pen::Pen;
+use super::space::{Work, context};
 use super::{Outcome, Space, SpaceFault, epochs};
 
 /// For whom a device speaks: its certificates (DER), its own first, the circle's root left out.

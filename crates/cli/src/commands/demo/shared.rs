@@ -70,7 +70,8 @@ async fn arrives(dir: &Path, reader: &Device, version: Option<String>, text: &st
             // The space, its key and the change come one after the other.
             Err(error) if Instant::now() > deadline => return Err(error),
             Ok(_) if Instant::now() > deadline => {
-                let message = format!("{} did not hear of a change within {} s", reader.name, TOGETHER_WITHIN.as_secs());
+                let message =
+                    format!("{} did not hear of a change within {} s", reader.name, TOGETHER_WITHIN.as_secs());
                 return Err(ApiError::new(ErrorCode::Unreachable, message));
             }
             _ => tokio::time::sleep(LOOK_EVERY).await,

@@ -105,7 +105,8 @@ fn a_name_that_cannot_be_is_refused_and_the_rest_of_its_commit_counts() {
     for bad in ["a/b", ".", "..", "a\0b"] {
         let mut changes = name(bad);
         changes.push(world.dir(0, 1, crate::space::NodeId::ROOT, b"dir"));
-        let origin = Origin { seq: 1, lamport: 9, commit: crate::ledger::CommitId::from_bytes([8; 32]), ..commit.origin };
+        let origin =
+            Origin { seq: 1, lamport: 9, commit: crate::ledger::CommitId::from_bytes([8; 32]), ..commit.origin };
         let mut tree = world.devices[0].tree.clone();
         let effects = tree.apply(&origin, &changes).unwrap();
         assert!(matches!(effects[0], Effect::Refused { index: 0, why: Refused::Bad(_) }), "{bad:?}");

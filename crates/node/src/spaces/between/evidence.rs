@@ -118,7 +118,8 @@ pub(super) fn keep(space: &Space, kind: Kind, device: DeviceId, found: Timestamp
 
 /// Keeps what a fork proves.
 pub(in crate::spaces) fn keep_fork(space: &Space, fork: &Equivocation, found: Timestamp) -> Result<bool, SpaceFault> {
-    let commit = |id| space.look(|_, store| Ok(Shelf::commit(store, &id).map(|commit| ByteBuf::from(commit.to_bytes()))));
+    let commit =
+        |id| space.look(|_, store| Ok(Shelf::commit(store, &id).map(|commit| ByteBuf::from(commit.to_bytes()))));
     match (commit(fork.one)?, commit(fork.other)?) {
         (Some(one), Some(other)) => keep(space, Kind::Fork { one, other }, fork.device, found),
         _ => Ok(false),

@@ -81,7 +81,8 @@ impl Between {
     fn away(&self, kept: &Kept) -> Vec<String> {
         let sharing = self.sharing(kept.space.id());
         let Some(now) = self.parts.circle.snapshot() else { return Vec::new() };
-        let devices = kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
+        let devices =
+            kept.space.look(|ledger, _| Ok(ledger.judgement().devices().map(|(id, _)| id).collect::<Vec<_>>()));
         let away = devices.unwrap_or_default().into_iter().filter(|device| *device != kept.space.device());
         let away = away.filter(|device| !sharing.contains(device)).filter_map(|device| {
             let view = now.view.devices.get(&device)?;
@@ -121,12 +122,7 @@ impl Between {
     }
 
     /// What this peer is to be asked for now. Empty: nothing.
-    async fn next_for(
-        self: &Arc<Self>,
-        room: &Arc<Room>,
-        peer: &Arc<dyn Peer>,
-        most: usize,
-    ) -> Result<Batch, Ended> {
+    async fn next_for(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>, most: usize) -> Result<Batch, Ended> {
         let mut batch = Batch { between: self.clone(), room: room.clone(), open: Vec::new(), come: Vec::new() };
         let trusted = self.same(&mut self.peers(), peer).is_some_and(|online| !online.distrusted);
         if room.on_probation() || !trusted {
@@ -278,10 +274,7 @@ impl Batch {
 }
 
 /// The bytes of an object, which are what they should be; `None`: it is not there.
-pub(super) async fn read_object(
-    recv: &mut (impl AsyncRead + Unpin),
-    id: &ObjectId,
-) -> Result<Option<Vec<u8>>, Ended> {
+pub(super) async fn read_object(recv: &mut (impl AsyncRead + Unpin), id: &ObjectId) -> Result<Option<Vec<u8>>, Ended> {
     let len = timeout(SILENCE, recv.read_u32()).await.map_err(|_| Ended::Silent)??;
     if len == ABSENT {
         return Ok(None);
@@ -295,7 +288,9 @@ pub(super) async fn read_object(
             let named = ObjectId::of(&bytes);
             (bytes, named)
         }
-        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes))).await.map(|(named, bytes)| (bytes, named))?,
+        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes)))
+            .await
+            .map(|(named, bytes)| (bytes, named))?,
     };
     if named == *id { Ok(Some(bytes)) } else { Err(Misbehaved::ObjectWrong.into()) }
 }

@@ -39,8 +39,7 @@ impl Room {
             return Ok(false);
         }
         // Of each branch: what is shown never grows less, whatever branch counts.
-        let (entered, held) =
-            space.look(|ledger, _| Ok((ledger.knows(self.own.device), shown(&summary(ledger)))))?;
+        let (entered, held) = space.look(|ledger, _| Ok((ledger.knows(self.own.device), shown(&summary(ledger)))))?;
         let same = self.facts().heads.of(self.own.device).is_some_and(|last| last.held().frontier == held);
         if !entered || same {
             return Ok(false);
@@ -85,12 +84,7 @@ impl Room {
     }
 
     /// A peer shows that it has this. True: for a while now it has shown less than it signed.
-    pub(super) fn hear_shown(
-        &self,
-        peer: DeviceId,
-        frontier: Frontier,
-        now: Timestamp,
-    ) -> Result<bool, SpaceFault> {
+    pub(super) fn hear_shown(&self, peer: DeviceId, frontier: Frontier, now: Timestamp) -> Result<bool, SpaceFault> {
         let mut facts = self.facts();
         facts.shown.insert(peer, (frontier, now));
         drop(facts);

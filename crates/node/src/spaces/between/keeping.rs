@@ -39,7 +39,11 @@ struct Due {
 
 impl Between {
     /// Makes the room of a space, and begins to look after it.
-    pub(super) fn furnish(self: &Arc<Self>, kept: Arc<Kept>, probation: Option<Probation>) -> Result<Arc<Room>, SpaceFault> {
+    pub(super) fn furnish(
+        self: &Arc<Self>,
+        kept: Arc<Kept>,
+        probation: Option<Probation>,
+    ) -> Result<Arc<Room>, SpaceFault> {
         let circle = self.parts.circle.snapshot();
         let device = self.parts.circle.device();
         let member = circle.and_then(|now| now.view.devices.get(&device).map(|own| own.member));

@@ -62,12 +62,7 @@ impl Between {
         }
     }
 
-    async fn answer(
-        self: &Arc<Self>,
-        room: &Arc<Room>,
-        peer: &Arc<dyn Peer>,
-        mut stream: Stream,
-    ) -> Result<(), Ended> {
+    async fn answer(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>, mut stream: Stream) -> Result<(), Ended> {
         let mut idle = 0;
         loop {
             let read = timeout(IDLE, read_body(&mut stream.recv, OBJECTS_FRAME));
@@ -158,12 +153,7 @@ impl Between {
     }
 
     /// Takes what is not here of an offer, durably. True: something was wanted.
-    async fn store(
-        self: &Arc<Self>,
-        room: &Arc<Room>,
-        stream: &mut Stream,
-        ids: Vec<ObjectId>,
-    ) -> Result<bool, Ended> {
+    async fn store(self: &Arc<Self>, room: &Arc<Room>, stream: &mut Stream, ids: Vec<ObjectId>) -> Result<bool, Ended> {
         let (between, kept, offered) = (self.clone(), room.clone(), ids.clone());
         let held = blocking(move || {
             Ok::<_, SpaceFault>(between.parts.spaces.objects.holding(&kept.kept.namespace(), &offered)?)

@@ -147,9 +147,7 @@ impl Between {
         let peers = self.peers();
         let Some(online) = peers.get(&peer.device()) else { return Vec::new() };
         let told = |ledger: &CommitId| online.ours.as_ref().is_some_and(|ours| ours.contains(ledger));
-        let mine = |ledger: &CommitId| {
-            own < peer.device() || !told(ledger) || !rooms.contains(ledger)
-        };
+        let mine = |ledger: &CommitId| own < peer.device() || !told(ledger) || !rooms.contains(ledger);
         let due = |ledger: &CommitId| online.later.get(ledger).is_none_or(|(at, _)| *at <= now);
         let ledgers = online.theirs.iter().filter(|ledger| !online.sessions.contains_key(ledger));
         ledgers.filter(|ledger| mine(ledger) && due(ledger) && !online.fruitless.contains(ledger)).copied().collect()

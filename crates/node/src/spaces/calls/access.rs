@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use api::types::{Access, AccessQuery, TreePath};
 use api::ApiResult;
+use api::types::{Access, AccessQuery, TreePath};
 use logic::ledger::{Ledger, RealmId, SpaceRole};
 use logic::space::{Node, Rows, Tree};
 use seal::MemberId;

@@ -64,7 +64,8 @@ fn read(reader: &Reader<'_>, point: &str, now: Timestamp) -> Result<Point, Space
         return Ok(Point::Time(Timestamp(time.as_millisecond())));
     }
     let local = TimeZone::system();
-    if let Ok(date) = text.parse::<jiff::civil::DateTime>().map_err(drop).and_then(|time| time.to_zoned(local.clone()).map_err(drop))
+    if let Ok(date) =
+        text.parse::<jiff::civil::DateTime>().map_err(drop).and_then(|time| time.to_zoned(local.clone()).map_err(drop))
         && text.contains(':')
     {
         return Ok(Point::Time(Timestamp(date.timestamp().as_millisecond())));

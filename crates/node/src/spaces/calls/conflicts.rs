@@ -8,9 +8,7 @@ use api::types::{Conflict as ApiConflict, ConflictQuery, ConflictResolve, Confli
 use api::{ApiError, ApiResult, ErrorCode};
 use jiff::tz::TimeZone;
 use logic::ledger::{CommitId, RealmId, SpaceRole};
-use logic::space::{
-    Change, Conflict, Entry, Kind, Node, NodeKind, Place, Rows, Tree, Version, Written,
-};
+use logic::space::{Change, Conflict, Entry, Kind, Node, NodeKind, Place, Rows, Tree, Version, Written};
 use logic::transfer::path::NAME_MAX;
 use seal::{DeviceId, Timestamp};
 use serde_bytes::ByteBuf;
@@ -238,8 +236,9 @@ impl Settling<'_, '_, '_, '_> {
             Conflict::Versions { node, heads } => self.versions(*node, &ordered(heads), keep),
             Conflict::Kept { node, deletes } => match keep {
                 "shown" | "both" => self.keep(*node, None),
-                _ => self.chosen(&deletes.iter().collect::<Vec<_>>(), keep).map(|_| ())
-                    .and_then(|()| self.delete(*node)),
+                _ => {
+                    self.chosen(&deletes.iter().collect::<Vec<_>>(), keep).map(|_| ()).and_then(|()| self.delete(*node))
+                }
             },
             Conflict::Aside { node, .. } => match keep {
                 "shown" => self.stay(*node),
@@ -392,10 +391,7 @@ impl Calls {
         &self,
         kept: &Kept,
         preview: bool,
-        work: impl FnOnce(
-            &mut crate::spaces::space::Work<'_, '_>,
-            &Scene,
-        ) -> Result<(Steps, Vec<CommitId>), SpaceFault>,
+        work: impl FnOnce(&mut crate::spaces::space::Work<'_, '_>, &Scene) -> Result<(Steps, Vec<CommitId>), SpaceFault>,
     ) -> Result<PlanDone, SpaceFault> {
         let mut shown = None;
         let done = self.change(kept, |inner, scene| {

@@ -67,7 +67,9 @@ impl Calls {
 
     /// The text of a version; `None` if it is none.
     fn text(&self, kept: &Arc<Kept>, version: Option<&Version>) -> Result<Option<String>, SpaceFault> {
-        let Some(written) = version.and_then(|version| version.written.as_ref()) else { return Ok(Some(String::new())) };
+        let Some(written) = version.and_then(|version| version.written.as_ref()) else {
+            return Ok(Some(String::new()));
+        };
         let bytes = match &written.content {
             Content::Nothing => Vec::new(),
             Content::Link { target } => target.to_vec(),
@@ -182,16 +184,19 @@ where
                 let find = |entries: &[logic::space::Entry]| entries.iter().find(|entry| entry.name == name).cloned();
                 let (one, other) = (find(&before), find(&after));
                 let path = join(&dir, &name);
-                let line = |eye: &Eye<'_, R>, entry: &Option<logic::space::Entry>| -> Result<Option<TreeEntry>, SpaceFault> {
-                    let lines =
-                        Lines { eye, scene: self.scene, people: self.people, objects: &self.calls.spaces.objects };
-                    entry.as_ref().map(|entry| lines.line(path.clone(), entry, false)).transpose()
-                };
+                let line =
+                    |eye: &Eye<'_, R>, entry: &Option<logic::space::Entry>| -> Result<Option<TreeEntry>, SpaceFault> {
+                        let lines =
+                            Lines { eye, scene: self.scene, people: self.people, objects: &self.calls.spaces.objects };
+                        entry.as_ref().map(|entry| lines.line(path.clone(), entry, false)).transpose()
+                    };
                 let (was, is) = (line(old, &one)?, line(new, &other)?);
                 if differs(was.as_ref(), is.as_ref()) {
                     if diff.changes.len() >= LINES {
                         let message = format!("more than {LINES} paths differ");
-                        return Err(ApiError::new(ErrorCode::BadRequest, message).hint("name a directory in it").into());
+                        return Err(ApiError::new(ErrorCode::BadRequest, message)
+                            .hint("name a directory in it")
+                            .into());
                     }
                     diff.changes.push(DiffLine { old: was, new: is });
                 }

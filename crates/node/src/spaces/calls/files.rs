@@ -136,15 +136,8 @@ impl Calls {
                 source
             }
         };
-        let put = Put {
-            source,
-            parts,
-            to: request.to,
-            exact,
-            parents: request.parents,
-            delete: request.delete,
-            only_if,
-        };
+        let put =
+            Put { source, parts, to: request.to, exact, parents: request.parents, delete: request.delete, only_if };
         let objects = self.spaces.objects.clone();
         jobs.start("put", &name, move |progress| contents::put(&kept, &objects, &put, progress))
     }

@@ -115,12 +115,7 @@ pub(super) fn realms(ledger: &Ledger) -> Vec<RealmId> {
     std::iter::once(RealmId::ROOT).chain(ledger.judgement().realms().map(|(realm, _)| realm)).collect()
 }
 
-fn state(
-    ledger: &Ledger,
-    reader: &Reader<'_>,
-    people: &People,
-    standing: Standing,
-) -> Result<SpaceState, SpaceFault> {
+fn state(ledger: &Ledger, reader: &Reader<'_>, people: &People, standing: Standing) -> Result<SpaceState, SpaceFault> {
     let judgement = ledger.judgement();
     let best = |realm| ledger.role_of(people.device, realm);
     let roles: Vec<(RealmId, SpaceRole)> =

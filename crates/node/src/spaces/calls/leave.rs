@@ -48,9 +48,9 @@ impl Calls {
         if !request.preview {
             self.revoke(&kept, &people, member, realm)?;
         }
-        let rekeyed = kept.space.look(|ledger, _| {
-            Ok(ledger.judgement().writers_epoch(realm).is_some_and(|epoch| epoch.clean))
-        })?;
+        let rekeyed = kept
+            .space
+            .look(|ledger, _| Ok(ledger.judgement().writers_epoch(realm).is_some_and(|epoch| epoch.clean)))?;
         Ok(Unshared {
             member: people.name(member),
             preview: request.preview,
@@ -77,7 +77,8 @@ impl Calls {
                     judgement.devices().find(|(id, _)| *id == device).map(|(_, state)| people.name(state.member))
                 });
                 let by = by.unwrap_or_else(|| "the founder".into());
-                let message = format!("{name} stays {role}: it has that role from {by}, who stands above you or beside you");
+                let message =
+                    format!("{name} stays {role}: it has that role from {by}, who stands above you or beside you");
                 return Err(ApiError::new(ErrorCode::NotAllowed, message)
                     .hint(format!("ask {by}: whoever gave a role, or stands above, can take it away"))
                     .into());
@@ -101,13 +102,18 @@ impl Calls {
         let others = kept.space.look(|ledger, _| {
             let judgement = ledger.judgement();
             let holds = |device| {
-                info::realms(ledger).into_iter().any(|realm| judgement.cap_for(device, realm, SpaceRole::Storage).is_some())
+                info::realms(ledger)
+                    .into_iter()
+                    .any(|realm| judgement.cap_for(device, realm, SpaceRole::Storage).is_some())
             };
             Ok(judgement.devices().filter(|(device, _)| *device != people.device && holds(*device)).count())
         })?;
         if others == 0 && !request.force {
-            return Err(ApiError::new(ErrorCode::Refused, format!("{name} is on no other device: it would be gone for good"))
-                .hint("--force forgets it all the same"));
+            return Err(ApiError::new(
+                ErrorCode::Refused,
+                format!("{name} is on no other device: it would be gone for good"),
+            )
+            .hint("--force forgets it all the same"));
         }
         let known = self.spaces.between().map(|between| between.standing(&kept)).transpose()?;
         let whole = |standing: &crate::spaces::between::Standing| {

@@ -74,7 +74,6 @@ where
         }
     }
 
-
     /// What is in a directory, and below if that is asked for, by rising paths (name by name). Holds one directory of
     /// each level.
     fn below(&self, page: &mut Page<'_>, start: &Meant, request: &TreeQuery) -> Result<(), SpaceFault> {
@@ -138,7 +137,9 @@ where
             path: TreePath(path),
             kind: kind(entry),
             size: written.map_or(0, Written::size),
-            mtime: meta.and_then(|meta| meta.mtime).map(|mtime| mtime.secs.saturating_mul(1000) + i64::from(mtime.nanos / 1_000_000)),
+            mtime: meta
+                .and_then(|meta| meta.mtime)
+                .map(|mtime| mtime.secs.saturating_mul(1000) + i64::from(mtime.nanos / 1_000_000)),
             mode: meta.and_then(|meta| meta.mode).map(u32::from),
             link,
             version: version.as_ref().map(|version| at::version_text(&version.stamp.id())),

@@ -141,7 +141,8 @@ where
                 Event::Written(version) => (self.what(version, &history[at..]), None, Some(version)),
                 // What is made and written by one commit is one thing that happened.
                 Event::Placed(place) if place.made.is_some() => {
-                    let written = |event: &&Event| matches!(event, Event::Written(_)) && event.stamp().commit == stamp.commit;
+                    let written =
+                        |event: &&Event| matches!(event, Event::Written(_)) && event.stamp().commit == stamp.commit;
                     if history.iter().any(|event| written(&event)) {
                         continue;
                     }
@@ -167,7 +168,8 @@ where
 
     fn what(&self, version: &Version, older: &[Event]) -> &'static str {
         let made = |event: &Event| {
-            matches!(event, Event::Placed(place) if place.made.is_some()) && event.stamp().commit == version.stamp.commit
+            matches!(event, Event::Placed(place) if place.made.is_some())
+                && event.stamp().commit == version.stamp.commit
         };
         match &version.written {
             None => "deleted",

@@ -97,7 +97,9 @@ impl Calls {
             }
         }
         if !told.revoked {
-            reply.to_do.push(format!("ask {ask} to run `warren device lost` for it: {space} is theirs to revoke it in"));
+            reply
+                .to_do
+                .push(format!("ask {ask} to run `warren device lost` for it: {space} is theirs to revoke it in"));
         }
         Ok(Some(told))
     }
@@ -148,7 +150,9 @@ impl Calls {
             return Ok(());
         }
         if preview {
-            reply.done.push(format!("would be: the certificate of {name} revoked, so that no device talks to it any more"));
+            reply
+                .done
+                .push(format!("would be: the certificate of {name} revoked, so that no device talks to it any more"));
             return Ok(());
         }
         match self.circle.remove_own_device(lost.device) {

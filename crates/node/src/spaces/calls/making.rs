@@ -11,8 +11,8 @@ use super::paths::Meant;
 use super::scene::{Eye, Scene, inside, is_dir, join};
 use super::{Calls, Steps, paths};
 use crate::clock;
-use crate::spaces::pen::Pen;
 use crate::spaces::SpaceFault;
+use crate::spaces::pen::Pen;
 
 /// A place where something can be put: a directory, and a name that is free in it.
 pub(super) struct Spot {
@@ -133,9 +133,7 @@ pub(super) fn outermost(mut found: Vec<Meant>) -> Vec<Meant> {
     found.sort_by_cached_key(names);
     let mut kept: Vec<Meant> = Vec::new();
     for meant in found {
-        let below = kept.last().is_some_and(|last| {
-            last.path.is_empty() || names(&meant).starts_with(&names(last))
-        });
+        let below = kept.last().is_some_and(|last| last.path.is_empty() || names(&meant).starts_with(&names(last)));
         if !below {
             kept.push(meant);
         }
@@ -207,12 +205,7 @@ fn way(
 }
 
 /// Checks that a directory can take something of that name.
-pub(super) fn free(
-    tree: &Tree<&Transaction<'_>>,
-    scene: &Scene,
-    dir: &Meant,
-    name: &[u8],
-) -> Result<Spot, SpaceFault> {
+pub(super) fn free(tree: &Tree<&Transaction<'_>>, scene: &Scene, dir: &Meant, name: &[u8]) -> Result<Spot, SpaceFault> {
     let path = join(&dir.path, name);
     let node = inside(&dir.entry);
     if node.id == NodeId::LOST {

@@ -193,6 +193,7 @@ where
         }
         break;
     }
-    let dir = if here.path.is_empty() { "the root".to_owned() } else { String::from_utf8_lossy(&here.path).into_owned() };
+    let dir =
+        if here.path.is_empty() { "the root".to_owned() } else { String::from_utf8_lossy(&here.path).into_owned() };
     Ok(error.hint(format!("`warren ls` shows what is in {dir}")))
 }

@@ -64,7 +64,11 @@ impl People {
         let found = |device: &_| -> Option<Found<'_>> {
             let device: &'_ logic::roster::DeviceView = device;
             let member = self.now.view.members.get(&device.member)?;
-            Some(Found { device: self.now.view.devices.get(&device.device)?, member, note: self.book.note(device.member) })
+            Some(Found {
+                device: self.now.view.devices.get(&device.device)?,
+                member,
+                note: self.book.note(device.member),
+            })
         };
         devices.filter_map(found).collect()
     }
@@ -93,10 +97,8 @@ impl People {
         match found.as_slice() {
             [one] => Ok((one.device.device, one.member.member)),
             [] => Err(nobody(name)),
-            several => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} has several devices")).hint(format!(
-                "write one of {}",
-                several.iter().map(Found::full_name).collect::<Vec<_>>().join(", ")
-            ))),
+            several => Err(ApiError::new(ErrorCode::BadRequest, format!("{name} has several devices"))
+                .hint(format!("write one of {}", several.iter().map(Found::full_name).collect::<Vec<_>>().join(", ")))),
         }
     }
 

@@ -183,12 +183,7 @@ fn undone(ledger: &Ledger, people: &People, request: &TreeUndo) -> Result<BTreeS
 }
 
 /// A plan for people.
-pub(super) fn describe<R: Rows>(
-    tree: &Tree<R>,
-    scene: &Scene,
-    plan: &Plan,
-    steps: &mut Steps,
-) -> Result<(), SpaceFault>
+pub(super) fn describe<R: Rows>(tree: &Tree<R>, scene: &Scene, plan: &Plan, steps: &mut Steps) -> Result<(), SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
 {
@@ -196,7 +191,10 @@ where
     for step in &plan.steps {
         let path = scene.path(tree, step.node)?.filter(|_| step.path.is_some());
         let placed = |node| -> Result<_, SpaceFault> {
-            Ok(tree.place_path(node)?.and_then(|path| shown_from(tree, scene, plan.realm, path).transpose()).transpose()?)
+            Ok(tree
+                .place_path(node)?
+                .and_then(|path| shown_from(tree, scene, plan.realm, path).transpose())
+                .transpose()?)
         };
         match &step.what {
             What::Revive => {
@@ -230,4 +228,3 @@ where
 {
     Ok(scene.path(tree, Node::root_of(realm))?.map(|root| join(&root, &path)))
 }
-

@@ -7,10 +7,10 @@ use logic::space::{Change, Kind, Node, NodeId, NodeKind, Tree};
 use seal::{MemberId, Timestamp};
 use serde_bytes::ByteBuf;
 
-use super::paths::Meant;
-use super::people::{People, role_meant};
 use super::carry::make_anew;
 use super::making::Spot;
+use super::paths::Meant;
+use super::people::{People, role_meant};
 use super::scene::{Eye, Scene, inside, join};
 use super::{Calls, access, named, paths};
 use crate::clock;

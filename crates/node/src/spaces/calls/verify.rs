@@ -41,24 +41,29 @@ impl Calls {
     pub(super) fn verify(&self, request: &BySpace) -> ApiResult<Verified> {
         let (kept, _) = self.find(&request.space)?;
         let people = self.people()?;
-        let mut said = Verified { ok: false, holds: Vec::new(), missing: Vec::new(), damaged: Vec::new(), cheats: Vec::new() };
+        let mut said =
+            Verified { ok: false, holds: Vec::new(), missing: Vec::new(), damaged: Vec::new(), cheats: Vec::new() };
         let report = kept.space.check()?;
         for (part, damage) in &report.damage {
-            let values = if damage.values > 0 { format!("{} values do not open", damage.values) } else { String::new() };
+            let values =
+                if damage.values > 0 { format!("{} values do not open", damage.values) } else { String::new() };
             let totals = if damage.totals { "some are missing, doubled or older than they should be" } else { "" };
             let what: Vec<_> = [values.as_str(), totals].into_iter().filter(|text| !text.is_empty()).collect();
             said.damaged.push(format!("{part}: {}", what.join("; ")));
         }
         if report.is_whole() {
             let (commits, rows) = (report.commits, report.rows);
-            said.holds.push(format!("the file of the space: all {commits} changes and {rows} rows open where they lie"));
+            said.holds
+                .push(format!("the file of the space: all {commits} changes and {rows} rows open where they lie"));
         }
         match kept.space.standing()? {
-            Standing::RolledBack { .. } => said.damaged.push(
-                "the file of the space is older than what this device has signed: the disk was put back".into(),
-            ),
+            Standing::RolledBack { .. } => said
+                .damaged
+                .push("the file of the space is older than what this device has signed: the disk was put back".into()),
             Standing::Unknown => said.missing.push("what guards the file of the space against older copies".into()),
-            Standing::Good | Standing::Behind => said.holds.push("the file is the newest one that this device wrote".into()),
+            Standing::Good | Standing::Behind => {
+                said.holds.push("the file is the newest one that this device wrote".into())
+            }
         }
         // What is damaged cannot be read by what follows.
         if report.is_whole() {

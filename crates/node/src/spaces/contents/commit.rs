@@ -92,8 +92,7 @@ impl Item {
             Content::File { manifest, .. } => manifest.len(),
             Content::Link { target } => target.len(),
         };
-        let xattrs: usize =
-            self.written.meta.xattrs.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
+        let xattrs: usize = self.written.meta.xattrs.iter().map(|(name, value)| name.len() + value.len() + 8).sum();
         let bases = self.found.as_ref().map_or(0, |found| found.heads.len()) * BASE;
         2 * OVERHEAD + self.name.len() + content + xattrs + bases
     }

@@ -90,8 +90,9 @@ impl From<ContentFault> for ApiError {
 fn objects(error: &ObjectError) -> ApiError {
     let message = error.to_string();
     match error {
-        ObjectError::DiskFull(_) => ApiError::new(ErrorCode::DiskFull, message)
-            .hint("free some space and try again; what was there is whole"),
+        ObjectError::DiskFull(_) => {
+            ApiError::new(ErrorCode::DiskFull, message).hint("free some space and try again; what was there is whole")
+        }
         ObjectError::OverQuota { .. } => ApiError::new(ErrorCode::DiskFull, message),
         ObjectError::Damaged(_) | ObjectError::Missing(_) => ApiError::new(ErrorCode::Damaged, message),
         ObjectError::Io { .. } => ApiError::new(ErrorCode::Io, message),

@@ -229,11 +229,13 @@ impl Jobs {
         let threads: Vec<_> = {
             let mut list = self.list();
             list.closed = true;
-            list.jobs.iter_mut().filter_map(|entry| {
-                entry.progress.cancel();
-                entry.thread.take()
-            })
-            .collect()
+            list.jobs
+                .iter_mut()
+                .filter_map(|entry| {
+                    entry.progress.cancel();
+                    entry.thread.take()
+                })
+                .collect()
         };
         for thread in threads {
             // What it panicked with was caught inside.

@@ -209,7 +209,8 @@ impl<'a> Putting<'a> {
                 Err(Lost::All(fault)) => return Err(fault),
             }
         }
-        self.progress.warn(format!("{} changes while it is read; put it again when nobody writes to it", planned.place));
+        self.progress
+            .warn(format!("{} changes while it is read; put it again when nobody writes to it", planned.place));
         Ok(None)
     }
 

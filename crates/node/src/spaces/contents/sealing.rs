@@ -222,7 +222,8 @@ impl<'a> Sealing<'a> {
             return seal_all(sealer, share);
         }
         let sealed = thread::scope(|scope| {
-            let work = sealers.iter_mut().zip(&shares).map(|(sealer, share)| scope.spawn(move || seal_all(sealer, share)));
+            let work =
+                sealers.iter_mut().zip(&shares).map(|(sealer, share)| scope.spawn(move || seal_all(sealer, share)));
             let running: Vec<_> = work.collect();
             running.into_iter().map(|thread| thread.join().unwrap_or(Err(ContentFault::Cancelled))).collect::<Vec<_>>()
         });

@@ -64,12 +64,7 @@ fn way<R: Rows>(tree: &Tree<R>, parts: &Parts, names: &[&[u8]]) -> TreeOutcome<W
 ///
 /// # Errors
 /// There is none, or something else.
-pub(super) fn directory(
-    kept: &Kept,
-    parts: &Parts,
-    names: &[&[u8]],
-    make: bool,
-) -> Result<Arc<Spot>, ContentFault> {
+pub(super) fn directory(kept: &Kept, parts: &Parts, names: &[&[u8]], make: bool) -> Result<Arc<Spot>, ContentFault> {
     let age = kept.space.age();
     let (depth, dir) = match kept.space.tree(|tree| Ok(way(tree, parts, names)?))? {
         Way::There(dir) => return Ok(Spot::there(dir)),

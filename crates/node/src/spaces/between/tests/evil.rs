@@ -121,7 +121,8 @@ async fn spaces_without_a_role_leave_nothing_and_too_many_of_them_cut_the_link()
             say(&mut stream, &have).await;
             while let Ok(Some(body)) = read_body(&mut stream.recv, LEDGER_FRAME).await {
                 let message = Message::read(&body).unwrap();
-                let heard = space.space.hear(&mut session, DeviceId::from_bytes([1; 32]), message, clock::now()).unwrap();
+                let heard =
+                    space.space.hear(&mut session, DeviceId::from_bytes([1; 32]), message, clock::now()).unwrap();
                 for answer in heard.answers {
                     let frame = answer.frame().unwrap();
                     if stream.send.write_all(frame.as_bytes()).await.is_err() {
@@ -185,7 +186,10 @@ async fn wrong_bytes_are_not_kept_and_their_sender_is_not_asked_again() {
     let ids = mallory.write(ledger, "file", &[bytes(1, 1000), bytes(2, 1000)]).unwrap();
     let _session = script.open(&ada, StreamHeader::Space { ledger });
     let between = ada.between.clone();
-    let waiting = { let ids = ids.clone(); tokio::spawn(async move { between.fetch_soon(ledger, &ids).await }) };
+    let waiting = {
+        let ids = ids.clone();
+        tokio::spawn(async move { between.fetch_soon(ledger, &ids).await })
+    };
     let mut asked = loop {
         let (header, stream) = script.opened().await;
         if matches!(header, StreamHeader::Objects { .. }) {

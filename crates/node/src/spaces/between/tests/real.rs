@@ -81,7 +81,8 @@ async fn a_space_goes_over_real_links_with_all_its_contents() {
         whole.running.between.standing(&kept).unwrap()
     };
     until("current", || standing(&ada).state == api::types::SpaceState::Current).await;
-    let known = |whole: &Whole| standing(whole).devices.values().all(|device| device.online && device.current == Some(true));
+    let known =
+        |whole: &Whole| standing(whole).devices.values().all(|device| device.online && device.current == Some(true));
     until("both know it", || known(&ada) && known(&bob)).await;
     bob.running.stop(logic::audit::Event::DeviceStopped {}).await;
     until("alone", || standing(&ada).state == api::types::SpaceState::Alone).await;

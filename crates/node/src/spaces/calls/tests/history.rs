@@ -58,7 +58,8 @@ fn change(home: &Home, dice: &mut Dice) {
         3 => home.rm(&[one]),
         _ => {
             let dir = home.shows().iter().any(|(path, kind)| path == one && kind == "Dir");
-            let parent = one.rsplit_once('/').is_none_or(|(dir, _)| home.shows().contains(&(dir.to_owned(), "Dir".into())));
+            let parent =
+                one.rsplit_once('/').is_none_or(|(dir, _)| home.shows().contains(&(dir.to_owned(), "Dir".into())));
             if !dir && parent {
                 home.write(one, &format!("{}", dice.roll()));
             }
@@ -83,8 +84,11 @@ fn every_point_that_a_listing_showed_can_be_restored() {
             points.push((log(&ada, "")[0].id.clone(), ada.shows()));
         }
         for (point, shown) in &points {
-            assert_eq!(&ada.shows_at(Some(point)).iter().map(|line| &line.0).collect::<Vec<_>>(),
-                &shown.iter().map(|line| &line.0).collect::<Vec<_>>(), "seed {seed}");
+            assert_eq!(
+                &ada.shows_at(Some(point)).iter().map(|line| &line.0).collect::<Vec<_>>(),
+                &shown.iter().map(|line| &line.0).collect::<Vec<_>>(),
+                "seed {seed}"
+            );
             restore(&ada, "", Some(point)).unwrap();
             assert_eq!(&ada.shows(), shown, "seed {seed}");
         }

@@ -255,7 +255,9 @@ pub fn meet(one: &Home, other: &Home) {
             let have = old.space.news(&mut session).unwrap().unwrap();
             let Ok(Begin::Send(want)) = newcomer.handle(have) else { panic!("does not ask") };
             let heard = old.space.hear(&mut session, other.keys.device.id(), want, clock::now()).unwrap();
-            let Ok(Begin::Found(genesis, _)) = newcomer.handle(heard.answers[0].clone()) else { panic!("no beginning") };
+            let Ok(Begin::Found(genesis, _)) = newcomer.handle(heard.answers[0].clone()) else {
+                panic!("no beginning")
+            };
             other.calls.spaces.adopt(*genesis).unwrap()
         }
     };

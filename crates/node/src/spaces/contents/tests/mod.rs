@@ -26,8 +26,8 @@ use seal::{Keyring, RootKey};
 use store::database::Database;
 use store::source::Source;
 
-use super::jobs::Progress;
 use super::fetch::Alone;
+use super::jobs::Progress;
 use super::{Access, ContentFault, Get, Patient, Piece, Pieces, Put, get, put};
 use crate::circle::Circle;
 use crate::clock;

@@ -32,6 +32,8 @@ use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
 use crate::spaces::between::{self, Between};
+use crate::spaces::contents::Alone;
+use crate::spaces::folder::Folders;
 use crate::spaces::{self, Jobs, Spaces};
 use crate::transfers::{SendRequest, Transfers};
 
@@ -53,6 +55,7 @@ pub(crate) struct Running {
     pub(crate) transfers: Transfers,
     pub(crate) spaces: Arc<Spaces>,
     pub(crate) between: Arc<Between>,
+    pub(crate) folders: Arc<Folders>,
     /// Work that takes time.
     pub(crate) jobs: Arc<Jobs>,
     inputs: Arc<Inputs>,
@@ -104,6 +107,10 @@ impl Running {
         if unreadable.is_empty() {
             inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
         }
+        let folders = {
+            let (spaces, db) = (spaces.clone(), db.clone());
+            blocking(move || Folders::open(spaces, Arc::new(Alone), &db)).await?
+        };
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {
             ApiError::new(ErrorCode::Io, format!("the network cannot be opened: {e}")).hint(
@@ -144,6 +151,7 @@ impl Running {
             transfers,
             spaces,
             between,
+            folders,
             jobs,
             inputs,
             settings,
@@ -236,8 +244,12 @@ impl Running {
         self.links.stop().await;
         self.between.stop().await;
         self.stop.cancel();
-        let jobs = self.jobs.clone();
-        let _ = tokio::task::spawn_blocking(move || jobs.stop()).await;
+        let (jobs, folders) = (self.jobs.clone(), self.folders.clone());
+        let _ = tokio::task::spawn_blocking(move || {
+            folders.stop();
+            jobs.stop();
+        })
+        .await;
         self.tasks.close();
         self.tasks.wait().await;
         self.network.close().await;

@@ -535,6 +535,9 @@ pub struct SyncAdd {
     /// The directory in it; empty: all of it.
     #[serde(default)]
     pub path: TreePath,
+    /// Only when asked (`sync_now`), not whenever one of the sides changes.
+    #[serde(default)]
+    pub once: bool,
 }
 
 /// Names a folder that is kept in step.
@@ -557,9 +560,11 @@ pub struct SyncFolder {
     pub path: TreePath,
     /// `in_step`, `working`, `waiting` (for contents), `stopped` (the folder or the right to write is gone).
     pub state: String,
-    /// Files in step.
-    pub files: u64,
-    /// Changes of either side that are still to be made on the other.
+    /// It is brought in step whenever one of the sides changes.
+    pub watch: bool,
+    /// Changes that were made on either side since the device was started.
+    pub changes: u64,
+    /// Changes that are still to be made: their contents are on other devices.
     pub pending: u64,
     /// When both sides were last in step, Unix milliseconds.
     pub in_step_at: Option<i64>,

@@ -21,7 +21,7 @@ Examples:
   warren sync ~/home home                  a whole space
   warren sync                              all folders, and how they stand
   warren sync ~/Documents                  bring it in step now, and end when it is
-  warren sync out home:Photos --once       once, for scripts
+  warren sync out home:Photos --once       only now, for scripts: what is deleted later is seen the next time
   warren sync --stop ~/Documents           no longer; the folder stays as it is
 
 What is deleted or changed on one side is deleted or changed on the other; all of it stays in the
@@ -34,7 +34,7 @@ pub(crate) struct Sync {
     /// A space, or a directory in it
     #[arg(value_name = "SPACE[:PATH]", value_parser = scope())]
     with: Option<Place>,
-    /// Bring it in step once, and end
+    /// Bring it in step now, and later only when asked
     #[arg(long, requires = "with")]
     once: bool,
     /// End keeping the folder in step; it stays as it is
@@ -66,22 +66,12 @@ impl Sync {
             }
             (Some(dir), None) => return now(cx, &service, dir).await,
             (Some(dir), Some(with)) => {
-                let add = SyncAdd { dir: dir.clone(), space: with.space, path: with.path };
-                if !self.once {
-                    let folder = service.sync_add(add).await?;
-                    cx.show(&folder);
-                    return Ok(());
+                let add = SyncAdd { dir: dir.clone(), space: with.space, path: with.path, once: self.once };
+                let folder = service.sync_add(add).await?;
+                if self.once {
+                    return now(cx, &service, dir).await;
                 }
-                let kept = service.syncs(Nothing {}).await?.iter().any(|folder| folder.dir == dir);
-                if kept {
-                    return Err(Failure::usage(format!("{} is kept in step already", clean_bytes(&dir.0)))
-                        .hint("`warren sync DIR` brings it in step now")
-                        .into());
-                }
-                service.sync_add(add).await?;
-                let outcome = now(cx, &service, dir.clone()).await;
-                service.sync_remove(BySync { dir }).await?;
-                return outcome;
+                cx.show(&folder);
             }
         }
         Ok(())

@@ -11,13 +11,13 @@ impl Show for Vec<SyncFolder> {
             page.line("No folders are kept in step. `warren sync DIR SPACE` keeps one.");
             return;
         }
-        let mut table = Table::new(page, &["FOLDER", "SPACE", "STATE", ">FILES", ">TO DO", "IN STEP"]);
+        let mut table = Table::new(page, &["FOLDER", "SPACE", "STATE", ">CHANGES", ">TO DO", "IN STEP"]);
         for folder in self {
             table.row([
                 (Some(Tone::Strong), clean_bytes(&folder.dir.0)),
                 (None, place(folder)),
                 (Some(tone(folder)), state(folder).to_owned()),
-                (None, folder.files.to_string()),
+                (None, folder.changes.to_string()),
                 (None, folder.pending.to_string()),
                 (None, folder.in_step_at.map_or("never".to_owned(), |at| page.relative(at))),
             ]);
@@ -36,7 +36,7 @@ impl Show for SyncFolder {
             clean_bytes(&self.dir.0),
             clean(&place(self)),
             page.paint(tone(self), state(self)),
-            count(self.files, "file")
+            count(self.changes, "change")
         ));
         troubles(page, self);
     }

@@ -137,7 +137,7 @@ impl Node {
     }
 
     /// Another node of the same realm.
-    pub(super) fn beside(self, id: NodeId) -> Self {
+    pub fn beside(self, id: NodeId) -> Self {
         Self { id, ..self }
     }
 

@@ -11,14 +11,16 @@
 //! | `calls` | what the API asks and does |
 //! | `contents` | files of this machine into objects and back |
 //! | `between` | sessions and objects between devices |
+//! | `folder` | folders of the user's, kept in step |
 
 pub(crate) mod between;
 mod calls;
-mod contents;
+pub(crate) mod contents;
 mod epochs;
+pub(crate) mod folder;
 mod list;
 mod pen;
-mod space;
+pub(super) mod space;
 mod talk;
 #[cfg(test)]
 mod tests;

@@ -7,11 +7,11 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use logic::Misbehaved;
 use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen, Shelf};
-use logic::space::{BadBody, Change, Effect, Origin, Tree};
+use logic::space::{BadBody, Change, Effect, Node, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
 use store::space::{Note, Reader, Reading, Report, SpaceStore, Standing, Transaction, Worth};
@@ -32,6 +32,32 @@ pub struct Space {
     /// `None` after a failure: to be read again.
     ledger: Mutex<Option<Ledger>>,
     changed: watch::Sender<u64>,
+    listeners: Mutex<Vec<Weak<Listener>>>,
+}
+
+/// Directories in which readers see something differently.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Touched {
+    /// Which; of a realm its root.
+    pub(super) dirs: BTreeSet<Node>,
+}
+
+/// Somebody who wants to know where something changed.
+pub(super) struct Listener {
+    touched: Mutex<Touched>,
+    wake: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Listener {
+    /// What has changed since the last time.
+    pub(super) fn take(&self) -> Touched {
+        std::mem::take(&mut *self.touched.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn hear(&self, dirs: &BTreeSet<Node>) {
+        self.touched.lock().unwrap_or_else(PoisonError::into_inner).dirs.extend(dirs);
+        (self.wake)();
+    }
 }
 
 /// What came of a change, besides what is stored.
@@ -66,7 +92,13 @@ impl Space {
     pub fn adopt(path: &Path, keys: Arc<Keyring>, genesis: Commit) -> Result<Self, SpaceFault> {
         let ledger = Ledger::open(genesis)?;
         let store = SpaceStore::create(path, &keys.records, ledger.id())?;
-        let space = Self { store, keys, ledger: Mutex::new(Some(ledger)), changed: watch::Sender::new(0) };
+        let space = Self {
+            store,
+            keys,
+            ledger: Mutex::new(Some(ledger)),
+            changed: watch::Sender::new(0),
+            listeners: Mutex::default(),
+        };
         space.change(|_| Ok(()))?;
         Ok(space)
     }
@@ -77,7 +109,8 @@ impl Space {
     /// As above.
     pub fn open(path: &Path, keys: Arc<Keyring>) -> Result<Self, SpaceFault> {
         let store = SpaceStore::open(path, &keys.records)?;
-        let space = Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0) };
+        let space =
+            Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0), listeners: Mutex::default() };
         space.change(|_| Ok(()))?;
         Ok(space)
     }
@@ -177,7 +210,42 @@ impl Space {
         // Before anybody else can change something: who is inside of a change knows whether something has changed.
         self.changed.send_modify(|count| *count += 1);
         drop(held);
+        self.tell(&done.1.effects);
         Ok(done)
+    }
+
+    /// Tells from now on in which directories something changed; `wake` is called each time, and must not block.
+    pub(super) fn listen(&self, wake: impl Fn() + Send + Sync + 'static) -> Arc<Listener> {
+        let listener = Arc::new(Listener { touched: Mutex::default(), wake: Box::new(wake) });
+        self.listeners.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&listener));
+        listener
+    }
+
+    /// Wakes whoever listens, for something beside the space: contents came.
+    pub(super) fn nudge(&self) {
+        self.rouse(&BTreeSet::new());
+    }
+
+    fn tell(&self, effects: &[Effect]) {
+        let mut dirs = BTreeSet::new();
+        for effect in effects {
+            if let Effect::Shown { node, before, after } = effect {
+                dirs.extend(before.iter().chain(after).map(|seen| node.beside(seen.parent)));
+            }
+        }
+        if !dirs.is_empty() {
+            self.rouse(&dirs);
+        }
+    }
+
+    fn rouse(&self, dirs: &BTreeSet<Node>) {
+        let mut listeners = self.listeners.lock().unwrap_or_else(PoisonError::into_inner);
+        listeners.retain(|listener| {
+            listener.upgrade().is_some_and(|listener| {
+                listener.hear(dirs);
+                true
+            })
+        });
     }
 
     /// Stores and judges what the ledger has taken, then brings keys and tree up to date.

@@ -19,13 +19,24 @@ const RULES_MAX: u64 = 1 << 20;
 
 /// What is left out of a folder.
 #[derive(Debug, Clone)]
-pub struct Rules(Gitignore);
+pub struct Rules {
+    text: String,
+    rules: Gitignore,
+}
 
 impl Default for Rules {
     fn default() -> Self {
-        Self(Gitignore::empty())
+        Self { text: String::new(), rules: Gitignore::empty() }
     }
 }
+
+impl PartialEq for Rules {
+    fn eq(&self, other: &Self) -> bool {
+        self.text == other.text
+    }
+}
+
+impl Eq for Rules {}
 
 impl Rules {
     /// Reads rules in the syntax of gitignore. Lines that make no sense are given back with the reason.
@@ -42,14 +53,14 @@ impl Rules {
             bad.push(format!("{IGNORE}: {error}"));
             Gitignore::empty()
         });
-        (Self(rules), bad)
+        (Self { text: text.to_owned(), rules }, bad)
     }
 
     /// Whether something is left out, itself or with a directory around it.
     pub fn leave_out(&self, path: &RelPath, is_dir: bool) -> bool {
         let own = path.names().next() == Some(STAGING.as_bytes());
         let path = Path::new(OsStr::from_bytes(path.as_bytes()));
-        own || self.0.matched_path_or_any_parents(path, is_dir).is_ignore()
+        own || self.rules.matched_path_or_any_parents(path, is_dir).is_ignore()
     }
 }
 

@@ -15,6 +15,7 @@ use rustix::io::Errno;
 use super::{Folder, FolderError, print_at};
 use crate::disk;
 use crate::meta::FileTime;
+use crate::source::SourceFile;
 
 /// A file or link that is being written, not yet where it will be. Removed if it never gets there.
 #[derive(Debug)]
@@ -212,11 +213,9 @@ impl Folder {
     ///
     /// # Errors
     /// As above.
-    pub fn open_file(&self, path: &RelPath) -> Result<File, FolderError> {
+    pub fn open_file(&self, path: &RelPath) -> Result<SourceFile, FolderError> {
         let (dir, name) = self.place(path)?;
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-        let file = fs::openat(&dir, name, flags, Mode::empty());
-        file.map(File::from).map_err(|error| FolderError::at(path)(error.into()))
+        SourceFile::open(&dir, name).map_err(FolderError::at(path))
     }
 
     /// Where a link points.

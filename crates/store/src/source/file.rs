@@ -48,7 +48,7 @@ struct Stamp {
 }
 
 impl SourceFile {
-    pub(super) fn open(dir: &OwnedFd, name: &OsStr) -> io::Result<Self> {
+    pub(crate) fn open(dir: &OwnedFd, name: &OsStr) -> io::Result<Self> {
         // Not to be caught by a pipe that was put in the file's place: O_NONBLOCK.
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let file = File::from(fs::openat(dir, name, flags, Mode::empty())?);

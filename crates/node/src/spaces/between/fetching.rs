@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::audit::Event;
-use logic::ledger::CommitId;
+use logic::ledger::{CommitId, SpaceRole};
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
 use seal::ObjectId;
@@ -20,8 +20,8 @@ use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
 use crate::clock;
-use crate::spaces::contents::{Fetch, NotHere};
-use crate::spaces::{Kept, SpaceFault, contents};
+use crate::spaces::contents::{self, Fetch, NotHere};
+use crate::spaces::{Kept, SpaceFault};
 use crate::transfers::Stream;
 
 /// Objects asked for at once, at least and at most.
@@ -195,11 +195,16 @@ impl Between {
         }
     }
 
-    /// Notes what this device wants since the last time. Blocking.
-    pub(super) fn want_new(&self, room: &Room) -> Result<(), SpaceFault> {
+    /// Notes what this device wants since the last time. `again`: keys may have come for what could not be read then.
+    /// Blocking.
+    pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {
         let kept: &Kept = &room.kept;
+        // Who cannot read cannot know what it lacks; others hand it over.
+        if room.own_role()?.is_none_or(|role| role == SpaceRole::Storage) {
+            return Ok(());
+        }
         let everything = !kept.wish().on_demand;
-        contents::hold_new(kept, &self.parts.spaces.objects, |absent| {
+        contents::hold_new(kept, &self.parts.spaces.objects, again, |absent| {
             if everything { room.queue.want(&kept.space, absent) } else { Ok(()) }
         })
     }

@@ -107,11 +107,11 @@ impl Between {
 
     /// Looks what a change means for this device.
     async fn after_change(self: &Arc<Self>, room: &Arc<Room>, decisions: &mut usize, due: &mut Due) {
-        let (between, kept) = (self.clone(), room.clone());
+        let (between, kept, before) = (self.clone(), room.clone(), *decisions);
         let looked = blocking(move || {
             let now = kept.decisions()?;
             between.enter(&kept)?;
-            between.want_new(&kept)?;
+            between.want_new(&kept, now != before)?;
             Ok::<_, SpaceFault>(now)
         });
         match looked.await {
@@ -155,7 +155,7 @@ impl Between {
         if due.want.is_some_and(|at| at <= now) {
             due.want = None;
             let (between, kept) = (self.clone(), room.clone());
-            said(blocking(move || between.want_new(&kept)).await, room, "what is wanted could not be looked up");
+            said(blocking(move || between.want_new(&kept, false)).await, room, "what is wanted could not be looked up");
         }
         if due.keys.is_some_and(|at| at <= now) {
             due.keys = None;
@@ -183,7 +183,7 @@ impl Between {
     /// Looks again at what peers show, and for what could not be done before. Blocking.
     fn suspect_all(&self, room: &Room) -> Result<(), SpaceFault> {
         if room.on_probation() {
-            return Ok(());
+            return self.clear_if_left(room);
         }
         let online: Vec<_> = self.peers().keys().copied().collect();
         for device in online {
@@ -192,7 +192,7 @@ impl Between {
             }
         }
         self.enter(room)?;
-        self.want_new(room)
+        self.want_new(room, false)
     }
 }
 

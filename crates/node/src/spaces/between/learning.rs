@@ -1,7 +1,7 @@
 //! A space that somebody tells of and that is not known here: its first commit, then everything up to a role of this
 //! device's member. Without one nothing of it stays.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -14,7 +14,7 @@ use logic::wire::StreamHeader;
 use net::frame::{FrameError, read_body};
 use seal::{DeviceId, MemberId};
 use tokio::io::AsyncWriteExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
@@ -33,6 +33,8 @@ const MESSAGES: usize = 8;
 const PROBATION: usize = 256 << 20;
 /// Spaces that are learned of at one time from one member.
 const AT_ONCE: usize = 4;
+/// How long what was begun waits for whoever told of it to go on.
+const GOES_ON: Duration = Duration::from_secs(600);
 /// Spaces without a role for this device that one peer may tell of over one link.
 const FRUITLESS: usize = 16;
 /// Spaces founded by one member that are kept.
@@ -107,14 +109,16 @@ impl Between {
             Some(Control::Genesis { root: theirs, .. }) if theirs[..] == root[..] => {}
             _ => return Err(Misbehaved::CertificateForeign.into()),
         }
+        let furnishing = self.furnishing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = match self.parts.spaces.get(genesis.id()) {
             Some(kept) => kept,
             None => self.parts.spaces.adopt(genesis)?,
         };
         let room = match self.room(kept.space.id()) {
             Some(room) => room,
-            None => self.furnish(kept.clone(), Some(Probation { from, left: PROBATION }))?,
+            None => self.furnish(kept.clone(), Some(Probation { from, left: PROBATION, since: Instant::now() }))?,
         };
+        drop(furnishing);
         if self.too_many(&room)? {
             return Err(Ended::Unwanted("too many spaces of its founder"));
         }
@@ -165,6 +169,15 @@ impl Between {
             drop(peers);
             peer.offended(Misbehaved::SpacesFlood);
         }
+    }
+
+    /// Drops a space whose role was never seen, if nobody goes on telling of it. Blocking.
+    pub(super) fn clear_if_left(&self, room: &Room) -> Result<(), SpaceFault> {
+        let since = room.facts().probation.map(|probation| probation.since);
+        if since.is_some_and(|since| since.elapsed() > GOES_ON) && self.sharing(room.id()).is_empty() {
+            self.clear(&room.kept)?;
+        }
+        Ok(())
     }
 
     /// Removes a space with its room. Blocking.

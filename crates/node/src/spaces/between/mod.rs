@@ -70,6 +70,8 @@ pub(crate) struct Between {
     parts: Parts,
     peers: Mutex<HashMap<DeviceId, Online>>,
     rooms: Mutex<BTreeMap<CommitId, Arc<Room>>>,
+    /// Held from the look at which spaces there are until they have rooms: a space that is being taken in is on probation.
+    furnishing: Mutex<()>,
     /// The next claim's number.
     claims: Mutex<u64>,
     /// Somebody has to be told something, or a session is to be opened.
@@ -117,6 +119,7 @@ impl Between {
             parts,
             peers: Mutex::default(),
             rooms: Mutex::default(),
+            furnishing: Mutex::default(),
             claims: Mutex::default(),
             wake: Notify::new(),
             runtime: Handle::current(),

@@ -7,6 +7,7 @@ use logic::ledger::sync::{shown, summary};
 use logic::ledger::{CommitId, Frontier, Heads, SpaceRole};
 use seal::{DeviceId, MemberId, Timestamp};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::access::{self, Access};
@@ -42,6 +43,8 @@ pub(super) struct Probation {
     pub(super) from: MemberId,
     /// Bytes that may still come.
     pub(super) left: usize,
+    /// Since when.
+    pub(super) since: Instant,
 }
 
 /// What others have told.
@@ -84,6 +87,7 @@ impl Room {
     pub(super) fn came(&self) {
         self.facts().full = None;
         self.fetched.send_modify(|count| *count += 1);
+        self.kept.space.nudge();
     }
 
     /// True until a role of this device's member was seen.

@@ -32,7 +32,7 @@ const IDLE: Duration = Duration::from_secs(60);
 /// Bytes that are stored in one step.
 const STEP: usize = 8 << 20;
 /// Offers in a row of which nothing is wanted.
-const IDLE_OFFERS: usize = 4096;
+const IDLE_OFFERS: usize = 1024;
 
 impl Between {
     /// Takes a stream that a peer opened.

@@ -5,7 +5,7 @@
 //! both open one at the same time, that of the smaller id stays.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -72,6 +72,7 @@ impl Between {
 
     /// Brings rooms in step with the spaces, and tells everybody what is new for them. Blocking.
     fn look_around(self: &Arc<Self>) -> Result<(), SpaceFault> {
+        let furnishing = self.furnishing.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = self.parts.spaces.all();
         let ids: BTreeSet<_> = kept.iter().map(|kept| kept.space.id()).collect();
         let left: Vec<_> = {
@@ -85,6 +86,7 @@ impl Between {
                 self.furnish(kept, None)?;
             }
         }
+        drop(furnishing);
         for peer in self.online() {
             self.tell(&peer)?;
         }
@@ -101,15 +103,24 @@ impl Between {
             }
         }
         ours.truncate(SPACES_TOLD);
-        let mut peers = self.peers();
-        let Some(online) = peers.get_mut(&peer.device()).filter(|online| Arc::ptr_eq(&online.peer, peer)) else {
+        let Some(before) = self.same(&mut self.peers(), peer).map(|online| online.ours.clone()) else {
             return Ok(());
         };
-        let nothing = online.ours.is_none() && ours.is_empty();
-        if !nothing && online.ours.as_ref() != Some(&ours) && peer.tell(ours.clone()) {
-            online.ours = Some(ours);
+        let nothing = before.is_none() && ours.is_empty();
+        if nothing || before.as_ref() == Some(&ours) {
+            return Ok(());
+        }
+        self.told_by_us(peer, Some(ours.clone()));
+        if !peer.tell(ours) {
+            self.told_by_us(peer, before);
         }
         Ok(())
+    }
+
+    fn told_by_us(&self, peer: &Arc<dyn Peer>, ours: Option<Vec<CommitId>>) {
+        if let Some(online) = self.same(&mut self.peers(), peer) {
+            online.ours = ours;
+        }
     }
 
     /// A peer says which ledgers it would give this device.
@@ -120,11 +131,9 @@ impl Between {
         if ledgers.len() > SPACES_TOLD {
             return Err(Misbehaved::SpacesFlood);
         }
-        let mut peers = self.peers();
-        if let Some(online) = peers.get_mut(&peer.device()).filter(|online| Arc::ptr_eq(&online.peer, peer)) {
+        if let Some(online) = self.same(&mut self.peers(), peer) {
             online.theirs = ledgers.into_iter().collect();
         }
-        drop(peers);
         self.wake.notify_one();
         Ok(())
     }
@@ -166,7 +175,7 @@ impl Between {
             None => {}
         }
         let number = {
-            let mut claims = self.claims.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+            let mut claims = self.claims.lock().unwrap_or_else(PoisonError::into_inner);
             *claims += 1;
             *claims
         };

@@ -12,6 +12,7 @@
 //! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts` | changing |
 //! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
+//! | `sync` | folders in step |
 //! | `fault`, `notes` | what went wrong, for people; what the log says |
 
 mod access;
@@ -34,6 +35,7 @@ mod people;
 mod restore;
 mod scene;
 mod share;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod verify;
@@ -71,6 +73,13 @@ pub(crate) async fn answer(running: &Running, request: Request) -> ApiResult<Rep
     match request {
         Request::TreePut(request) => Ok(Reply::TreePut(files::put(running, request).await?)),
         Request::TreeGet(request) => Ok(Reply::TreeGet(files::get(running, request).await?)),
+        Request::SyncAdd(request) => Ok(Reply::SyncAdd(sync::add(running, request).await?)),
+        Request::Syncs(Nothing {}) => Ok(Reply::Syncs(sync::all(running).await?)),
+        Request::SyncNow(request) => Ok(Reply::SyncNow(sync::now(running, request).await?)),
+        Request::SyncRemove(request) => {
+            sync::remove(running, request).await?;
+            Ok(Reply::SyncRemove(Nothing {}))
+        }
         Request::Jobs(Nothing {}) => Ok(Reply::Jobs(running.jobs.all())),
         Request::CancelJob(request) => Ok(Reply::CancelJob(running.jobs.cancel(&request.id)?)),
         request => {

@@ -33,15 +33,20 @@ enum Look {
     Shut,
 }
 
-/// Lets the space hold what is here, and says what is absent, bit by bit: `want` must remember it durably.
+/// Lets the space hold what is here, and says what is absent, bit by bit: `want` must remember it durably. `again`: keys
+/// may have come for what could not be read then.
 ///
 /// # Errors
 /// The disk's, and those of `want`; then it goes on from there the next time.
 pub(crate) fn hold_new(
     kept: &Kept,
     objects: &ObjectStore,
+    again: bool,
     mut want: impl FnMut(&[ObjectId]) -> Result<(), SpaceFault>,
 ) -> Result<(), SpaceFault> {
+    if again {
+        look_again(kept, objects, SHUT, &mut want)?;
+    }
     loop {
         let (arrived, from) = kept.space.peek(|reader| {
             let cursor = reader.value(CURSOR.0, CURSOR.1)?.and_then(|bytes| bytes.try_into().ok());

@@ -82,6 +82,11 @@ impl Progress {
         Self(Arc::new(Shared { hub, job: told, cancelled: AtomicBool::new(false) }))
     }
 
+    /// Of work that is no job: nobody is told of it.
+    pub(crate) fn silent() -> Self {
+        Self::new("", "", EventHub::default())
+    }
+
     fn told(&self) -> MutexGuard<'_, Told> {
         self.0.job.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -125,7 +130,7 @@ impl Progress {
     ///
     /// # Errors
     /// [`ContentFault::Cancelled`].
-    pub(super) fn go_on(&self) -> Result<(), ContentFault> {
+    pub(crate) fn go_on(&self) -> Result<(), ContentFault> {
         if self.is_cancelled() { Err(ContentFault::Cancelled) } else { Ok(()) }
     }
 
@@ -137,7 +142,7 @@ impl Progress {
         self.0.cancelled.load(Ordering::Relaxed)
     }
 
-    fn cancel(&self) {
+    pub(crate) fn cancel(&self) {
         self.0.cancelled.store(true, Ordering::Relaxed);
     }
 

@@ -9,6 +9,7 @@
 //! | `get` | what is in a space onto the disk of this machine |
 //! | `copy` | contents in another space |
 //! | `holds` | which objects the commits name that came |
+//! | `single` | the same, file by file, for folders in step |
 //! | `jobs` | work that takes time |
 
 mod commit;
@@ -23,6 +24,7 @@ mod put;
 mod read;
 mod reading;
 mod sealing;
+mod single;
 mod target;
 #[cfg(test)]
 mod tests;
@@ -32,7 +34,8 @@ pub(crate) use fault::ContentFault;
 pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
 pub(crate) use get::{Get, destination, get};
 pub(crate) use holds::{hold_again, hold_new};
-pub(crate) use jobs::{Jobs, Progress};
+pub(crate) use jobs::Jobs;
 pub(crate) use put::{Put, put};
-pub(crate) use read::{Access, Patient, Piece, Pieces, Waiting};
+pub(crate) use read::{Access, Patient, Piece, Pieces};
 pub(crate) use reading::nothing;
+pub(crate) use single::{Single, give, hash, take};

@@ -114,7 +114,7 @@ impl Dev {
     }
 
     fn found(&self) -> Arc<Kept> {
-        self.spaces.found("ours").unwrap()
+        self.spaces.found("shared").unwrap()
     }
 
     fn kept(&self, ledger: CommitId) -> Arc<Kept> {

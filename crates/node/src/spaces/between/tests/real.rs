@@ -14,8 +14,7 @@ struct Whole {
 }
 
 impl Whole {
-    async fn start(dir: tempfile::TempDir, keyring: Keyring) -> Self {
-        let home = Home::open(&dir.path().join("home")).unwrap();
+    async fn start((dir, home): (tempfile::TempDir, Home), keyring: Keyring) -> Self {
         let member = keyring.member.as_ref().unwrap().id();
         let running = Running::start(Arc::new(home), keyring, EventHub::default(), None).await.unwrap();
         Self { running, member, _dir: dir }
@@ -31,12 +30,12 @@ impl Whole {
 }
 
 /// A home with a database, and a circle in it.
-fn home(keys: &Keyring) -> (tempfile::TempDir, Circle) {
+fn home(keys: &Keyring) -> ((tempfile::TempDir, Home), Circle) {
     let dir = tempfile::tempdir().unwrap();
     let home = Home::create(&dir.path().join("home")).unwrap();
     std::fs::write(home.settings(), "lan = false\nbind = \"127.0.0.1\"").unwrap();
     let database = Database::create(&home.database(), keys.records.clone()).unwrap();
-    (dir, Circle::open(&database, Arc::new(copy(keys))).unwrap())
+    ((dir, home), Circle::open(&database, Arc::new(copy(keys))).unwrap())
 }
 
 fn copy(keys: &Keyring) -> Keyring {
@@ -59,7 +58,7 @@ async fn pair() -> [Whole; 2] {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_space_goes_over_real_links_with_all_its_contents() {
     let [ada, bob] = pair().await;
-    let kept = ada.running.spaces.found("ours").unwrap();
+    let kept = ada.running.spaces.found("shared").unwrap();
     let ledger = kept.space.id();
     kept.space.grant(RealmId::ROOT, bob.member, SpaceRole::Editor, clock::now()).unwrap();
     let objects: Vec<_> = (0..48_u8).map(|seed| bytes(seed, 1 << 20)).collect();
@@ -81,8 +80,7 @@ async fn a_space_goes_over_real_links_with_all_its_contents() {
         whole.running.between.standing(&kept).unwrap()
     };
     until("current", || standing(&ada).state == api::types::SpaceState::Current).await;
-    let known =
-        |whole: &Whole| standing(whole).devices.values().all(|device| device.online && device.current == Some(true));
+    let known = |whole: &Whole| standing(whole).devices.values().all(|device| device.online && device.current == Some(true));
     until("both know it", || known(&ada) && known(&bob)).await;
     bob.running.stop(logic::audit::Event::DeviceStopped {}).await;
     until("alone", || standing(&ada).state == api::types::SpaceState::Alone).await;

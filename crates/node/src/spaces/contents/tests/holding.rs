@@ -11,7 +11,7 @@ use super::*;
 
 fn wanted(home: &Home) -> BTreeSet<ObjectId> {
     let mut found = BTreeSet::new();
-    hold_new(home.kept(), &home.spaces().objects, |ids| {
+    hold_new(home.kept(), &home.spaces().objects, false, |ids| {
         found.extend(ids.iter().copied());
         Ok(())
     })
@@ -81,7 +81,7 @@ fn what_could_not_be_remembered_is_wanted_again() {
     }
     home.restart();
     let fails = |_: &[ObjectId]| Err(crate::spaces::SpaceFault::Unfinished);
-    hold_new(home.kept(), &home.spaces().objects, fails).unwrap_err();
+    hold_new(home.kept(), &home.spaces().objects, false, fails).unwrap_err();
     assert_eq!(wanted(&home).len(), 1);
     assert_eq!(wanted(&home).len(), 0);
 }

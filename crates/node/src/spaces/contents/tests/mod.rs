@@ -8,6 +8,7 @@ mod holding;
 mod properties;
 mod putting;
 mod reading;
+mod speed;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -26,9 +27,8 @@ use seal::{Keyring, RootKey};
 use store::database::Database;
 use store::source::Source;
 
-use super::fetch::Alone;
 use super::jobs::Progress;
-use super::{Access, ContentFault, Get, Patient, Piece, Pieces, Put, get, put};
+use super::{Access, Alone, ContentFault, Get, Patient, Piece, Pieces, Put, get, put};
 use crate::circle::Circle;
 use crate::clock;
 use crate::spaces::{Kept, Spaces};

@@ -1,0 +1,423 @@
+//! One folder that is kept in step: a thread that wakes when either side changes.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use logic::folder::{Base, LocalChange, local};
+use logic::ledger::SpaceRole;
+use logic::space::{Node, Tree};
+use logic::transfer::path::RelPath;
+use store::folder::{Dirty, Folder, Look, Rules, Watch};
+use store::space::Reader;
+use tokio::sync::watch;
+
+use super::base::{self, FolderId, Rows};
+use super::down::{Down, Passed};
+use super::up::{Told, Up};
+use super::{FolderFault, Hands, WARNINGS};
+use crate::clock;
+use crate::spaces::space::Listener;
+use crate::spaces::{Kept, SpaceFault};
+
+/// A program that writes several files is waited for so long, from its last change on.
+const QUIET: Duration = Duration::from_millis(150);
+/// But no longer than this.
+const RESTLESS: Duration = Duration::from_secs(2);
+/// After this time everything is looked at, for what the system did not tell of.
+const EVERYTHING: Duration = Duration::from_secs(3600);
+/// The same where the system cannot watch.
+const UNWATCHED: Duration = Duration::from_secs(60);
+/// When something failed or contents are still to come, it is tried again after this time, and then after twice as much.
+const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
+/// Rounds that follow each other because something changed meanwhile.
+const ROUNDS: usize = 8;
+
+/// How a folder stands.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Standing {
+    pub(super) working: bool,
+    /// Contents that are on other devices.
+    pub(super) waiting: u64,
+    pub(super) in_step_at: Option<i64>,
+    pub(super) problem: Option<String>,
+    pub(super) warnings: Vec<String>,
+    pub(super) done: u64,
+}
+
+/// What wakes it.
+#[derive(Default)]
+struct Signals {
+    stop: bool,
+    woken: bool,
+    /// Rounds that were asked for.
+    asked: u64,
+}
+
+/// See the module.
+pub(super) struct Keeper {
+    pub(super) id: FolderId,
+    pub(super) path: PathBuf,
+    pub(super) kept: Arc<Kept>,
+    pub(super) top: Node,
+    /// It wakes by itself, not only when asked.
+    pub(super) watch: bool,
+    pub(super) hands: Hands,
+    signals: Mutex<Signals>,
+    signal: Condvar,
+    standing: Mutex<Standing>,
+    /// Rounds that were asked for and are done.
+    answered: watch::Sender<u64>,
+}
+
+/// What is held while the folder is open.
+struct Open {
+    folder: Folder,
+    watch: Option<Watch>,
+    listener: Arc<Listener>,
+    rules: Rules,
+    /// What is wrong with them.
+    bad_rules: Vec<String>,
+}
+
+impl Keeper {
+    pub(super) fn new(id: FolderId, path: PathBuf, kept: Arc<Kept>, top: Node, watch: bool, hands: Hands) -> Arc<Self> {
+        let (signals, signal, standing) = Default::default();
+        let answered = watch::Sender::new(0);
+        Arc::new(Self { id, path, kept, top, watch, hands, signals, signal, standing, answered })
+    }
+
+    fn signals(&self) -> MutexGuard<'_, Signals> {
+        self.signals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn standing_mut(&self) -> MutexGuard<'_, Standing> {
+        self.standing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        self.standing_mut().clone()
+    }
+
+    /// Ends the thread, which stops between files.
+    pub(super) fn stop(&self) {
+        self.signals().stop = true;
+        self.hands.progress.cancel();
+        self.signal.notify_all();
+        // Whoever waits for an answer gets none.
+        self.answered.send_modify(|_| {});
+    }
+
+    fn stopped(&self) -> bool {
+        self.signals().stop
+    }
+
+    fn wake(&self) {
+        self.signals().woken = true;
+        self.signal.notify_all();
+    }
+
+    /// Asks for a round; the number to wait for.
+    pub(super) fn ask(&self) -> (u64, watch::Receiver<u64>) {
+        let mut signals = self.signals();
+        signals.asked += 1;
+        self.signal.notify_all();
+        (signals.asked, self.answered.subscribe())
+    }
+
+    /// The thread.
+    pub(super) fn run(self: &Arc<Self>) {
+        let mut pause = AGAIN.0;
+        while !self.stopped() {
+            let asked = self.signals().asked;
+            match self.keep() {
+                Ok(()) | Err(FolderFault::Stopped) => {}
+                Err(fault) => {
+                    tracing::debug!(folder = %self.path.display(), error = %fault, "a folder is not in step");
+                    let mut standing = self.standing_mut();
+                    (standing.working, standing.problem) = (false, Some(api::ApiError::from(fault).to_string()));
+                }
+            }
+            self.answered.send_replace(asked);
+            self.sleep(pause);
+            pause = (pause * 2).min(AGAIN.1);
+        }
+    }
+
+    fn sleep(&self, time: Duration) {
+        let signals = self.signals();
+        let asked = signals.asked;
+        let wait = self.signal.wait_timeout_while(signals, time, |signals| !signals.stop && signals.asked == asked);
+        drop(wait);
+    }
+
+    /// Keeps the folder in step until something fails or it is stopped.
+    fn keep(self: &Arc<Self>) -> Result<(), FolderFault> {
+        let mut open = self.open()?;
+        let (mut dirty, mut touched) = (Dirty { all: true, ..Dirty::default() }, None);
+        let mut pause = AGAIN.0;
+        loop {
+            let asked = self.signals().asked;
+            if asked > *self.answered.borrow() {
+                dirty.all = true;
+                touched = None;
+            }
+            self.standing_mut().working = true;
+            let (waiting, later) = self.rounds(&mut open, dirty, touched)?;
+            self.settle(waiting);
+            self.answered.send_replace(asked);
+            pause = if waiting > 0 { (pause * 2).min(AGAIN.1) } else { AGAIN.0 };
+            let everything = if open.watch.is_some() { EVERYTHING } else { UNWATCHED };
+            let idle = if waiting > 0 { pause } else { everything };
+            let woken = self.wait(if self.watch { idle } else { Duration::MAX });
+            if self.stopped() {
+                return Ok(());
+            }
+            dirty = open.watch.as_ref().map(Watch::take).unwrap_or_default();
+            let mut heard = open.listener.take().dirs;
+            heard.extend(later);
+            touched = Some(heard);
+            if !woken && waiting == 0 {
+                (dirty.all, touched) = (true, None);
+            }
+        }
+    }
+
+    fn settle(&self, waiting: u64) {
+        let mut standing = self.standing_mut();
+        (standing.working, standing.waiting, standing.problem) = (false, waiting, None);
+        if waiting == 0 {
+            standing.in_step_at = Some(clock::now().0);
+        }
+    }
+
+    fn open(self: &Arc<Self>) -> Result<Open, FolderFault> {
+        let folder = Folder::open(&self.path)?;
+        let weak = Arc::downgrade(self);
+        let wake = move || {
+            if let Some(keeper) = weak.upgrade() {
+                keeper.wake();
+            }
+        };
+        let listener = self.kept.space.listen(wake.clone());
+        let watch = match self.watch.then(|| Watch::new(&self.path, wake)) {
+            Some(Err(error)) => {
+                tracing::info!(folder = %self.path.display(), %error, "a folder cannot be watched");
+                None
+            }
+            watch => watch.and_then(Result::ok),
+        };
+        let (rules, bad_rules) = folder.rules()?;
+        Ok(Open { folder, watch, listener, rules, bad_rules })
+    }
+
+    /// Waits until something happens, and then until it is quiet. False: nothing happened in that time.
+    fn wait(&self, idle: Duration) -> bool {
+        let done = *self.answered.borrow();
+        let calm = |signals: &mut Signals| !signals.stop && !signals.woken && signals.asked <= done;
+        let signals = self.signals();
+        let (mut signals, idled) = match idle {
+            Duration::MAX => {
+                // Only when asked.
+                let calm = |signals: &mut Signals| !signals.stop && signals.asked <= done;
+                (self.signal.wait_while(signals, calm).unwrap_or_else(PoisonError::into_inner), false)
+            }
+            idle => {
+                let (signals, outcome) =
+                    self.signal.wait_timeout_while(signals, idle, calm).unwrap_or_else(PoisonError::into_inner);
+                (signals, outcome.timed_out())
+            }
+        };
+        let until = Instant::now() + RESTLESS;
+        while signals.woken && !signals.stop && signals.asked <= done && Instant::now() < until {
+            signals.woken = false;
+            let waited = self.signal.wait_timeout_while(signals, QUIET, calm).unwrap_or_else(PoisonError::into_inner);
+            signals = waited.0;
+        }
+        signals.woken = false;
+        !idled
+    }
+
+    /// Rounds until neither side has anything for the other; how many contents are still to come, and to where.
+    fn rounds(
+        &self,
+        open: &mut Open,
+        mut dirty: Dirty,
+        mut touched: Option<BTreeSet<Node>>,
+    ) -> Result<(u64, BTreeSet<Node>), FolderFault> {
+        let mut warnings = Vec::new();
+        let (mut waiting, mut later) = (0, BTreeSet::new());
+        for round in 1.. {
+            self.hands.go_on()?;
+            open.folder.check()?;
+            self.check_top()?;
+            if dirty.all || dirty.dirs.contains(&None) {
+                self.read_rules(open, &mut dirty, &mut touched)?;
+            }
+            warnings = open.bad_rules.clone();
+            let told = self.tell(open, &dirty, &mut warnings)?;
+            // What was just told is in step, unless it met something.
+            let heard = open.listener.take().dirs;
+            if let Some(touched) = &mut touched {
+                touched.extend(heard);
+            }
+            let passed = self.do_there(open, touched)?;
+            waiting += passed.waiting;
+            later.extend(passed.later);
+            self.standing_mut().done += told.done + passed.done;
+            warnings.extend(passed.warnings);
+            let Told { dirty: dirs, all, warnings: more, .. } = told;
+            warnings.extend(more);
+            dirty = Dirty { dirs, all };
+            dirty.dirs.extend(passed.dirty);
+            touched = Some(BTreeSet::new());
+            if dirty.is_empty() || !self.may_write()? {
+                break;
+            }
+            if round == ROUNDS {
+                // Somebody writes without a pause: later.
+                waiting = waiting.max(1);
+                break;
+            }
+        }
+        warnings.truncate(WARNINGS);
+        self.standing_mut().warnings = warnings;
+        Ok((waiting, later))
+    }
+
+    fn check_top(&self) -> Result<(), FolderFault> {
+        let shown = self.kept.space.tree(|tree| match tree.entered(self.top)? {
+            Some(root) => Ok(tree.stat(root)?.is_some_and(|stat| stat.shown)),
+            None => Ok(false),
+        })?;
+        if shown { Ok(()) } else { Err(FolderFault::NoTop) }
+    }
+
+    /// Takes on what the folder's own file says is left out. What is left out from now on is forgotten, not deleted.
+    fn read_rules(
+        &self,
+        open: &mut Open,
+        dirty: &mut Dirty,
+        touched: &mut Option<BTreeSet<Node>>,
+    ) -> Result<(), FolderFault> {
+        let (rules, bad) = open.folder.rules()?;
+        let changed = rules != open.rules;
+        (open.rules, open.bad_rules) = (rules, bad);
+        if changed {
+            dirty.all = true;
+            *touched = None;
+        }
+        if dirty.all {
+            let mut leaving = Vec::new();
+            self.left_out(self.top, None, &open.rules, &mut leaving)?;
+            self.kept.space.jot(|store| leaving.iter().try_for_each(|node| base::remove_all(store, self.id, *node)))?;
+        }
+        Ok(())
+    }
+
+    fn left_out(
+        &self,
+        dir: Node,
+        path: Option<&RelPath>,
+        rules: &Rules,
+        found: &mut Vec<Node>,
+    ) -> Result<(), FolderFault> {
+        for known in self.rows(|rows| rows.inside(dir))? {
+            let Ok(path) = RelPath::child(path, &known.name) else { continue };
+            let is_dir = known.print.kind == logic::space::NodeKind::Dir;
+            if rules.leave_out(&path, is_dir) {
+                found.push(known.node);
+            } else if is_dir {
+                self.left_out(known.node, Some(&path), rules, found)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rows<T>(&self, look: impl FnOnce(&Rows<'_>) -> Result<T, SpaceFault>) -> Result<T, SpaceFault> {
+        self.kept.space.tree(|tree: &Tree<&Reader<'_>>| look(&Rows { store: tree.rows(), folder: self.id }))
+    }
+
+    fn may_write(&self) -> Result<bool, FolderFault> {
+        let (device, realm) = (self.kept.space.device(), self.top.realm);
+        let may = |ledger: &logic::ledger::Ledger, _: &Reader<'_>| {
+            Ok(ledger.judgement().cap_for(device, realm, SpaceRole::Editor).is_some())
+        };
+        Ok(self.kept.space.look(may)?)
+    }
+
+    /// Tells the space what has happened in these directories.
+    fn tell(&self, open: &Open, dirty: &Dirty, warnings: &mut Vec<String>) -> Result<Told, FolderFault> {
+        if dirty.is_empty() {
+            return Ok(Told::default());
+        }
+        let look = if dirty.all {
+            open.folder.look_everywhere(&open.rules)?
+        } else {
+            let known = |path: &RelPath, print: &logic::folder::Print| self.knows(path, print).unwrap_or(false);
+            open.folder.look(dirty.dirs.clone(), &open.rules, known)?
+        };
+        let Look { looked, left_out } = look;
+        warnings.extend(left_out.into_iter().map(|left| format!("{} {}", left.path, left.why)));
+        let hash = |path: &RelPath| Ok(self.hash(&open.folder, path));
+        let changes: Vec<LocalChange> = self.rows(|rows| local(rows, self.top, &looked, hash))?;
+        if changes.is_empty() {
+            return Ok(Told::default());
+        }
+        if !self.may_write()? {
+            warnings.push(format!("{} changes here stay here: you may read this space, not write", changes.len()));
+            return Ok(Told::default());
+        }
+        Up::new(&self.kept, &open.folder, self.id, &self.hands).run(&changes)
+    }
+
+    fn knows(&self, path: &RelPath, print: &logic::folder::Print) -> Result<bool, SpaceFault> {
+        self.rows(|rows| {
+            let mut dir = self.top;
+            let mut last = None;
+            for name in path.names() {
+                let Some(known) = rows.child(dir, name)? else { return Ok(false) };
+                dir = known.node;
+                last = Some(known);
+            }
+            Ok(last.is_some_and(|known| known.print.is_same(print)))
+        })
+    }
+
+    fn hash(&self, folder: &Folder, path: &RelPath) -> Option<[u8; 32]> {
+        let file = folder.open_file(path).ok()?;
+        crate::spaces::contents::hash(&file, &self.hands.progress)
+    }
+
+    /// Does in the folder what the space shows; `None`: everywhere.
+    fn do_there(&self, open: &Open, touched: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
+        let dirs = match touched {
+            Some(touched) => Some(self.dirs(touched)?),
+            None => None,
+        };
+        if dirs.as_ref().is_some_and(BTreeSet::is_empty) {
+            return Ok(Passed::default());
+        }
+        Down::new(&self.kept, &open.folder, self.id, self.top, &open.rules, &self.hands).run(dirs)
+    }
+
+    /// Directories as the base names them: what shows a realm stands for its root.
+    fn dirs(&self, touched: BTreeSet<Node>) -> Result<BTreeSet<Node>, SpaceFault> {
+        self.kept.space.tree(|tree| {
+            let top = tree.entered(self.top)?;
+            let mut dirs = BTreeSet::new();
+            for dir in touched {
+                let named = if Some(dir) == top {
+                    Some(self.top)
+                } else if dir.id == logic::space::NodeId::ROOT {
+                    tree.mounted_at(dir.realm)?
+                } else {
+                    Some(dir)
+                };
+                dirs.extend(named);
+            }
+            Ok(dirs)
+        })
+    }
+}

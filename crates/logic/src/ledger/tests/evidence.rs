@@ -11,13 +11,8 @@ use crate::ledger::{Commit, Control, Frontier, HeadStatement, Header, Kind};
 fn enters(device: usize, time: i64) -> Commit {
     let key = &people().keys[device];
     let seen = vec![crate::ledger::Seen { device: people().keys[0].id(), seq: 0, id: genesis().id() }];
-    let header = Header {
-        ledger: genesis().id(),
-        seen,
-        lamport: 2,
-        time: Timestamp(time),
-        ..blank(key.id(), Kind::Enter)
-    };
+    let header =
+        Header { ledger: genesis().id(), seen, lamport: 2, time: Timestamp(time), ..blank(key.id(), Kind::Enter) };
     Commit::make(key, header, Control::Enter(entry(device)).to_bytes()).unwrap()
 }
 
@@ -61,7 +56,8 @@ fn two_commits_or_two_statements_prove_who_cheated() {
     let file = write(genesis(), pieces).unwrap();
     let proof = check(&file).unwrap();
     assert_eq!(proof.ledger, genesis().id());
-    let who: Vec<_> = proof.cheats.iter().map(|cheat| (cheat.member_name.as_str(), cheat.device_name.as_str())).collect();
+    let who: Vec<_> =
+        proof.cheats.iter().map(|cheat| (cheat.member_name.as_str(), cheat.device_name.as_str())).collect();
     assert_eq!(who, [("Bob", "desk"), ("Bob", "desk"), ("Ada", "desk")]);
     assert!(matches!(proof.cheats[0].what, What::Fork { seq: 1, .. }));
     assert!(matches!(proof.cheats[1].what, What::Rollback { counters: (7, 8), .. }));
@@ -102,7 +98,10 @@ fn every_byte_that_is_changed_ends_the_proof_or_changes_nothing() {
     for at in 0..file.len() {
         let mut forged = file.clone();
         forged[at] ^= 1;
-        assert!(check(&forged).is_err_and(|why| why != NoProof::Empty) || check(&forged).as_ref() == Ok(&proof), "{at}");
+        assert!(
+            check(&forged).is_err_and(|why| why != NoProof::Empty) || check(&forged).as_ref() == Ok(&proof),
+            "{at}"
+        );
     }
     for len in 0..file.len() {
         assert!(check(&file[..len]).is_err());

@@ -117,7 +117,7 @@ pub(super) fn keep(space: &Space, kind: Kind, device: DeviceId, found: Timestamp
 }
 
 /// Keeps what a fork proves.
-pub(super) fn keep_fork(space: &Space, fork: &Equivocation, found: Timestamp) -> Result<bool, SpaceFault> {
+pub(in crate::spaces) fn keep_fork(space: &Space, fork: &Equivocation, found: Timestamp) -> Result<bool, SpaceFault> {
     let commit =
         |id| space.look(|_, store| Ok(Shelf::commit(store, &id).map(|commit| ByteBuf::from(commit.to_bytes()))));
     match (commit(fork.one)?, commit(fork.other)?) {

@@ -6,17 +6,14 @@ use std::sync::Arc;
 
 use api::types::{Conflict as ApiConflict, ConflictQuery, ConflictResolve, ConflictSide, PlanDone, TreePath};
 use api::{ApiError, ApiResult, ErrorCode};
-use jiff::tz::TimeZone;
 use logic::ledger::{CommitId, RealmId, SpaceRole};
-use logic::space::{Change, Conflict, Entry, Kind, Node, NodeKind, Place, Rows, Tree, Version, Written};
-use logic::transfer::path::NAME_MAX;
+use logic::space::{Conflict, Node, NodeKind, Place, Rows, Tree, Version, Written};
 use seal::{DeviceId, Timestamp};
-use serde_bytes::ByteBuf;
-use store::space::Transaction;
 
 use super::people::People;
 use super::scene::{Scene, join};
-use super::{Calls, Steps, at, info, making};
+use super::settle::Settling;
+use super::{Calls, Steps, at, info};
 use crate::clock;
 use crate::spaces::pen::Pen;
 use crate::spaces::{Kept, SpaceFault};
@@ -27,10 +24,10 @@ const CONTEXT: &str = "warren 2026-11 conflict id v1";
 const DIGITS: usize = 12;
 
 /// A conflict with what identifies it.
-struct Found {
+pub(super) struct Found {
     id: String,
     realm: RealmId,
-    conflict: Conflict,
+    pub(super) conflict: Conflict,
 }
 
 impl Calls {
@@ -216,173 +213,9 @@ where
 }
 
 /// The one that is shown first.
-fn ordered(heads: &[Version]) -> Vec<&Version> {
+pub(super) fn ordered(heads: &[Version]) -> Vec<&Version> {
     let (alive, gone): (Vec<_>, Vec<_>) = heads.iter().partition(|head| head.written.is_some());
     alive.into_iter().chain(gone).collect()
-}
-
-/// A choice on its way into a commit.
-struct Settling<'a, 'p, 'w, 't> {
-    tree: Tree<&'a Transaction<'t>>,
-    scene: &'a Scene,
-    people: &'a People,
-    pen: &'a mut Pen<'p, 'w, 't>,
-    steps: &'a mut Steps,
-}
-
-impl Settling<'_, '_, '_, '_> {
-    fn settle(&mut self, found: &Found, keep: &str) -> Result<(), SpaceFault> {
-        match &found.conflict {
-            Conflict::Versions { node, heads } => self.versions(*node, &ordered(heads), keep),
-            Conflict::Kept { node, deletes } => match keep {
-                "shown" | "both" => self.keep(*node, None),
-                _ => {
-                    self.chosen(&deletes.iter().collect::<Vec<_>>(), keep).map(|_| ()).and_then(|()| self.delete(*node))
-                }
-            },
-            Conflict::Aside { node, .. } => match keep {
-                "shown" => self.stay(*node),
-                _ => Err(ApiError::new(ErrorCode::BadRequest, "two moves into each other cannot both count")
-                    .hint("keep what is shown (--keep shown), then move it where you want it: `warren mv`")
-                    .into()),
-            },
-            Conflict::Names { dir, entries } => self.names(*dir, entries, keep),
-        }
-    }
-
-    /// One version supersedes all others; with `both` the others become files of their own.
-    fn versions(&mut self, node: Node, heads: &[&Version], keep: &str) -> Result<(), SpaceFault> {
-        let chosen = if keep == "both" { heads.first().copied() } else { Some(self.chosen(heads, keep)?) };
-        if keep == "both" {
-            for other in heads.iter().skip(1).filter(|head| head.written.is_some()) {
-                self.beside(node, other)?;
-            }
-        }
-        match chosen {
-            Some(version) if version.written.is_none() => self.delete(node),
-            chosen => self.keep(node, chosen),
-        }
-    }
-
-    /// The side that somebody means.
-    fn chosen<'v>(&self, heads: &[&'v Version], keep: &str) -> Result<&'v Version, SpaceFault> {
-        let mine = |head: &&&Version| self.scene.owners.get(&head.stamp.device) == Some(&self.people.member);
-        let chosen = match keep {
-            "shown" => heads.first(),
-            "mine" => heads.iter().find(mine),
-            "theirs" => heads.iter().find(|head| !mine(head)),
-            id => heads.iter().find(|head| {
-                let text = at::version_text(&head.stamp.id());
-                id.len() >= 8 && text.starts_with(id)
-            }),
-        };
-        chosen.copied().ok_or_else(|| no_side(keep).into())
-    }
-
-    /// Writes a version on top of everything; `None`: the one that is shown.
-    fn keep(&mut self, node: Node, version: Option<&Version>) -> Result<(), SpaceFault> {
-        let shown = self.tree.stat(node)?.and_then(|stat| stat.version);
-        let is_shown = version.is_none() || shown.as_ref().map(|shown| shown.stamp) == version.map(|v| v.stamp);
-        let restored = version.filter(|_| !is_shown).map(|version| version.stamp.id());
-        let written = version.cloned().or(shown).and_then(|version| version.written).unwrap_or_default();
-        let bases = self.tree.heads(node)?;
-        let path = self.scene.path(&self.tree, node)?;
-        self.steps.add(if is_shown { "stay" } else { "rewrite" }, path, None);
-        self.pen.push(Change::Put { node: node.id, bases, written: Written { restored, ..written } })
-    }
-
-    fn delete(&mut self, node: Node) -> Result<(), SpaceFault> {
-        let (scene, steps) = (self.scene, &mut *self.steps);
-        making::delete_below(self.pen, node, |tree, node| {
-            steps.add("delete", scene.path(tree, node)?, None);
-            Ok(())
-        })
-    }
-
-    /// A version becomes a file beside the one that it is of.
-    fn beside(&mut self, node: Node, version: &Version) -> Result<(), SpaceFault> {
-        let kind = match node.id.kind() {
-            Some(NodeKind::File) => Kind::File,
-            Some(NodeKind::Link) => Kind::Link,
-            _ => return Ok(()),
-        };
-        let (Some(parent), Some(path)) = (self.tree.parent(node)?, self.scene.path(&self.tree, node)?) else {
-            return Ok(());
-        };
-        let cut = path.iter().rposition(|byte| *byte == b'/').map_or(0, |at| at + 1);
-        let member = self.scene.owners.get(&version.stamp.device).map(|member| self.people.name(*member));
-        let dir = Node { id: parent, ..node };
-        let name = self.free_name(dir, &path[cut..], &member.unwrap_or_default(), version.time)?;
-        self.steps.add("make", None, Some([&path[..cut], &name].concat()));
-        let made = self.pen.make(kind, parent, &name)?;
-        let written = version.written.clone().unwrap_or_default();
-        let written = Written { restored: Some(version.stamp.id()), ..written };
-        self.pen.push(Change::Put { node: made, bases: Vec::new(), written })
-    }
-
-    /// `name (member, date).ext`, with a number if that is taken.
-    fn free_name(&self, dir: Node, name: &[u8], member: &str, time: Timestamp) -> Result<Vec<u8>, SpaceFault> {
-        let day = jiff::Timestamp::from_millisecond(time.0)
-            .map_or_else(|_| String::new(), |time| time.to_zoned(TimeZone::UTC).date().to_string());
-        let (stem, extension) = match name.iter().rposition(|byte| *byte == b'.') {
-            Some(dot) if dot > 0 && name.len() - dot <= 16 && !name[dot..].contains(&b' ') => name.split_at(dot),
-            _ => (name, &b""[..]),
-        };
-        for number in 1_u32.. {
-            let again = if number == 1 { String::new() } else { format!(" {number}") };
-            let suffix = format!(" ({member}, {day}{again})");
-            let mut room = NAME_MAX.saturating_sub(suffix.len() + extension.len()).min(stem.len());
-            while room > 0 && room < stem.len() && stem[room] & 0xc0 == 0x80 {
-                room -= 1;
-            }
-            let free = [&stem[..room], suffix.as_bytes(), extension].concat();
-            if self.tree.alike(dir, &free)?.is_empty() {
-                return Ok(free);
-            }
-        }
-        Ok(name.to_vec())
-    }
-
-    /// What was moved is where it is shown, and the moves that were set aside are older than that.
-    fn stay(&mut self, node: Node) -> Result<(), SpaceFault> {
-        let path = self.scene.path(&self.tree, node)?;
-        let parent = self.tree.parent(node)?;
-        let (Some(path), Some(parent)) = (path, parent) else { return Err(no_side("shown").into()) };
-        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default().to_vec();
-        self.steps.add("stay", Some(path), None);
-        self.pen.push(Change::Move { node: node.id, parent, name: ByteBuf::from(name) })
-    }
-
-    /// Twins get the names that they are shown by; or one stays, and the others are deleted.
-    fn names(&mut self, dir: Node, entries: &[Entry], keep: &str) -> Result<(), SpaceFault> {
-        let path = self.scene.path(&self.tree, dir)?.unwrap_or_default();
-        if matches!(keep, "shown" | "both") {
-            for entry in entries.iter().filter(|entry| entry.name != entry.given && !entry.node.id.is_fixed()) {
-                let name = ByteBuf::from(entry.name.clone());
-                self.steps.add("move", Some(join(&path, &entry.name)), Some(join(&path, &entry.name)));
-                self.pen.push(Change::Move { node: entry.node.id, parent: dir.id, name })?;
-            }
-            return Ok(());
-        }
-        let mut sides = Vec::new();
-        for entry in entries {
-            sides.extend(self.tree.stat(entry.node)?.and_then(|stat| stat.version).map(|version| (version, entry)));
-        }
-        let versions: Vec<&Version> = sides.iter().map(|(version, _)| version).collect();
-        let stamp = self.chosen(&versions, keep)?.stamp;
-        for entry in entries {
-            let stays = sides.iter().any(|(version, of)| version.stamp == stamp && of.node == entry.node);
-            if !stays {
-                self.delete(entry.node)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-fn no_side(keep: &str) -> ApiError {
-    ApiError::new(ErrorCode::BadRequest, format!("no side of the conflict is {keep:?}"))
-        .hint("mine, theirs, both, shown, or the version as `warren conflicts` shows it")
 }
 
 impl Calls {

@@ -10,7 +10,7 @@
 //! | `share`, `access` | who may do what |
 //! | `list`, `log`, `diff` | looking |
 //! | `files` | files of this machine, and contents |
-//! | `making`, `carry`, `restore`, `conflicts` | changing |
+//! | `making`, `carry`, `restore`, `conflicts`, `settle` | changing |
 //! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
 //! | `sync` | folders in step |
 //! | `fault`, `notes` | what went wrong, for people; what the log says |
@@ -34,6 +34,7 @@ mod paths;
 mod people;
 mod restore;
 mod scene;
+mod settle;
 mod share;
 mod sync;
 #[cfg(test)]

@@ -143,7 +143,7 @@ pub(super) fn zeros(hasher: &mut blake3::Hasher, len: u64) {
 }
 
 /// The same, of what may be very long.
-fn hole(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
+pub(super) fn hole(hasher: &mut blake3::Hasher, len: u64, progress: &Progress) -> Result<(), ContentFault> {
     let mut left = len;
     while left > 0 {
         progress.go_on()?;

@@ -111,7 +111,7 @@ pub(crate) fn give(access: &Access, content: &Content, to: &File, progress: &Pro
                 at += bytes.len() as u64;
             }
             Piece::Zeros(len) => {
-                reading::zeros(&mut hasher, len);
+                reading::hole(&mut hasher, len, progress)?;
                 at += len;
             }
         }

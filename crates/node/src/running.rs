@@ -410,6 +410,7 @@ impl Rooms {
         // Without it, and with an older one, somebody who was removed would come back: damaged, it is refused.
         let circle = Arc::new(Circle::open(&db, keyring.clone())?);
         let spaces = Spaces::open(&home.spaces_dir(), &home.objects_dir(), &db, keyring.clone(), circle.clone())?;
+        spaces.broken().iter().for_each(|path| journal.damaged("spaces", path.display()));
         Ok(Self {
             circle,
             spaces: Arc::new(spaces),

@@ -70,14 +70,6 @@ impl Kept {
     }
 }
 
-/// A space that could not be opened; its file stays as it is.
-pub(crate) struct Broken {
-    /// Its file.
-    pub path: PathBuf,
-    /// Why.
-    pub why: SpaceFault,
-}
-
 /// See the module.
 pub(crate) struct Spaces {
     dir: PathBuf,
@@ -87,7 +79,7 @@ pub(crate) struct Spaces {
     pub objects: ObjectStore,
     wishes: Table<Wish>,
     kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
-    broken: Vec<Broken>,
+    broken: Vec<PathBuf>,
     changed: watch::Sender<u64>,
     /// Who talks about them with other devices.
     between: OnceLock<Weak<Between>>,
@@ -133,7 +125,7 @@ impl Spaces {
                 Ok(space) => drop(kept.insert(space.id(), Arc::new(self.keep(space, &path)?))),
                 Err(why) => {
                     tracing::warn!(path = %path.display(), error = %why, "a space cannot be opened");
-                    self.broken.push(Broken { path, why });
+                    self.broken.push(path);
                 }
             }
         }
@@ -174,8 +166,8 @@ impl Spaces {
         self.kept().get(&ledger).cloned()
     }
 
-    /// Those that could not be opened.
-    pub(crate) fn broken(&self) -> &[Broken] {
+    /// Files of spaces that could not be opened; they stay as they are.
+    pub(crate) fn broken(&self) -> &[PathBuf] {
         &self.broken
     }
 

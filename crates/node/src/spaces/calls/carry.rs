@@ -1,12 +1,13 @@
 //! Moving and copying: inside a realm things are moved; into another realm or space they are made anew with the contents
 //! that they have, and what was moved is deleted where it was.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
 use api::types::{PlanDone, TreeCopy, TreeMove, TreePath};
 use api::{ApiError, ApiResult, ErrorCode};
-use logic::ledger::SpaceRole;
-use logic::space::{Change, Entry, Kind, NodeId, NodeKind, Rows, Tree, Written, fold};
+use logic::ledger::{Frontier, SpaceRole};
+use logic::space::{Change, Content, Entry, Kind, NodeId, NodeKind, Rows, Tree, Written, fold};
 use serde_bytes::ByteBuf;
 use store::space::Transaction;
 
@@ -15,8 +16,9 @@ use super::paths::Meant;
 use super::scene::{Eye, Scene, is_dir, join};
 use super::{Calls, Steps, at, paths};
 use crate::clock;
-use crate::spaces::SpaceFault;
+use crate::spaces::contents::{PATIENCE, Patient, copy_content};
 use crate::spaces::pen::Pen;
+use crate::spaces::{Kept, SpaceFault};
 
 /// Something, and where it goes.
 struct Journey {
@@ -59,7 +61,7 @@ impl Calls {
                 let mut pen = Pen::open(&kept.space, work, to.dir.realm, clock::now())?;
                 kept.space.tree(|before| {
                     let eye = Eye::new(before, None, scene);
-                    make_anew(&eye, what, &mut pen, to, false, |_, _| {})
+                    make_anew(&eye, what, &mut pen, to, &Carry::default(), |_, _| {})
                 })?;
                 commits.extend(pen.finish()?);
                 let mut pen = Pen::open(&kept.space, work, what.entry.node.realm, clock::now())?;
@@ -78,6 +80,11 @@ impl Calls {
         let people = self.people()?;
         let frontier = at::frontier_of(&from, request.at.as_deref())?;
         let before = Scene::of(&from.space)?;
+        let contents = match from.space.id() == to.space.id() {
+            true => None,
+            // The objects have to be durable and held there before anything names them.
+            false => Some(self.contents_for(&from, &to, frontier.as_ref(), &before, request)?),
+        };
         let done = self.change(&to, |work, scene| {
             from.space.tree(|tree| {
                 let eye = Eye::new(tree, frontier.as_ref().map(|frontier| tree.at(frontier)), &before);
@@ -88,7 +95,8 @@ impl Calls {
                 for Journey { what, to: spot } in journeys {
                     people.check_role(work.ledger, spot.dir.realm, SpaceRole::Editor, "to write there")?;
                     let mut pen = Pen::open(&to.space, work, spot.dir.realm, clock::now())?;
-                    make_anew(&eye, &what, &mut pen, &spot, true, |from, to| {
+                    let carry = Carry { allowed: true, contents: contents.as_ref() };
+                    make_anew(&eye, &what, &mut pen, &spot, &carry, |from, to| {
                         steps.add("copy", Some(from.to_vec()), Some(to.to_vec()));
                     })?;
                     commits.extend(pen.finish()?);
@@ -98,6 +106,60 @@ impl Calls {
         })?;
         Ok(done)
     }
+
+    /// What is copied into another space, sealed anew for the part of it that it goes to: by the hashes of the files.
+    fn contents_for(
+        &self,
+        from: &Arc<Kept>,
+        to: &Kept,
+        frontier: Option<&Frontier>,
+        before: &Scene,
+        request: &TreeCopy,
+    ) -> Result<Contents, SpaceFault> {
+        let scene = Scene::of(&to.space)?;
+        let names = paths::names(&request.to)?;
+        let realm = to.space.tree(|tree| {
+            let eye = Eye::new(tree, None, &scene);
+            let dir = match paths::lookup(&eye, &names)?.filter(|into| is_dir(&into.entry)) {
+                Some(dir) => dir,
+                None => directory(&eye, names.split_last().map_or(&names[..], |(_, above)| above))?,
+            };
+            Ok(super::scene::inside(&dir.entry).realm)
+        })?;
+        let files = from.space.tree(|tree| {
+            let eye = Eye::new(tree, frontier.map(|frontier| tree.at(frontier)), before);
+            let mut open: Vec<Entry> = sources(&eye, &request.from)?.into_iter().map(|meant| meant.entry).collect();
+            let mut files = HashMap::new();
+            while let Some(entry) = open.pop() {
+                if is_dir(&entry) {
+                    open.extend(eye.list(entry.node)?);
+                }
+                let written = eye.version(entry.node)?.and_then(|version| version.written);
+                if let Some(content @ Content::File { hash, .. }) = written.map(|written| written.content) {
+                    files.insert(hash, content);
+                }
+            }
+            Ok(files)
+        })?;
+        let access = self.reading(from.clone(), Some(PATIENCE));
+        let copied = files.into_iter().map(|(hash, content)| {
+            let copied = copy_content(&access, &content, to, realm, &Patient).map_err(ApiError::from)?;
+            Ok((hash, copied))
+        });
+        copied.collect()
+    }
+}
+
+/// Contents in the space that something goes to, by the hashes of the files.
+type Contents = HashMap<[u8; 32], Content>;
+
+/// How something is made anew.
+#[derive(Default)]
+pub(super) struct Carry<'a> {
+    /// Parts with permissions of their own become plain directories; else there may be none.
+    allowed: bool,
+    /// What the contents become; `None`: they stay as they are, in the same space.
+    contents: Option<&'a Contents>,
 }
 
 /// Everything that is meant, without what lies below something that is.
@@ -193,14 +255,13 @@ where
     Err(ApiError::new(ErrorCode::BadRequest, format!("{shown} is no directory")).into())
 }
 
-/// Makes something, and all that is in it, again at another place. Parts with permissions of their own become plain
-/// directories, if that is `allowed`.
+/// Makes something, and all that is in it, again at another place.
 pub(super) fn make_anew<R: Rows>(
     eye: &Eye<'_, R>,
     what: &Meant,
     pen: &mut Pen<'_, '_, '_>,
     to: &Spot,
-    allowed: bool,
+    carry: &Carry<'_>,
     mut each: impl FnMut(&[u8], &[u8]),
 ) -> Result<(), SpaceFault>
 where
@@ -208,13 +269,13 @@ where
 {
     let mut open = vec![(what.clone(), to.dir.id, to.name.clone(), to.path.clone())];
     while let Some((from, parent, name, path)) = open.pop() {
-        if from.entry.kind == NodeKind::Realm && !allowed {
+        if from.entry.kind == NodeKind::Realm && !carry.allowed {
             return Err(holds_parts(&from.path).into());
         }
         each(&from.path, &path);
         let node = pen.make(plain(&from.entry), parent, &name)?;
         if let Some(written) = eye.version(from.entry.node)?.and_then(|version| version.written) {
-            write(pen, node, written)?;
+            write(pen, node, carry.written(written)?)?;
         }
         if is_dir(&from.entry) {
             for entry in eye.list(from.entry.node)? {
@@ -227,13 +288,26 @@ where
     Ok(())
 }
 
+impl Carry<'_> {
+    fn written(&self, written: Written) -> Result<Written, SpaceFault> {
+        let (Some(contents), Content::File { hash, .. }) = (self.contents, &written.content) else {
+            return Ok(written);
+        };
+        let Some(content) = contents.get(hash) else {
+            let changed = ApiError::new(ErrorCode::Exists, "what is copied was changed meanwhile");
+            return Err(changed.hint("try again").into());
+        };
+        Ok(Written { content: content.clone(), ..written })
+    }
+}
+
 /// The first version of a node that was made anew.
 fn write(pen: &mut Pen<'_, '_, '_>, node: NodeId, written: Written) -> Result<(), SpaceFault> {
     let fits = matches!(
         (&written.content, node.kind()),
-        (logic::space::Content::Nothing, _)
-            | (logic::space::Content::File { .. }, Some(NodeKind::File))
-            | (logic::space::Content::Link { .. }, Some(NodeKind::Link))
+        (Content::Nothing, _)
+            | (Content::File { .. }, Some(NodeKind::File))
+            | (Content::Link { .. }, Some(NodeKind::Link))
     );
     if fits && written != Written::default() {
         pen.push(Change::Put { node, bases: Vec::new(), written: Written { restored: None, ..written } })?;

@@ -90,7 +90,7 @@ impl Calls {
     /// Answers `space_keep`.
     pub(super) fn keep(&self, request: &SpaceKeep) -> ApiResult<ApiSpace> {
         let (kept, _) = self.find(&request.space)?;
-        let wish = Wish { on_demand: request.keep == Keep::OnDemand, ..kept.wish() };
+        let wish = Wish { on_demand: request.keep == Keep::OnDemand };
         self.spaces.set_wish(&kept, wish)?;
         self.space(&kept.space.id().to_string())
     }

@@ -84,7 +84,7 @@ impl Calls {
         for (name, _, kept) in all.iter_mut().filter(|(name, _, _)| counts[&name_key(name)] > 1) {
             *name = format!("{name} {}", short(kept.space.id()));
         }
-        all.sort_by(|a, b| (name_key(&a.0), a.2.space.id()).cmp(&(name_key(&b.0), b.2.space.id())));
+        all.sort_by_key(|one| (name_key(&one.0), one.2.space.id()));
         Ok(Named { all })
     }
 

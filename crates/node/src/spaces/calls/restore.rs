@@ -191,10 +191,7 @@ where
     for step in &plan.steps {
         let path = scene.path(tree, step.node)?.filter(|_| step.path.is_some());
         let placed = |node| -> Result<_, SpaceFault> {
-            Ok(tree
-                .place_path(node)?
-                .and_then(|path| shown_from(tree, scene, plan.realm, path).transpose())
-                .transpose()?)
+            tree.place_path(node)?.and_then(|path| shown_from(tree, scene, plan.realm, path).transpose()).transpose()
         };
         match &step.what {
             What::Revive => {

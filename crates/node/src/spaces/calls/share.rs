@@ -7,7 +7,7 @@ use logic::space::{Change, Kind, Node, NodeId, NodeKind, Tree};
 use seal::{MemberId, Timestamp};
 use serde_bytes::ByteBuf;
 
-use super::carry::make_anew;
+use super::carry::{Carry, make_anew};
 use super::making::Spot;
 use super::paths::Meant;
 use super::people::{People, role_meant};
@@ -149,7 +149,7 @@ fn move_inside(
         let name = entry.name.clone();
         let path = join(&meant.path, &name);
         let spot = Spot { dir: Node::root_of(realm), name, path: path.clone() };
-        make_anew(&eye, &Meant { path, entry }, &mut pen, &spot, false, |_, _| {})?;
+        make_anew(&eye, &Meant { path, entry }, &mut pen, &spot, &Carry::default(), |_, _| {})?;
     }
     pen.finish().map(drop)
 }

@@ -84,7 +84,7 @@ enum Act {
 /// What is to be noted once a commit is signed.
 enum Noting {
     /// The version is the change of that number in the commit, if there is one.
-    Set(Known, Option<u32>),
+    Set(Box<Known>, Option<u32>),
     Forget(Node),
 }
 
@@ -350,7 +350,7 @@ impl<'a> Up<'a> {
             self.told.done += notings.len() as u64;
             let signed = |noting| match noting {
                 Noting::Set(known, Some(index)) => {
-                    Noting::Set(Known { version: Some(VersionId { commit: id, index }), ..known }, None)
+                    Noting::Set(Box::new(Known { version: Some(VersionId { commit: id, index }), ..*known }), None)
                 }
                 other => other,
             };
@@ -397,7 +397,7 @@ impl Act {
 
     fn noting(&self) -> Option<Noting> {
         match self {
-            Self::Note(known) => Some(Noting::Set(known.clone(), None)),
+            Self::Note(known) => Some(Noting::Set(Box::new(known.clone()), None)),
             Self::Forget(node) => Some(Noting::Forget(*node)),
             _ => None,
         }
@@ -466,7 +466,7 @@ impl Writer<'_> {
             Act::Move { known, dir, name } => {
                 let Some((dir, parent)) = self.dir(tree, *dir)? else { return Ok(None) };
                 self.changes.push(Change::Move { node: known.node.id, parent, name: name.clone() });
-                Some(Noting::Set(Known { dir, name: name.clone(), ..known.clone() }, None))
+                Some(Noting::Set(Box::new(Known { dir, name: name.clone(), ..known.clone() }), None))
             }
             Act::Delete { known, change } => {
                 self.changes.push(change.clone());
@@ -480,6 +480,6 @@ impl Writer<'_> {
         let index = self.next();
         let bases = known.version.into_iter().collect();
         self.changes.push(Change::Put { node: known.node.id, bases, written: written.clone() });
-        Noting::Set(known, Some(index))
+        Noting::Set(Box::new(known), Some(index))
     }
 }

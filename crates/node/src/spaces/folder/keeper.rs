@@ -79,6 +79,8 @@ struct Open {
     rules: Rules,
     /// What is wrong with them.
     bad_rules: Vec<String>,
+    /// What could not be looked at in the end, as somebody writes there without a pause.
+    left: Dirty,
 }
 
 impl Keeper {
@@ -106,10 +108,10 @@ impl Keeper {
         self.hands.progress.cancel();
         self.signal.notify_all();
         // Whoever waits for an answer gets none.
-        self.answered.send_modify(|_| {});
+        self.answered.send_replace(u64::MAX);
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.signals().stop
     }
 
@@ -130,8 +132,10 @@ impl Keeper {
     pub(super) fn run(self: &Arc<Self>) {
         let mut pause = AGAIN.0;
         while !self.stopped() {
+            let begun = Instant::now();
+            let kept = self.keep();
             let asked = self.signals().asked;
-            match self.keep() {
+            match kept {
                 Ok(()) | Err(FolderFault::Stopped) => {}
                 Err(fault) => {
                     tracing::debug!(folder = %self.path.display(), error = %fault, "a folder is not in step");
@@ -139,24 +143,29 @@ impl Keeper {
                     (standing.working, standing.problem) = (false, Some(api::ApiError::from(fault).to_string()));
                 }
             }
-            self.answered.send_replace(asked);
+            self.answer(asked);
+            if begun.elapsed() > AGAIN.1 {
+                pause = AGAIN.0;
+            }
             self.sleep(pause);
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
+    fn answer(&self, asked: u64) {
+        self.answered.send_modify(|answered| *answered = asked.max(*answered));
+    }
+
     fn sleep(&self, time: Duration) {
-        let signals = self.signals();
-        let asked = signals.asked;
-        let wait = self.signal.wait_timeout_while(signals, time, |signals| !signals.stop && signals.asked == asked);
-        drop(wait);
+        let (signals, done) = (self.signals(), *self.answered.borrow());
+        drop(self.signal.wait_timeout_while(signals, time, |signals| !signals.stop && signals.asked <= done));
     }
 
     /// Keeps the folder in step until something fails or it is stopped.
     fn keep(self: &Arc<Self>) -> Result<(), FolderFault> {
         let mut open = self.open()?;
         let (mut dirty, mut touched) = (Dirty { all: true, ..Dirty::default() }, None);
-        let mut pause = AGAIN.0;
+        let (mut pause, mut looked) = (AGAIN.0, Instant::now());
         loop {
             let asked = self.signals().asked;
             if asked > *self.answered.borrow() {
@@ -166,7 +175,7 @@ impl Keeper {
             self.standing_mut().working = true;
             let (waiting, later) = self.rounds(&mut open, dirty, touched)?;
             self.settle(waiting);
-            self.answered.send_replace(asked);
+            self.answer(asked);
             pause = if waiting > 0 { (pause * 2).min(AGAIN.1) } else { AGAIN.0 };
             let everything = if open.watch.is_some() { EVERYTHING } else { UNWATCHED };
             let idle = if waiting > 0 { pause } else { everything };
@@ -175,11 +184,12 @@ impl Keeper {
                 return Ok(());
             }
             dirty = open.watch.as_ref().map(Watch::take).unwrap_or_default();
+            dirty.merge(std::mem::take(&mut open.left));
             let mut heard = open.listener.take().dirs;
             heard.extend(later);
             touched = Some(heard);
-            if !woken && waiting == 0 {
-                (dirty.all, touched) = (true, None);
+            if (!woken && waiting == 0) || looked.elapsed() >= everything {
+                (dirty.all, touched, looked) = (true, None, Instant::now());
             }
         }
     }
@@ -209,7 +219,7 @@ impl Keeper {
             watch => watch.and_then(Result::ok),
         };
         let (rules, bad_rules) = folder.rules()?;
-        Ok(Open { folder, watch, listener, rules, bad_rules })
+        Ok(Open { folder, watch, listener, rules, bad_rules, left: Dirty::default() })
     }
 
     /// Waits until something happens, and then until it is quiet. False: nothing happened in that time.
@@ -271,13 +281,16 @@ impl Keeper {
             warnings.extend(more);
             dirty = Dirty { dirs, all };
             dirty.dirs.extend(passed.dirty);
-            touched = Some(BTreeSet::new());
-            if dirty.is_empty() || !self.may_write()? {
+            let quiet = dirty.is_empty() && passed.again.is_empty();
+            touched = Some(passed.again);
+            if quiet || (touched.as_ref().is_some_and(BTreeSet::is_empty) && !self.may_write()?) {
                 break;
             }
             if round == ROUNDS {
                 // Somebody writes without a pause: later.
                 waiting = waiting.max(1);
+                later.extend(touched.into_iter().flatten());
+                open.left.merge(dirty);
                 break;
             }
         }

@@ -72,10 +72,10 @@ pub(super) struct Keeper {
 }
 
 /// What is held while the folder is open.
-struct Open {
+pub(super) struct Open {
     folder: Folder,
     watch: Option<Watch>,
-    listener: Arc<Listener>,
+    pub(super) listener: Arc<Listener>,
     rules: Rules,
     /// What is wrong with them.
     bad_rules: Vec<String>,
@@ -202,7 +202,7 @@ impl Keeper {
         }
     }
 
-    fn open(self: &Arc<Self>) -> Result<Open, FolderFault> {
+    pub(super) fn open(self: &Arc<Self>) -> Result<Open, FolderFault> {
         let folder = Folder::open(&self.path)?;
         let weak = Arc::downgrade(self);
         let wake = move || {
@@ -250,7 +250,7 @@ impl Keeper {
     }
 
     /// Rounds until neither side has anything for the other; how many contents are still to come, and to where.
-    fn rounds(
+    pub(super) fn rounds(
         &self,
         open: &mut Open,
         mut dirty: Dirty,
@@ -404,7 +404,7 @@ impl Keeper {
     }
 
     /// Does in the folder what the space shows; `None`: everywhere.
-    fn do_there(&self, open: &Open, touched: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
+    pub(super) fn do_there(&self, open: &Open, touched: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
         let dirs = match touched {
             Some(touched) => Some(self.dirs(touched)?),
             None => None,

@@ -38,7 +38,7 @@ mod settle;
 mod share;
 mod sync;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod verify;
 
 use std::sync::Arc;

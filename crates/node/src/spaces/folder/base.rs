@@ -49,7 +49,8 @@ impl Rows<'_> {
     pub(super) fn of(&self, node: Node) -> Result<Option<Known>, SpaceFault> {
         let Some(row) = self.store.value(&self.index(), &key(node))? else { return Ok(None) };
         let Ok(at) = postcard::from_bytes::<Where>(&row) else { return Ok(None) };
-        self.child(Node { realm: at.realm, id: at.dir }, &at.name)
+        let known = self.child(Node { realm: at.realm, id: at.dir }, &at.name)?;
+        Ok(known.filter(|known| known.node == node))
     }
 }
 
@@ -79,6 +80,13 @@ pub(super) fn set(store: &Transaction<'_>, folder: FolderId, known: &Known) -> R
     let at = Where { realm: known.dir.realm, dir: known.dir.id, name: known.name.clone() };
     store.set_value(&rows.kind(known.dir), &known.name, &written(known))?;
     Ok(store.set_value(&rows.index(), &key(known.node), &written(&at))?)
+}
+
+/// Notes another version of something; it stays where it was noted.
+pub(super) fn update(store: &Transaction<'_>, folder: FolderId, known: &Known) -> Result<(), SpaceFault> {
+    let place = Rows { store, folder }.of(known.node)?;
+    let (dir, name) = place.map_or_else(|| (known.dir, known.name.clone()), |place| (place.dir, place.name));
+    set(store, folder, &Known { dir, name, ..known.clone() })
 }
 
 /// Forgets a node.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io;
 
 use logic::folder::{Base, Known, Print};
-use logic::space::{Content, Entry, Node, NodeKind, VersionId, Written};
+use logic::space::{Content, Entry, Node, NodeId, NodeKind, VersionId, Written};
 use logic::transfer::path::{NAME_MAX, RelPath};
 use serde_bytes::ByteBuf;
 use store::FileTime;
@@ -30,6 +30,8 @@ pub(super) struct Passed {
     pub(super) waiting: u64,
     /// Where they are.
     pub(super) later: BTreeSet<Node>,
+    /// Directories that have to be gone through once more: something belongs there and was elsewhere.
+    pub(super) again: BTreeSet<Node>,
     /// What could not be done, with the reason.
     pub(super) warnings: Vec<String>,
     /// What was done.
@@ -53,6 +55,14 @@ pub(super) struct Down<'a> {
     unseen: Vec<Known>,
 }
 
+/// Where a directory lies in the folder.
+enum Place {
+    /// Here; `None`: it is the folder.
+    At(Option<RelPath>),
+    /// Nowhere.
+    Nowhere,
+}
+
 impl<'a> Down<'a> {
     pub(super) fn new(
         kept: &'a Kept,
@@ -69,12 +79,20 @@ impl<'a> Down<'a> {
     /// Goes through these directories, and through what is new in them all the way down. `None`: through everything.
     pub(super) fn run(mut self, dirs: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
         let everything = dirs.is_none();
-        let mut open: Vec<(Node, Option<RelPath>)> = Vec::new();
-        for dir in dirs.unwrap_or_else(|| BTreeSet::from([self.top])) {
-            open.extend(self.place(dir)?.map(|path| (dir, path)));
-        }
-        while let Some((dir, path)) = open.pop() {
+        let mut open: Vec<Node> = dirs.unwrap_or_else(|| BTreeSet::from([self.top])).into_iter().collect();
+        // What is around something first; it may be what moves.
+        let depth = |dir: &Node| {
+            let path = self.kept.space.tree(|tree| Ok(tree.path(*dir)?))?;
+            Ok::<_, SpaceFault>(path.map_or(0, |path| path.split(|byte| *byte == b'/').count() + path.len().min(1)))
+        };
+        let depths = open.iter().map(depth).collect::<Result<Vec<_>, _>>()?;
+        let mut ordered: Vec<_> = depths.into_iter().zip(open).collect();
+        ordered.sort();
+        open = ordered.into_iter().rev().map(|(_, dir)| dir).collect();
+        while let Some(dir) = open.pop() {
             self.hands.go_on()?;
+            // Where it is by now.
+            let Place::At(path) = self.place(dir)? else { continue };
             let entries = self.kept.space.tree(|tree| Ok(tree.list(dir)?))?;
             let known = self.rows(|rows| rows.inside(dir))?;
             let mut known: BTreeMap<Node, Known> = known.into_iter().map(|known| (known.node, known)).collect();
@@ -88,7 +106,7 @@ impl<'a> Down<'a> {
                 let is_dir = matches!(entry.kind, NodeKind::Dir | NodeKind::Realm);
                 let there = self.entry(dir, &place, entry, was)?;
                 if there && is_dir && (fresh || everything) {
-                    open.push((entry.node, Some(place)));
+                    open.push(entry.node);
                 }
             }
             self.unseen.extend(known.into_values());
@@ -108,23 +126,33 @@ impl<'a> Down<'a> {
         self.kept.space.tree(|tree| look(&Rows { store: tree.rows(), folder: self.id }))
     }
 
-    /// Where a directory is in the folder; `None`: nowhere.
-    #[allow(clippy::option_option)]
-    fn place(&self, dir: Node) -> Result<Option<Option<RelPath>>, SpaceFault> {
+    /// What is known of a node, noted or not.
+    fn known(&self, node: Node) -> Result<Option<Known>, SpaceFault> {
+        match self.fresh.iter().rfind(|known| known.node == node) {
+            Some(known) => Ok(Some(known.clone())),
+            None => self.rows(|rows| rows.of(node)),
+        }
+    }
+
+    /// Where a directory is in the folder.
+    fn place(&self, dir: Node) -> Result<Place, SpaceFault> {
         let mut names: Vec<ByteBuf> = Vec::new();
         let mut here = dir;
         while here != self.top {
-            let Some(known) = self.rows(|rows| rows.of(here))? else { return Ok(None) };
+            let Some(known) = self.known(here)? else { return Ok(Place::Nowhere) };
             names.push(known.name);
             here = known.dir;
         }
         names.reverse();
         let joined: Vec<&[u8]> = names.iter().map(|name| &name[..]).collect();
-        Ok(if joined.is_empty() { Some(None) } else { RelPath::parse(&joined.join(&b'/')).ok().map(Some) })
+        if joined.is_empty() {
+            return Ok(Place::At(None));
+        }
+        Ok(RelPath::parse(&joined.join(&b'/')).map_or(Place::Nowhere, |path| Place::At(Some(path))))
     }
 
     fn known_place(&self, known: &Known) -> Result<Option<RelPath>, SpaceFault> {
-        let Some(dir) = self.place(known.dir)? else { return Ok(None) };
+        let Place::At(dir) = self.place(known.dir)? else { return Ok(None) };
         Ok(RelPath::child(dir.as_ref(), &known.name).ok())
     }
 
@@ -141,7 +169,7 @@ impl<'a> Down<'a> {
     /// Brings one entry in step; says whether it is there then.
     fn entry(&mut self, dir: Node, path: &RelPath, entry: &Entry, was: Option<Known>) -> Result<bool, FolderFault> {
         let known = match was {
-            None => self.rows(|rows| rows.of(entry.node))?,
+            None => self.known(entry.node)?,
             was => was,
         };
         let known = match known {
@@ -293,12 +321,50 @@ impl<'a> Down<'a> {
         }
     }
 
+    /// The directory of the folder in which the space shows something by now.
+    fn belongs(&self, node: Node) -> Result<Option<Node>, FolderFault> {
+        let around = self.kept.space.tree(|tree| {
+            let (mut around, mut names, mut here) = (None, Vec::new(), node);
+            while here != self.top {
+                if !tree.stat(here)?.is_some_and(|stat| stat.shown) {
+                    return Ok(None);
+                }
+                let Some(parent) = tree.parent(here)? else { return Ok(None) };
+                let parent = here.beside(parent);
+                let Some(entry) = tree.list(parent)?.into_iter().find(|entry| entry.node == here) else {
+                    return Ok(None);
+                };
+                names.push(entry.name);
+                let shown = if Some(parent) == tree.entered(self.top)? {
+                    Some(self.top)
+                } else if parent.id == NodeId::ROOT {
+                    tree.mounted_at(parent.realm)?
+                } else {
+                    Some(parent)
+                };
+                let Some(shown) = shown else { return Ok(None) };
+                around = around.or(Some(shown));
+                here = shown;
+            }
+            names.reverse();
+            Ok(around.map(|around| (around, names)))
+        })?;
+        let Some((around, names)) = around else { return Ok(None) };
+        let Ok(path) = RelPath::parse(&names.join(&b'/')) else { return Ok(None) };
+        let is_dir = matches!(node.id.kind(), Some(NodeKind::Dir | NodeKind::Realm));
+        Ok((!self.rules.leave_out(&path, is_dir)).then_some(around))
+    }
+
     /// Removes what is not shown any more, from the bottom up.
     fn drop_all(&mut self, known: &Known) -> Result<(), FolderFault> {
         for inner in self.rows(|rows| rows.inside(known.node))? {
             self.drop_all(&inner)?;
         }
         let Some(path) = self.known_place(known)? else { return Ok(()) };
+        if let Some(dir) = self.belongs(known.node)? {
+            self.passed.again.insert(dir);
+            return Ok(());
+        }
         match self.folder.remove(&path, &known.print) {
             // What is left in it is known to nobody else: it stays, and the directory with it.
             Err(FolderError::NotEmpty(_)) => return Ok(()),

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use logic::folder::{Base, LocalChange, local};
 use logic::ledger::SpaceRole;
-use logic::space::{Node, Tree};
+use logic::space::{Node, NodeKind, Tree};
 use logic::transfer::path::RelPath;
 use store::folder::{Dirty, Folder, Look, Rules, Watch};
 use store::space::Reader;
@@ -29,6 +29,8 @@ const RESTLESS: Duration = Duration::from_secs(2);
 const EVERYTHING: Duration = Duration::from_secs(3600);
 /// The same where the system cannot watch.
 const UNWATCHED: Duration = Duration::from_secs(60);
+/// After this time the system watches a directory that is new.
+const WATCHED: Duration = Duration::from_secs(1);
 /// When something failed or contents are still to come, it is tried again after this time, and then after twice as much.
 const AGAIN: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Rounds that follow each other because something changed meanwhile.
@@ -72,13 +74,17 @@ pub(super) struct Keeper {
 }
 
 /// What is held while the folder is open.
-struct Open {
+pub(super) struct Open {
     folder: Folder,
     watch: Option<Watch>,
-    listener: Arc<Listener>,
+    pub(super) listener: Arc<Listener>,
     rules: Rules,
     /// What is wrong with them.
     bad_rules: Vec<String>,
+    /// What could not be looked at in the end, as somebody writes there without a pause.
+    left: Dirty,
+    /// Directories that are new, to be looked at once more.
+    fresh: BTreeSet<Option<RelPath>>,
 }
 
 impl Keeper {
@@ -106,10 +112,10 @@ impl Keeper {
         self.hands.progress.cancel();
         self.signal.notify_all();
         // Whoever waits for an answer gets none.
-        self.answered.send_modify(|_| {});
+        self.answered.send_replace(u64::MAX);
     }
 
-    fn stopped(&self) -> bool {
+    pub(super) fn stopped(&self) -> bool {
         self.signals().stop
     }
 
@@ -130,8 +136,10 @@ impl Keeper {
     pub(super) fn run(self: &Arc<Self>) {
         let mut pause = AGAIN.0;
         while !self.stopped() {
+            let begun = Instant::now();
+            let kept = self.keep();
             let asked = self.signals().asked;
-            match self.keep() {
+            match kept {
                 Ok(()) | Err(FolderFault::Stopped) => {}
                 Err(fault) => {
                     tracing::debug!(folder = %self.path.display(), error = %fault, "a folder is not in step");
@@ -139,24 +147,29 @@ impl Keeper {
                     (standing.working, standing.problem) = (false, Some(api::ApiError::from(fault).to_string()));
                 }
             }
-            self.answered.send_replace(asked);
+            self.answer(asked);
+            if begun.elapsed() > AGAIN.1 {
+                pause = AGAIN.0;
+            }
             self.sleep(pause);
             pause = (pause * 2).min(AGAIN.1);
         }
     }
 
+    fn answer(&self, asked: u64) {
+        self.answered.send_modify(|answered| *answered = asked.max(*answered));
+    }
+
     fn sleep(&self, time: Duration) {
-        let signals = self.signals();
-        let asked = signals.asked;
-        let wait = self.signal.wait_timeout_while(signals, time, |signals| !signals.stop && signals.asked == asked);
-        drop(wait);
+        let (signals, done) = (self.signals(), *self.answered.borrow());
+        drop(self.signal.wait_timeout_while(signals, time, |signals| !signals.stop && signals.asked <= done));
     }
 
     /// Keeps the folder in step until something fails or it is stopped.
     fn keep(self: &Arc<Self>) -> Result<(), FolderFault> {
         let mut open = self.open()?;
         let (mut dirty, mut touched) = (Dirty { all: true, ..Dirty::default() }, None);
-        let mut pause = AGAIN.0;
+        let (mut pause, mut looked) = (AGAIN.0, Instant::now());
         loop {
             let asked = self.signals().asked;
             if asked > *self.answered.borrow() {
@@ -166,20 +179,25 @@ impl Keeper {
             self.standing_mut().working = true;
             let (waiting, later) = self.rounds(&mut open, dirty, touched)?;
             self.settle(waiting);
-            self.answered.send_replace(asked);
+            self.answer(asked);
             pause = if waiting > 0 { (pause * 2).min(AGAIN.1) } else { AGAIN.0 };
             let everything = if open.watch.is_some() { EVERYTHING } else { UNWATCHED };
             let idle = if waiting > 0 { pause } else { everything };
+            let idle = if open.fresh.is_empty() { idle } else { idle.min(WATCHED) };
             let woken = self.wait(if self.watch { idle } else { Duration::MAX });
             if self.stopped() {
                 return Ok(());
             }
             dirty = open.watch.as_ref().map(Watch::take).unwrap_or_default();
+            dirty.merge(std::mem::take(&mut open.left));
             let mut heard = open.listener.take().dirs;
             heard.extend(later);
             touched = Some(heard);
-            if !woken && waiting == 0 {
-                (dirty.all, touched) = (true, None);
+            let fresh = if woken { BTreeSet::new() } else { std::mem::take(&mut open.fresh) };
+            let settled = !woken && waiting == 0 && fresh.is_empty();
+            dirty.dirs.extend(fresh);
+            if settled || looked.elapsed() >= everything {
+                (dirty.all, touched, looked) = (true, None, Instant::now());
             }
         }
     }
@@ -192,7 +210,7 @@ impl Keeper {
         }
     }
 
-    fn open(self: &Arc<Self>) -> Result<Open, FolderFault> {
+    pub(super) fn open(self: &Arc<Self>) -> Result<Open, FolderFault> {
         let folder = Folder::open(&self.path)?;
         let weak = Arc::downgrade(self);
         let wake = move || {
@@ -209,7 +227,7 @@ impl Keeper {
             watch => watch.and_then(Result::ok),
         };
         let (rules, bad_rules) = folder.rules()?;
-        Ok(Open { folder, watch, listener, rules, bad_rules })
+        Ok(Open { folder, watch, listener, rules, bad_rules, left: Dirty::default(), fresh: BTreeSet::new() })
     }
 
     /// Waits until something happens, and then until it is quiet. False: nothing happened in that time.
@@ -240,7 +258,7 @@ impl Keeper {
     }
 
     /// Rounds until neither side has anything for the other; how many contents are still to come, and to where.
-    fn rounds(
+    pub(super) fn rounds(
         &self,
         open: &mut Open,
         mut dirty: Dirty,
@@ -267,17 +285,21 @@ impl Keeper {
             later.extend(passed.later);
             self.standing_mut().done += told.done + passed.done;
             warnings.extend(passed.warnings);
-            let Told { dirty: dirs, all, warnings: more, .. } = told;
+            let Told { dirty: dirs, all, warnings: more, fresh, .. } = told;
+            open.fresh.extend(fresh);
             warnings.extend(more);
             dirty = Dirty { dirs, all };
             dirty.dirs.extend(passed.dirty);
-            touched = Some(BTreeSet::new());
-            if dirty.is_empty() || !self.may_write()? {
+            let quiet = dirty.is_empty() && passed.again.is_empty();
+            touched = Some(passed.again);
+            if quiet || (touched.as_ref().is_some_and(BTreeSet::is_empty) && !self.may_write()?) {
                 break;
             }
             if round == ROUNDS {
                 // Somebody writes without a pause: later.
                 waiting = waiting.max(1);
+                later.extend(touched.into_iter().flatten());
+                open.left.merge(dirty);
                 break;
             }
         }
@@ -325,7 +347,7 @@ impl Keeper {
     ) -> Result<(), FolderFault> {
         for known in self.rows(|rows| rows.inside(dir))? {
             let Ok(path) = RelPath::child(path, &known.name) else { continue };
-            let is_dir = known.print.kind == logic::space::NodeKind::Dir;
+            let is_dir = known.print.kind == NodeKind::Dir;
             if rules.leave_out(&path, is_dir) {
                 found.push(known.node);
             } else if is_dir {
@@ -356,7 +378,8 @@ impl Keeper {
             open.folder.look_everywhere(&open.rules)?
         } else {
             let known = |path: &RelPath, print: &logic::folder::Print| self.knows(path, print).unwrap_or(false);
-            open.folder.look(dirty.dirs.clone(), &open.rules, known)?
+            let dirs = dirty.dirs.iter().map(|dir| self.known_around(dir.clone())).collect::<Result<_, _>>()?;
+            open.folder.look(dirs, &open.rules, known)?
         };
         let Look { looked, left_out } = look;
         warnings.extend(left_out.into_iter().map(|left| format!("{} {}", left.path, left.why)));
@@ -369,7 +392,35 @@ impl Keeper {
             warnings.push(format!("{} changes here stay here: you may read this space, not write", changes.len()));
             return Ok(Told::default());
         }
-        Up::new(&self.kept, &open.folder, self.id, &self.hands).run(&changes)
+        let mut told = Up::new(&self.kept, &open.folder, self.id, &self.hands).run(&changes)?;
+        told.fresh.extend(changes.iter().filter_map(|change| match change {
+            LocalChange::Made(_, path, print) if print.kind == NodeKind::Dir => Some(Some(path.clone())),
+            LocalChange::Moved(known, _, path) if known.print.kind == NodeKind::Dir => Some(Some(path.clone())),
+            _ => None,
+        }));
+        Ok(told)
+    }
+
+    /// A directory, or the nearest one around it that is known: of those in between the system has not told.
+    fn known_around(&self, dir: Option<RelPath>) -> Result<Option<RelPath>, SpaceFault> {
+        let mut here = dir;
+        while let Some(path) = here {
+            let known = self.rows(|rows| {
+                let mut dir = Some(self.top);
+                for name in path.names() {
+                    dir = match dir {
+                        Some(dir) => rows.child(dir, name)?.map(|known| known.node),
+                        None => None,
+                    };
+                }
+                Ok(dir.is_some())
+            })?;
+            if known {
+                return Ok(Some(path));
+            }
+            here = path.parent();
+        }
+        Ok(None)
     }
 
     fn knows(&self, path: &RelPath, print: &logic::folder::Print) -> Result<bool, SpaceFault> {
@@ -391,7 +442,7 @@ impl Keeper {
     }
 
     /// Does in the folder what the space shows; `None`: everywhere.
-    fn do_there(&self, open: &Open, touched: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
+    pub(super) fn do_there(&self, open: &Open, touched: Option<BTreeSet<Node>>) -> Result<Passed, FolderFault> {
         let dirs = match touched {
             Some(touched) => Some(self.dirs(touched)?),
             None => None,

@@ -149,6 +149,9 @@ impl Folders {
         let (number, mut answered) = keeper.ask();
         let stopped = || ApiError::new(ErrorCode::Cancelled, "ended before it was in step");
         answered.wait_for(|answered| *answered >= number).await.map_err(|_| stopped())?;
+        if keeper.stopped() {
+            return Err(stopped());
+        }
         self.shown(&keeper)
     }
 

@@ -4,11 +4,13 @@
 //! is shown, not an edit that is lost. What the space shows already is only noted, so that after a crash between telling
 //! and noting the same may be done again.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use logic::folder::{Base, Dir, Known, LocalChange, Print};
 use logic::ledger::RealmId;
-use logic::space::{BODY_MAX, Change, Content, Kind, Meta, Node, NodeId, NodeKind, Rows, Tree, VersionId, Written};
+use logic::space::{
+    BODY_MAX, Change, Content, Entry, Kind, Meta, Node, NodeId, NodeKind, Rows, Tree, VersionId, Written,
+};
 use logic::transfer::path::RelPath;
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
@@ -37,6 +39,8 @@ pub(super) struct Told {
     pub(super) dirty: BTreeSet<Option<RelPath>>,
     /// Everything has to be looked at once more: something went to where other permissions hold.
     pub(super) all: bool,
+    /// Directories that are new: the system watches them only some time after they are there.
+    pub(super) fresh: BTreeSet<Option<RelPath>>,
     /// What could not be told, with the reason.
     pub(super) warnings: Vec<String>,
 }
@@ -50,12 +54,18 @@ pub(super) struct Up<'a> {
     told: Told,
     /// What became of changes that make a directory, by their numbers.
     made: HashMap<usize, Node>,
+    /// Of directories that the next commit makes, the realm.
+    making: HashMap<usize, RealmId>,
+    /// What the space showed already and is this now: nothing else is.
+    adopted: HashSet<Node>,
 }
 
 /// Something to be said and noted.
 enum Act {
     /// The space shows it already.
     Note(Known),
+    /// The same, of something that is where it was or where an earlier act says.
+    Same(Known),
     /// It is nowhere any more.
     Forget(Node),
     Make {
@@ -65,10 +75,16 @@ enum Act {
         written: Written,
         print: Print,
     },
+    /// Another version of something that is where it was or where an earlier act says.
     Put {
         known: Known,
         written: Written,
         print: Print,
+    },
+    /// A version of something that the space shows and the folder did not know.
+    Join {
+        known: Known,
+        written: Written,
     },
     Move {
         known: Known,
@@ -85,12 +101,15 @@ enum Act {
 enum Noting {
     /// The version is the change of that number in the commit, if there is one.
     Set(Box<Known>, Option<u32>),
+    /// The same; its place stays the one that is noted.
+    Update(Box<Known>, Option<u32>),
     Forget(Node),
 }
 
 impl<'a> Up<'a> {
     pub(super) fn new(kept: &'a Kept, folder: &'a Folder, id: FolderId, hands: &'a Hands) -> Self {
-        Self { kept, folder, id, hands, told: Told::default(), made: HashMap::new() }
+        let (made, making, adopted) = Default::default();
+        Self { kept, folder, id, hands, told: Told::default(), made, making, adopted }
     }
 
     /// Tells these changes, in their order.
@@ -99,8 +118,9 @@ impl<'a> Up<'a> {
         while numbered.peek().is_some() {
             self.hands.go_on()?;
             let (mut step, mut realm, mut bytes) = (Vec::new(), None, 0);
-            while let Some((_, change)) = numbered.peek() {
+            while let Some((number, change)) = numbered.peek() {
                 let Some(own) = self.realm(change)? else {
+                    self.told.all = true;
                     numbered.next();
                     continue;
                 };
@@ -108,6 +128,7 @@ impl<'a> Up<'a> {
                     break;
                 }
                 realm = Some(own);
+                self.begin(*number, change, own)?;
                 bytes += match change {
                     LocalChange::Made(_, _, print) | LocalChange::Written(_, _, print) => print.size,
                     _ => 0,
@@ -121,10 +142,27 @@ impl<'a> Up<'a> {
         Ok(self.told)
     }
 
+    /// A directory, so that one knows where what is in it belongs: the space may show it already.
+    fn begin(&mut self, number: usize, change: &LocalChange, realm: RealmId) -> Result<(), SpaceFault> {
+        if let LocalChange::Made(dir, path, print) = change
+            && print.kind == NodeKind::Dir
+        {
+            match self.shown_as(*dir, path, print)? {
+                Some((_, entry)) => drop(self.made.insert(number, entry.node)),
+                None => drop(self.making.insert(number, realm)),
+            }
+        }
+        Ok(())
+    }
+
     /// To which realm a change belongs; `None`: to none, what is around it was not told.
     fn realm(&self, change: &LocalChange) -> Result<Option<RealmId>, SpaceFault> {
         Ok(match change {
-            LocalChange::Made(dir, ..) => self.inside(*dir)?.map(|dir| dir.realm),
+            LocalChange::Made(dir, ..) => match (self.inside(*dir)?, dir) {
+                (Some(dir), _) => Some(dir.realm),
+                (None, Dir::Made(number)) => self.making.get(number).copied(),
+                (None, Dir::Known(_)) => None,
+            },
             LocalChange::Moved(known, ..) | LocalChange::Written(known, ..) | LocalChange::Deleted(known) => {
                 Some(known.node.realm)
             }
@@ -230,6 +268,20 @@ impl<'a> Up<'a> {
         self.kept.space.tree(|tree| base::Rows { store: tree.rows(), folder: self.id }.of(node))
     }
 
+    /// What the space shows under the name of something new, if it is of that kind and nowhere else in the folder.
+    fn shown_as(&self, dir: Dir, path: &RelPath, print: &Print) -> Result<Option<(Node, Entry)>, SpaceFault> {
+        let around = match dir {
+            Dir::Known(node) => Some(node),
+            Dir::Made(number) => self.made.get(&number).copied(),
+        };
+        let Some(around) = around else { return Ok(None) };
+        let plain = |kind| if kind == NodeKind::Realm { NodeKind::Dir } else { kind };
+        let there = self.kept.space.tree(|tree| Ok(tree.meant(around, path.name())?))?;
+        let Some(entry) = there.filter(|entry| plain(entry.kind) == print.kind) else { return Ok(None) };
+        let free = !self.adopted.contains(&entry.node) && self.known_of(entry.node)?.is_none();
+        Ok(free.then_some((around, entry)))
+    }
+
     /// Something new; if the space shows the like under this name, and it is nowhere else in the folder, that is it.
     fn make(
         &mut self,
@@ -240,19 +292,10 @@ impl<'a> Up<'a> {
         print: Print,
     ) -> Result<Vec<Act>, SpaceFault> {
         let name = ByteBuf::from(path.name());
-        let around = match dir {
-            Dir::Known(node) => Some(node),
-            Dir::Made(number) => self.made.get(&number).copied(),
-        };
-        let Some(around) = around else { return Ok(vec![Act::Make { number, dir, name, written, print }]) };
-        let plain = |kind| if kind == NodeKind::Realm { NodeKind::Dir } else { kind };
-        let there = self.kept.space.tree(|tree| Ok(tree.meant(around, &name)?))?;
-        let Some(entry) = there.filter(|entry| plain(entry.kind) == print.kind) else {
+        let Some((around, entry)) = self.shown_as(dir, path, &print)? else {
             return Ok(vec![Act::Make { number, dir, name, written, print }]);
         };
-        if self.known_of(entry.node)?.is_some() {
-            return Ok(vec![Act::Make { number, dir, name, written, print }]);
-        }
+        self.adopted.insert(entry.node);
         if print.kind == NodeKind::Dir {
             self.made.insert(number, entry.node);
         }
@@ -262,8 +305,7 @@ impl<'a> Up<'a> {
             return Ok(vec![Act::Note(known)]);
         }
         // It came from nowhere, so it knows none of what the space shows.
-        let print = known.print.clone();
-        Ok(vec![Act::Put { known: Known { version: None, ..known }, written, print }])
+        Ok(vec![Act::Join { known: Known { version: None, ..known }, written }])
     }
 
     fn write(&self, known: &Known, written: Written, print: Print) -> Result<Act, SpaceFault> {
@@ -271,7 +313,7 @@ impl<'a> Up<'a> {
         let shown = shown.and_then(|stat| stat.version).map(|version| version.stamp.id());
         for same in [known.version, shown] {
             if self.shows(known.node, same, &written)? {
-                return Ok(Act::Note(Known { version: same, hash: hash(&written), print, ..known.clone() }));
+                return Ok(Act::Same(Known { version: same, hash: hash(&written), print, ..known.clone() }));
             }
         }
         Ok(Act::Put { known: known.clone(), written, print })
@@ -298,7 +340,14 @@ impl<'a> Up<'a> {
             self.told.all = true;
             return self.leave(known);
         }
-        Ok(vec![Act::Move { known: known.clone(), dir, name: ByteBuf::from(path.name()) }])
+        let name = ByteBuf::from(path.name());
+        if let Dir::Known(dir) = dir {
+            let moved = Known { dir, name: name.clone(), ..known.clone() };
+            if self.kept.space.tree(|tree| Ok(self.is_there(tree, &moved)))? {
+                return Ok(vec![Act::Note(moved)]);
+            }
+        }
+        Ok(vec![Act::Move { known: known.clone(), dir, name }])
     }
 
     /// Something that goes to another realm, with everything below it. Realms inside stay what they are.
@@ -336,7 +385,7 @@ impl<'a> Up<'a> {
     }
 
     fn commit(&mut self, realm: RealmId, acts: &[Act]) -> Result<(), FolderFault> {
-        let quiet = acts.iter().all(|act| matches!(act, Act::Note(_) | Act::Forget(_)));
+        let quiet = acts.iter().all(|act| matches!(act, Act::Note(_) | Act::Same(_) | Act::Forget(_)));
         let notings = if quiet {
             acts.iter().filter_map(Act::noting).collect()
         } else {
@@ -348,9 +397,14 @@ impl<'a> Up<'a> {
             })?;
             self.made = made;
             self.told.done += notings.len() as u64;
+            // What is around it was not told as it was thought.
+            self.told.all |= notings.iter().any(Option::is_none);
             let signed = |noting| match noting {
                 Noting::Set(known, Some(index)) => {
                     Noting::Set(Box::new(Known { version: Some(VersionId { commit: id, index }), ..*known }), None)
+                }
+                Noting::Update(known, Some(index)) => {
+                    Noting::Update(Box::new(Known { version: Some(VersionId { commit: id, index }), ..*known }), None)
                 }
                 other => other,
             };
@@ -359,6 +413,7 @@ impl<'a> Up<'a> {
         self.kept.space.jot(|store| {
             notings.iter().try_for_each(|noting| match noting {
                 Noting::Set(known, _) => base::set(store, self.id, known),
+                Noting::Update(known, _) => base::update(store, self.id, known),
                 Noting::Forget(node) => base::remove(store, self.id, *node),
             })
         })?;
@@ -383,7 +438,7 @@ impl Act {
     /// Bytes that it takes in a commit, at most.
     fn size(&self) -> usize {
         let written = match self {
-            Self::Make { written, .. } | Self::Put { written, .. } => written,
+            Self::Make { written, .. } | Self::Put { written, .. } | Self::Join { written, .. } => written,
             _ => return 512,
         };
         let content = match &written.content {
@@ -398,6 +453,7 @@ impl Act {
     fn noting(&self) -> Option<Noting> {
         match self {
             Self::Note(known) => Some(Noting::Set(Box::new(known.clone()), None)),
+            Self::Same(known) => Some(Noting::Update(Box::new(known.clone()), None)),
             Self::Forget(node) => Some(Noting::Forget(*node)),
             _ => None,
         }
@@ -441,7 +497,7 @@ impl Writer<'_> {
         SpaceFault: From<logic::space::Fault<R::Error>>,
     {
         Ok(match act {
-            Act::Note(_) | Act::Forget(_) => act.noting(),
+            Act::Note(_) | Act::Same(_) | Act::Forget(_) => act.noting(),
             Act::Make { number, dir, name, written, print } => {
                 let Some((dir, parent)) = self.dir(tree, *dir)? else { return Ok(None) };
                 let kind = match print.kind {
@@ -457,11 +513,17 @@ impl Writer<'_> {
                 }
                 let name = name.clone();
                 let known = Known { node, dir, name, version: None, hash: hash(written), print: print.clone() };
-                Some(self.put(known, written))
+                let index = self.put(&known, written);
+                Some(Noting::Set(Box::new(known), Some(index)))
+            }
+            Act::Join { known, written } => {
+                let index = self.put(known, written);
+                Some(Noting::Set(Box::new(known.clone()), Some(index)))
             }
             Act::Put { known, written, print } => {
                 let known = Known { hash: hash(written), print: print.clone(), ..known.clone() };
-                Some(self.put(known, written))
+                let index = self.put(&known, written);
+                Some(Noting::Update(Box::new(known), Some(index)))
             }
             Act::Move { known, dir, name } => {
                 let Some((dir, parent)) = self.dir(tree, *dir)? else { return Ok(None) };
@@ -476,10 +538,10 @@ impl Writer<'_> {
     }
 
     /// A version on top of what was in step.
-    fn put(&mut self, known: Known, written: &Written) -> Noting {
+    fn put(&mut self, known: &Known, written: &Written) -> u32 {
         let index = self.next();
         let bases = known.version.into_iter().collect();
         self.changes.push(Change::Put { node: known.node.id, bases, written: written.clone() });
-        Noting::Set(Box::new(known), Some(index))
+        index
     }
 }

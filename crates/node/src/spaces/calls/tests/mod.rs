@@ -6,4 +6,4 @@ mod checks;
 mod history;
 mod sharing;
 mod trees;
-mod world;
+pub(in crate::spaces) mod world;

@@ -87,6 +87,10 @@ impl Home {
         other.calls.circle.merge(&update).unwrap();
     }
 
+    pub fn spaces(&self) -> Arc<Spaces> {
+        self.calls.spaces.clone()
+    }
+
     pub fn kept(&self, space: &str) -> Arc<Kept> {
         self.calls.find(space).unwrap().0
     }
@@ -204,7 +208,7 @@ impl Home {
 }
 
 /// Every node that is or was below a directory.
-fn everything<R: logic::space::Rows>(tree: &logic::space::Tree<R>, root: Node) -> Vec<Node>
+pub fn everything<R: logic::space::Rows>(tree: &logic::space::Tree<R>, root: Node) -> Vec<Node>
 where
     R::Error: std::fmt::Debug,
 {

@@ -50,6 +50,7 @@ impl Between {
     /// Hands to a storage device what this device has. Ends only by being dropped.
     pub(super) async fn hand_to(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
         let (mut fetched, mut changed) = (room.fetched.subscribe(), room.kept.space.watch());
+        let mut stated = room.stated.subscribe();
         loop {
             if let Err(error) = self.hand_all(room, peer).await {
                 tracing::debug!(peer = %peer.device().short(), %error, "objects could not be handed over");
@@ -58,6 +59,7 @@ impl Between {
             tokio::select! {
                 _ = fetched.changed() => {}
                 _ = changed.changed() => {}
+                _ = stated.changed() => {}
                 () = sleep(LOOK) => {}
             }
             sleep(GATHER).await;
@@ -88,7 +90,11 @@ impl Between {
     /// What to offer next, and how far that is; `None`: nothing. Blocking.
     fn offer(&self, room: &Room, peer: &Arc<dyn Peer>) -> Result<Option<(Vec<ObjectId>, Handed)>, SpaceFault> {
         let stores = room.access(peer.device(), peer.member())? == Access::Full(SpaceRole::Storage);
-        if !stores || room.on_probation() || room.own_role()?.is_none_or(|role| role < SpaceRole::Editor) {
+        // One that is only learning of the space takes nothing yet.
+        if !stores || !room.facts().shown.contains_key(&peer.device()) {
+            return Ok(None);
+        }
+        if room.on_probation() || room.own_role()?.is_none_or(|role| role < SpaceRole::Editor) {
             return Ok(None);
         }
         let now = clock::now();

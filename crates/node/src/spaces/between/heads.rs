@@ -86,8 +86,12 @@ impl Room {
     /// A peer shows that it has this. True: for a while now it has shown less than it signed.
     pub(super) fn hear_shown(&self, peer: DeviceId, frontier: Frontier, now: Timestamp) -> Result<bool, SpaceFault> {
         let mut facts = self.facts();
-        facts.shown.insert(peer, (frontier, now));
+        let first = facts.shown.insert(peer, (frontier, now)).is_none();
         drop(facts);
+        if first {
+            // What waited until the peer keeps the space: objects for it.
+            self.stated.send_modify(|count| *count += 1);
+        }
         self.suspect(peer, now)
     }
 

@@ -13,7 +13,7 @@ use net::frame::{FrameError, read_body};
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 use tokio::time::{Instant, timeout};
 
 use super::Between;
@@ -40,12 +40,16 @@ pub(super) struct Talk {
     pub(super) room: Arc<Room>,
     pub(super) peer: Arc<dyn Peer>,
     state: Mutex<State>,
+    /// The peer has shown for the first time what it has.
+    met: Notify,
 }
 
 struct State {
     session: Session,
     /// Statements that the peer knows, by device: their counters.
     heads: HashMap<DeviceId, u64>,
+    /// It has shown that it keeps the ledger. One that is only learning of it takes no statements.
+    keeps: bool,
     /// The last that it may be told.
     farewell: Option<Vec<Seen>>,
     /// Bytes that may still come while it has no role.
@@ -55,8 +59,9 @@ struct State {
 
 impl Talk {
     pub(super) fn new(between: Arc<Between>, room: Arc<Room>, peer: Arc<dyn Peer>, session: Session) -> Arc<Self> {
-        let state = State { session, heads: HashMap::new(), farewell: None, unproven: UNPROVEN, refused: false };
-        Arc::new(Self { between, room, peer, state: Mutex::new(state) })
+        let (heads, farewell) = Default::default();
+        let state = State { session, heads, keeps: false, farewell, unproven: UNPROVEN, refused: false };
+        Arc::new(Self { between, room, peer, state: Mutex::new(state), met: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -98,6 +103,7 @@ impl Talk {
                 },
                 _ = changed.changed() => messages = self.fresh().await?,
                 _ = stated.changed() => messages = self.fresh().await?,
+                () = self.met.notified() => messages = self.fresh().await?,
             }
         }
     }
@@ -133,8 +139,11 @@ impl Talk {
         }
     }
 
-    /// Statements that the peer does not know yet.
+    /// Statements that the peer does not know yet, once it keeps the ledger.
     fn heads(&self, state: &mut State) -> Vec<Message> {
+        if !state.keeps {
+            return Vec::new();
+        }
         let mut news = Vec::new();
         for statement in self.room.statements() {
             let held = statement.held();
@@ -227,6 +236,9 @@ impl Talk {
             if room.hear_head(*head, now)? {
                 between.note_rollback(device, room.id());
             }
+        }
+        if heard.shown.is_some() && !std::mem::replace(&mut self.state().keeps, true) {
+            self.met.notify_one();
         }
         if let Some(shown) = heard.shown
             && room.hear_shown(peer, shown, now)?

@@ -30,6 +30,18 @@ async fn a_storage_device_takes_everything_and_gives_it_to_others_when_the_write
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn nothing_is_offered_to_a_storage_device_that_is_only_learning_of_the_space() {
+    let [ada, storage] = devices();
+    let ledger = ada.found().space.id();
+    ada.grant(ledger, &storage, SpaceRole::Storage);
+    let ids = ada.write(ledger, "first", &[bytes(1, 3000)]).unwrap();
+    let _wire = link(&ada, &storage);
+    until("stored", || storage.has(&ids[0])).await;
+    // An offer that came too early is refused, and the next one waits for half a minute.
+    assert!(!storage.log().iter().any(|event| event == "space.refused"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_storage_device_keeps_to_its_quota_and_says_so() {
     let [ada, storage] = devices();
     let ledger = ada.found().space.id();

@@ -18,6 +18,22 @@ async fn what_was_shared_is_learned_entered_and_written_by_both() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_has_signed_what_it_holds_still_teaches_a_newcomer_and_tells_it_the_statements() {
+    let [ada, bob] = devices();
+    let ledger = ada.found().space.id();
+    ada.grant(ledger, &bob, SpaceRole::Reader);
+    until("ada has a room", || ada.between.room(ledger).is_some()).await;
+    let room = ada.between.room_of(ledger);
+    room.state(clock::now()).unwrap();
+    assert!(room.statements().iter().any(|statement| statement.held().device == ada.id()));
+    let wire = link(&ada, &bob);
+    until("bob has it", || bob.role(ledger) == Some(SpaceRole::Reader)).await;
+    let told = || bob.between.room_of(ledger).statements().iter().any(|one| one.held().device == ada.id());
+    until("bob knows what ada signed", told).await;
+    assert!(wire.offences().is_empty(), "{:?}", wire.offences());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_was_written_apart_meets_again_over_a_new_link() {
     let [ada, bob] = devices();
     let (ledger, wire) = shared(&ada, &bob).await;

@@ -49,7 +49,8 @@ fn deed() -> impl Strategy<Value = Deed> {
 
 fn act(device: &mut Device, other: &Device, deed: &Deed, seen: &mut BTreeSet<[u8; 32]>) {
     let at = |number: u8| device.at(&path(number));
-    let text = |seed: u8| if seed.is_multiple_of(4) { noise(seed, 2000) } else { format!("text {}", seed % 16).into_bytes() };
+    let text =
+        |seed: u8| if seed.is_multiple_of(4) { noise(seed, 2000) } else { format!("text {}", seed % 16).into_bytes() };
     // What cannot be done is not.
     match deed {
         Deed::Write(path, seed) => {

@@ -40,6 +40,8 @@ pub use watch::{Dirty, Watch};
 
 /// Where files are written before they are put in place.
 pub const STAGING: &str = ".warren-sync";
+/// How names begin there of what was taken out of the folder, and may be somebody's.
+const TAKEN_OUT: &str = "out-";
 /// The file that says what is left out.
 pub const IGNORE: &str = ".warrenignore";
 
@@ -159,8 +161,16 @@ impl Folder {
     fn clear_staging(&self) -> io::Result<()> {
         for entry in Dir::read_from(&self.staging)? {
             let entry = entry?;
-            if !matches!(entry.file_name().to_bytes(), b"." | b"..") {
-                fs::unlinkat(&self.staging, entry.file_name(), AtFlags::empty())?;
+            let name = entry.file_name();
+            match name.to_bytes().strip_prefix(TAKEN_OUT.as_bytes()) {
+                // Cut off before it was known whose it is: it goes back into the folder, under a name of its own.
+                Some(number) => {
+                    let rescued = [b"rescued-", number].concat();
+                    let name = OsStr::from_bytes(name.to_bytes());
+                    disk::rename_new(self.staging.as_fd(), name, self.root.as_fd(), OsStr::from_bytes(&rescued))?;
+                }
+                None if matches!(name.to_bytes(), b"." | b"..") => {}
+                None => fs::unlinkat(&self.staging, name, AtFlags::empty())?,
             }
         }
         Ok(())

@@ -12,10 +12,11 @@ use logic::transfer::path::RelPath;
 use rustix::fs::{self, AtFlags, Mode, OFlags, RenameFlags};
 use rustix::io::Errno;
 
-use super::{Folder, FolderError, print_at};
+use super::{Folder, FolderError, TAKEN_OUT, print_at};
 use crate::disk;
 use crate::meta::FileTime;
 use crate::source::SourceFile;
+use crate::xattr::{self, Attribute};
 
 /// A file or link that is being written, not yet where it will be. Removed if it never gets there.
 #[derive(Debug)]
@@ -32,6 +33,14 @@ impl Staged<'_> {
     /// For a link.
     pub fn file(&self) -> &File {
         self.file.as_ref().expect("a link has no content to write")
+    }
+
+    /// Sets what users keep beside the content of the file. `false`: the file system has no such thing.
+    ///
+    /// # Errors
+    /// The file system.
+    pub fn set_xattrs(&self, attributes: &[Attribute]) -> std::io::Result<bool> {
+        self.file.as_ref().map_or(Ok(true), |file| xattr::write(file, attributes))
     }
 }
 
@@ -107,7 +116,8 @@ impl Folder {
         }
     }
 
-    /// Names are exchanged, what came out is looked at, and goes back if it is not what was expected.
+    /// Names are exchanged, what came out is looked at, and goes back if it is not what was expected. Until that is known it
+    /// has a name under which it is rescued after a crash.
     fn exchange(
         &self,
         staged: &OsStr,
@@ -120,21 +130,27 @@ impl Folder {
         if print_at(dir, name).map_err(FolderError::at(path))?.as_ref() != Some(expected) {
             return Err(FolderError::Changed(path.clone()));
         }
-        let swap = || fs::renameat_with(&self.staging, staged, dir, name, RenameFlags::EXCHANGE);
+        let out = Staged { folder: self, name: taken_out(), file: None };
+        fs::renameat(&self.staging, staged, &self.staging, &out.name).map_err(io)?;
+        let swap = || fs::renameat_with(&self.staging, &out.name, dir, name, RenameFlags::EXCHANGE);
         match swap() {
             Ok(()) => {}
             Err(Errno::NOENT) => return Err(FolderError::Changed(path.clone())),
             // The file system cannot: what was looked at just now is replaced.
             Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
-                return fs::renameat(&self.staging, staged, dir, name).map_err(io);
+                return fs::renameat(&self.staging, &out.name, dir, name).map_err(io);
             }
             Err(error) => return Err(io(error)),
         }
-        let out = print_at(&self.staging, staged).map_err(FolderError::at(path))?;
-        if out.is_some_and(|out| is_it(expected, &out)) {
+        let was = print_at(&self.staging, &out.name).map_err(FolderError::at(path))?;
+        if was.is_some_and(|was| is_it(expected, &was)) {
             return Ok(());
         }
-        swap().map_err(io)?;
+        if let Err(error) = swap() {
+            // It stays under that name, to be rescued.
+            std::mem::forget(out);
+            return Err(io(error));
+        }
         Err(FolderError::Changed(path.clone()))
     }
 
@@ -195,7 +211,7 @@ impl Folder {
             };
         }
         // Taken out first: a program may write to it between the look and the end of it.
-        let out = Staged { folder: self, name: fresh(), file: None };
+        let out = Staged { folder: self, name: taken_out(), file: None };
         match fs::renameat(&dir, name, &self.staging, &out.name) {
             Ok(()) => {}
             Err(Errno::NOENT) => return Ok(()),
@@ -205,7 +221,11 @@ impl Folder {
         if now.is_some_and(|now| is_it(expected, &now)) {
             return Ok(());
         }
-        disk::rename_new(self.staging.as_fd(), &out.name, dir.as_fd(), name).map_err(FolderError::at(path))?;
+        if let Err(error) = disk::rename_new(self.staging.as_fd(), &out.name, dir.as_fd(), name) {
+            // It stays under that name, to be rescued.
+            std::mem::forget(out);
+            return Err(FolderError::at(path)(error));
+        }
         Err(FolderError::Changed(path.clone()))
     }
 
@@ -228,6 +248,11 @@ impl Folder {
         let target = target.map_err(|error| FolderError::at(path)(error.into()))?;
         Ok(OsString::from_vec(target.into_bytes()).into_vec())
     }
+}
+
+/// A name for what was taken out of the folder and is not looked at yet.
+fn taken_out() -> OsString {
+    format!("{TAKEN_OUT}{}", HEXLOWER.encode(&seal::random::<16>())).into()
 }
 
 fn fresh() -> OsString {

@@ -59,6 +59,19 @@ fn what_a_program_wrote_meanwhile_is_neither_replaced_nor_removed() {
 }
 
 #[test]
+fn what_a_crash_left_half_exchanged_goes_back_into_the_folder() {
+    let (_dir, folder) = folder();
+    let staging = folder.path().join(STAGING);
+    fs::write(staging.join("out-5"), b"somebody's").unwrap();
+    fs::write(staging.join("ours"), b"half").unwrap();
+    let path = folder.path().to_owned();
+    drop(folder);
+    let folder = Folder::open(&path).unwrap();
+    assert_eq!(fs::read(path.join("rescued-5")).unwrap(), b"somebody's");
+    assert_eq!(left_in_staging(&folder), 0);
+}
+
+#[test]
 fn directories_go_only_when_nothing_is_in_them() {
     let (_dir, folder) = folder();
     let made = folder.make_dir(&at("a"), Some(0o750)).unwrap();

@@ -173,6 +173,10 @@ impl Queue {
 
     /// These did not come. `lacking`: the peer has not got them.
     pub(super) fn back(&self, ids: &[ObjectId], lacking: Option<DeviceId>) {
+        if ids.is_empty() {
+            // Nothing to tell: who found nothing to ask for would wake itself for ever.
+            return;
+        }
         let mut inner = self.inner();
         let now = Instant::now();
         for id in ids {

@@ -233,14 +233,12 @@ impl<'a> Putting<'a> {
                 // What is handed over has only bytes.
                 (meta.mode, meta.xattrs) = (there.mode, there.xattrs.clone());
             }
-            let same = meta == *there || {
-                let same = reading::hash(&file, self.progress)? == *hash;
-                if same && !spooled {
-                    let changed = file.changed().map_err(Lost::File)?;
-                    return Ok((!changed).then(|| planned.draft_again(meta)));
-                }
-                same
-            };
+            // Two files may have one length and one time.
+            let same = reading::hash(&file, self.progress)? == *hash;
+            if same && !spooled && meta != *there {
+                let changed = file.changed().map_err(Lost::File)?;
+                return Ok((!changed).then(|| planned.draft_again(meta)));
+            }
             if same {
                 self.progress.note(|job| {
                     job.files_same += 1;

@@ -299,6 +299,13 @@ impl<'a> Down<'a> {
                         return Ok(Put::Failed);
                     }
                 }
+                let xattrs: Vec<_> =
+                    written.meta.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
+                match staged.set_xattrs(&xattrs) {
+                    Ok(true) => {}
+                    Ok(false) => self.warn(format!("{path}: this disk keeps no extended attributes")),
+                    Err(error) => self.warn(format!("{path}: its extended attributes: {error}")),
+                }
                 let time = written.meta.mtime.map(|time| FileTime { seconds: time.secs, nanos: time.nanos });
                 self.folder.put(&staged, path, expected, time, mode.or(Some(0o644)))
             }

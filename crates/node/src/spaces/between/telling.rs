@@ -239,7 +239,7 @@ impl Between {
     }
 
     /// A session is over: what the peer did is noted, and when to try again.
-    pub(super) fn ended(&self, peer: &Arc<dyn Peer>, ledger: CommitId, ended: &Result<(), Ended>) {
+    pub(super) fn ended(self: &Arc<Self>, peer: &Arc<dyn Peer>, ledger: CommitId, ended: &Result<(), Ended>) {
         if let Err(error) = ended {
             tracing::debug!(peer = %peer.device().short(), %ledger, %error, "a session ended");
         }
@@ -248,11 +248,20 @@ impl Between {
         {
             peer.offended(offence);
         }
-        if let Some(online) = self.same(&mut self.peers(), peer) {
-            let tries = online.later.get(&ledger).map_or(0, |(_, tries)| *tries) + 1;
-            let pause = AGAIN.0.saturating_mul(1 << tries.min(10)).min(AGAIN.1);
-            online.later.insert(ledger, (Instant::now() + pause, tries));
-        }
+        let mut peers = self.peers();
+        let Some(online) = self.same(&mut peers, peer) else { return };
+        let failed = online.later.get(&ledger).map_or(0, |(_, tries)| *tries) + 1;
+        let tries = if ended.is_ok() { 0 } else { failed };
+        let pause = AGAIN.0.saturating_mul(1 << tries.min(10)).min(AGAIN.1);
+        online.later.insert(ledger, (Instant::now() + pause, tries));
+        drop(peers);
+        let wake = self.clone();
+        self.tasks.spawn(async move {
+            tokio::select! {
+                () = wake.stop.cancelled() => {}
+                () = tokio::time::sleep(pause) => wake.wake.notify_one(),
+            }
+        });
     }
 
     /// The peer's place, if it is still this link's.

@@ -37,7 +37,7 @@ use crate::spaces::{Kept, SpaceFault, Spaces};
 use crate::transfers::Stream;
 
 /// Long enough for a loaded machine; nothing waits for it unless it fails.
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(150);
 
 /// A device with a home.
 struct Dev {

@@ -117,7 +117,7 @@ fn two_members_prove_themselves() {
     );
     assert_eq!((bob.device(), bob.member(), bob.role()), (scene.bob.id(), scene.bob_member.id(), Role::Reader));
     assert_eq!(bob.boot(), scene.circle.credentials(&scene.bob).boot);
-    assert_eq!((ada.version(), bob.version()), (1, 1));
+    assert_eq!((ada.version(), bob.version()), (2, 2));
 }
 
 #[test]
@@ -312,7 +312,7 @@ fn devices_without_a_common_version_say_so() {
     let denied = scene.answer(hello.body()).map(|(peer, _)| peer).unwrap_err();
     assert_eq!(denied.fault, HelloError::Incompatible { min: 5, max: 6 });
     let fault = dialer.finish(denied.reply.unwrap().body(), &credentials, FOUNDED).unwrap_err();
-    assert_eq!(fault, HelloError::Incompatible { min: 1, max: 1 });
+    assert_eq!(fault, HelloError::Incompatible { min: 1, max: 2 });
 }
 
 #[test]

@@ -207,6 +207,13 @@ async fn a_member_is_known_where_it_proved_itself_and_where_it_is_looked_for() {
     assert!(matches!(b.network.party(a.addr()), Party::Network(_)), "a stranger who connected is no member");
     let _links = meet(&a, &mut b).await;
     for (device, other) in [(&a, &b), (&b, &a)] {
+        // The one side knows a little later than the other.
+        for _ in 0..1000 {
+            if matches!(device.network.party(other.addr()), Party::Member(..)) {
+                break;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
         assert!(matches!(device.network.party(other.addr()), Party::Member(..)));
         assert!(matches!(device.network.party(stranger), Party::Host(_)));
     }

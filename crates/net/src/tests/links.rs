@@ -212,7 +212,7 @@ async fn a_member_is_known_where_it_proved_itself_and_where_it_is_looked_for() {
             if matches!(device.network.party(other.addr()), Party::Member(..)) {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
         assert!(matches!(device.network.party(other.addr()), Party::Member(..)));
         assert!(matches!(device.network.party(stranger), Party::Host(_)));

@@ -76,7 +76,7 @@ impl Room {
         self.stated.send_modify(|count| *count += 1);
         match heard {
             Heard::Rollback(proof) => {
-                evidence::keep(&self.kept.space, Kind::rollback(&proof), device, now)?;
+                evidence::keep(&self.kept.space, Kind::Proof(Signed::rollback(&proof)), device, now)?;
                 Ok(true)
             }
             _ => Ok(false),

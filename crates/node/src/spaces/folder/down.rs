@@ -53,6 +53,8 @@ pub(super) struct Down<'a> {
     touched: BTreeSet<Option<RelPath>>,
     /// Known where it was, and not shown there.
     unseen: Vec<Known>,
+    /// Somebody was asked for a content in this round and did not have it: each would be waited for.
+    in_vain: bool,
 }
 
 /// Where a directory lies in the folder.
@@ -73,7 +75,7 @@ impl<'a> Down<'a> {
         hands: &'a Hands,
     ) -> Self {
         let (passed, fresh, touched, unseen) = Default::default();
-        Self { kept, folder, id, top, rules, hands, passed, fresh, touched, unseen }
+        Self { kept, folder, id, top, rules, hands, passed, fresh, touched, unseen, in_vain: false }
     }
 
     /// Goes through these directories, and through what is new in them all the way down. `None`: through everything.
@@ -321,11 +323,11 @@ impl<'a> Down<'a> {
         })
     }
 
-    fn give(&self, content: &Content, to: &File) -> Result<Given, FolderFault> {
-        match content {
-            Content::File { .. } => self.hands.give(content, to),
-            _ => Ok(Given::Whole),
-        }
+    fn give(&mut self, content: &Content, to: &File) -> Result<Given, FolderFault> {
+        let Content::File { .. } = content else { return Ok(Given::Whole) };
+        let given = self.hands.give(content, to, !self.in_vain)?;
+        self.in_vain |= matches!(given, Given::NotHere);
+        Ok(given)
     }
 
     /// The directory of the folder in which the space shows something by now.

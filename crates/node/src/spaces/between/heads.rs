@@ -1,5 +1,6 @@
 //! Signed statements of what devices hold: made, stored, and compared.
 
+use logic::ledger::evidence::Signed;
 use logic::ledger::sync::{shown, summary};
 use logic::ledger::{Frontier, HeadStatement, Heads, Heard};
 use seal::{DeviceId, Timestamp};

@@ -23,9 +23,7 @@ use super::scene::{Eye, Scene};
 use super::{Calls, at, paths};
 use crate::errors::{blocking, io_error};
 use crate::running::Running;
-use crate::spaces::contents::{
-    self, Access, ContentFault, Get, Jobs, PATIENCE, Patient, Piece, Pieces, Put,
-};
+use crate::spaces::contents::{self, Access, ContentFault, Get, Jobs, PATIENCE, Patient, Piece, Pieces, Put};
 use crate::spaces::{Kept, SpaceFault};
 
 /// Zeros that are sent at a time.

@@ -87,12 +87,7 @@ impl Calls {
 }
 
 /// What a point showed at a path; true: at another one, and it stays where it is today.
-fn target<R: Rows>(
-    tree: &Tree<R>,
-    scene: &Scene,
-    then: &Frontier,
-    path: &TreePath,
-) -> Result<(Node, bool), SpaceFault>
+fn target<R: Rows>(tree: &Tree<R>, scene: &Scene, then: &Frontier, path: &TreePath) -> Result<(Node, bool), SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
 {

@@ -170,7 +170,11 @@ impl Between {
                 Some(SpaceRole::Owner) => kept.kept.space.rekey_where_due(clock::now()).map(drop),
                 _ => Ok(()),
             });
-            said(done.await, room, "keys could not be changed");
+            let done = done.await;
+            if done.is_err() {
+                due.keys = Some(now + LOOK_EVERY);
+            }
+            said(done, room, "keys could not be changed");
         }
         if due.state.is_some_and(|(quiet, latest)| quiet.min(latest) <= now) {
             due.state = None;

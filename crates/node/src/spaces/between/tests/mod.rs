@@ -280,9 +280,16 @@ impl Peer for Pipe {
             Far::Script(_, told) => drop(told.send(ledgers)),
             Far::Honest(far) => {
                 let (Some(far), Some(peer)) = (far.upgrade(), self.seen_from_there()) else { return false };
-                if let Err(offence) = far.told(&peer, ledgers) {
-                    peer.offended(offence);
-                }
+                let cut = self.cut.clone();
+                // Nobody reads before the link is up at that end.
+                tokio::spawn(cut.run_until_cancelled_owned(async move {
+                    while far.same(&mut far.peers(), &peer).is_none() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    if let Err(offence) = far.told(&peer, ledgers) {
+                        peer.offended(offence);
+                    }
+                }));
             }
         }
         true

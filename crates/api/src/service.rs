@@ -194,6 +194,8 @@ calls! {
     space_forget / SpaceForget(SpaceForget) -> Nothing;
     /// Changes what this device keeps of a space's contents.
     space_keep / SpaceKeep(SpaceKeep) -> Space;
+    /// Limits what this device keeps of a space that it stores without reading.
+    space_quota / SpaceQuota(SpaceQuota) -> Space;
     /// Gives a member a role on a space or a part of it (owners).
     space_share / SpaceShare(SpaceShare) -> Vec<Access>;
     /// Takes a member's role away and changes the keys (owners).

@@ -522,6 +522,20 @@ events! {
         /// The disk or the quota.
         reason: String,
     }
+    /// A device that stores a space without reading it has no room: it is offered nothing until it has.
+    "space.device_full" Failed SpaceDeviceFull {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+    }
+    /// What this device may keep of a space that it cannot read was limited.
+    "space.limited" Ok SpaceLimited {
+        /// The space.
+        space: String,
+        /// The most bytes, or `none`.
+        limit: String,
+    }
     /// This device made a space.
     "space.created" Ok SpaceCreated {
         /// The space.

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 
 use data_encoding::HEXLOWER;
@@ -31,6 +32,22 @@ const SUFFIX: &str = "space";
 pub(crate) struct Wish {
     /// Contents are fetched when they are read.
     pub on_demand: bool,
+    /// The most bytes of it that this device keeps while it cannot read it.
+    pub quota: Option<u64>,
+    /// Which of its past is kept.
+    pub history: History,
+}
+
+/// Which versions, besides what is shown and what is in conflict, keep their contents on this device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum History {
+    /// All of them.
+    #[default]
+    All,
+    /// What was there at any time within so many days.
+    Days(u32),
+    /// So many of each file, the latest.
+    Versions(u32),
 }
 
 /// A space of this home.
@@ -80,6 +97,8 @@ pub(crate) struct Spaces {
     wishes: Table<Wish>,
     kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
     broken: Vec<PathBuf>,
+    /// The most bytes that all spaces together take which this device cannot read; 0: no limit.
+    storage_limit: AtomicU64,
     changed: watch::Sender<u64>,
     /// Who talks about them with other devices.
     between: OnceLock<Weak<Between>>,
@@ -107,6 +126,7 @@ impl Spaces {
             wishes: database.table("spaces"),
             kept: RwLock::default(),
             broken: Vec::new(),
+            storage_limit: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             between: OnceLock::new(),
         };
@@ -244,6 +264,22 @@ impl Spaces {
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
         self.changed.send_modify(|count| *count += 1);
         Ok(kept)
+    }
+
+    /// Bytes that a space takes here.
+    pub(crate) fn taken(&self, kept: &Kept) -> Result<u64, SpaceFault> {
+        let file = kept.space.peek(|store| Ok(store.file_bytes()?))?;
+        Ok(self.objects.usage(&kept.namespace())?.bytes.saturating_add(file))
+    }
+
+    /// The most bytes that all spaces together take which this device cannot read.
+    pub(crate) fn storage_limit(&self) -> Option<u64> {
+        Some(self.storage_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
+    }
+
+    /// Sets that limit; 0: there is none.
+    pub(crate) fn limit_storage(&self, bytes: u64) {
+        self.storage_limit.store(bytes, Ordering::Relaxed);
     }
 
     /// Notes what the owner wants of a space.

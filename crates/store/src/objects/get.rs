@@ -65,6 +65,12 @@ impl ObjectStore {
         Ok(absent)
     }
 
+    /// Bytes that are free on its disk.
+    pub fn free_space(&self) -> Result<u64, ObjectError> {
+        let path = self.files.path();
+        crate::disk::free_space(path).map_err(|source| ObjectError::at(path, source))
+    }
+
     /// What there is and how much room it takes. Reads the whole index.
     pub fn totals(&self) -> Result<Totals, ObjectError> {
         let connection = self.database.connection();

@@ -160,6 +160,8 @@ settings! {
     rate_limit: Rate = Rate(None);
     /// Accept offers up to this size from every member without asking; 0 always asks.
     auto_accept: Size = Size(0);
+    /// Most bytes that spaces which this device stores without reading may take, all together; 0 sets no limit.
+    storage_limit: Size = Size(0);
     /// Entries kept in the activity log.
     log_keep: u64 = 100_000;
 }

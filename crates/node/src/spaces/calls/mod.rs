@@ -133,6 +133,7 @@ impl Calls {
                 Reply::SpaceForget(Nothing {})
             }
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
+            Request::SpaceQuota(request) => Reply::SpaceQuota(self.quota(request)?),
             Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
             Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),
             Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(request)?),

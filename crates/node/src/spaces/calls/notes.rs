@@ -51,6 +51,10 @@ pub(super) fn events(
             let keep = if asked.keep == Keep::OnDemand { "on_demand" } else { "everything" };
             Some(Event::SpaceKept { space, keep: keep.into() })
         }
+        (Request::SpaceQuota(asked), _) => {
+            let limit = asked.limit.map_or("none".to_owned(), |limit| limit.to_string());
+            Some(Event::SpaceLimited { space, limit })
+        }
         (Request::SpaceForget(_), _) => Some(Event::SpaceForgotten { space }),
         (_, Reply::EvidenceExport(file)) => {
             Some(Event::SpaceEvidenceExported { space, count: file.proves.len() as u64 })

@@ -352,6 +352,10 @@ impl Between {
         self.hurry(ledger, ids, deadline).await.unwrap().then_some(()).ok_or(())
     }
 
+    fn allowance_of(&self, ledger: CommitId) -> Option<super::allowance::Allowance> {
+        self.allowance(&self.room(ledger).unwrap()).unwrap()
+    }
+
     fn room_of(&self, ledger: CommitId) -> Arc<super::room::Room> {
         self.room(ledger).unwrap()
     }

@@ -170,6 +170,7 @@ impl Running {
         let (seen, sightings) = mpsc::channel(QUEUE);
         self.spawn(self.links.clone().run(links, sightings));
         self.spawn(self.between.clone().run());
+        self.spawn(spaces::housekeeping(self.clone()));
         self.spawn(self.clone().admit(incoming, members));
         self.spawn(self.clone().watch_addresses());
         self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));

@@ -80,6 +80,9 @@ pub struct Space {
     pub state: SpaceState,
     /// What it keeps here.
     pub keep: Keep,
+    /// Which versions keep their contents here.
+    #[serde(default)]
+    pub history: super::History,
     /// Files that are shown.
     pub files: u64,
     /// Bytes of these files.

@@ -536,6 +536,22 @@ events! {
         /// The most bytes, or `none`.
         limit: String,
     }
+    /// This device let go of contents that it needs no more.
+    "space.tidied" Ok SpaceTidied {
+        /// The space.
+        space: String,
+        /// Objects.
+        objects: u64,
+        /// Their bytes.
+        bytes: u64,
+    }
+    /// What this device keeps of a space's past was changed.
+    "space.history" Ok SpaceHistory {
+        /// The space.
+        space: String,
+        /// `all`, so many `d` or `v`.
+        history: String,
+    }
     /// This device made a space.
     "space.created" Ok SpaceCreated {
         /// The space.

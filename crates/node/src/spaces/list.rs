@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
 use store::objects::{Limits, Namespace, ObjectStore};
-use store::space::Watermark;
+use store::space::{Watermark, is_mark_of, read_log};
 use tokio::sync::watch;
 
 use super::between::Between;
@@ -26,6 +26,8 @@ use crate::clock;
 
 /// How the files of spaces are called.
 const SUFFIX: &str = "space";
+/// How the logs of their commits are called.
+const LOG: &str = "log";
 
 /// What this device's owner has said about a space.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,6 +58,8 @@ pub(crate) struct Kept {
     pub space: Space,
     path: PathBuf,
     wish: Mutex<Wish>,
+    /// Who stores objects for it that nothing names yet.
+    pub(super) gate: contents::Gate,
     /// What was counted in it, and in which state of it ([`Space::watch`]).
     counted: Mutex<Option<(u64, Shown)>>,
 }
@@ -90,6 +94,8 @@ impl Kept {
 /// See the module.
 pub(crate) struct Spaces {
     dir: PathBuf,
+    /// Where the commits are kept once more.
+    logs: PathBuf,
     keys: Arc<Keyring>,
     circle: Arc<Circle>,
     /// Encrypted contents.
@@ -116,10 +122,12 @@ impl Spaces {
         keys: Arc<Keyring>,
         circle: Arc<Circle>,
     ) -> Result<Self, SpaceFault> {
+        let logs = objects.to_owned();
         let (objects, recovered) = ObjectStore::open(objects, database.clone(), Limits::default(), clock::now())?;
         tracing::debug!(?recovered, "objects opened");
         let mut spaces = Self {
             dir: dir.to_owned(),
+            logs,
             keys,
             circle,
             objects,
@@ -159,7 +167,10 @@ impl Spaces {
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), counted: Mutex::default() })
+        if let Err(error) = space.keep_log(&self.log_of(space.id())) {
+            tracing::warn!(space = %space.id(), %error, "the commits cannot be kept once more");
+        }
+        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), gate: Default::default(), counted: Mutex::default() })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
@@ -225,9 +236,73 @@ impl Spaces {
         self.dir.join(HEXLOWER.encode(&name)).with_extension(SUFFIX)
     }
 
+    /// Where its commits lie once more.
+    fn log_of(&self, ledger: CommitId) -> PathBuf {
+        let name = self.keys.records.blind("commit logs", ledger.as_bytes());
+        self.logs.join(HEXLOWER.encode(&name)).with_extension(LOG)
+    }
+
+    /// Makes the files of spaces anew that are missing or cannot be opened, from the logs of their commits. What is in their
+    /// way is set aside. With each what did not go well.
+    pub(crate) fn rebuild(&self) -> Result<Vec<(CommitId, Result<Arc<Kept>, SpaceFault>)>, SpaceFault> {
+        let mut done = Vec::new();
+        for entry in std::fs::read_dir(&self.logs)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|suffix| suffix != LOG) {
+                continue;
+            }
+            let mut first = None;
+            let report = read_log(&path, &self.keys.records, |bytes| {
+                let commit = Commit::read(&bytes).ok().filter(|commit| commit.header().ledger == CommitId::ZERO);
+                first = first.take().or(commit);
+                Ok::<_, std::io::Error>(())
+            })?;
+            let Some(genesis) = first else {
+                tracing::warn!(path = %path.display(), ?report, "a log of commits has no beginning");
+                continue;
+            };
+            let ledger = genesis.id();
+            if self.get(ledger).is_none() {
+                done.push((ledger, self.rebuild_one(genesis)));
+            }
+        }
+        Ok(done)
+    }
+
+    fn rebuild_one(&self, genesis: Commit) -> Result<Arc<Kept>, SpaceFault> {
+        let ledger = genesis.id();
+        let path = self.marked_path(ledger)?.unwrap_or_else(|| self.path_of(ledger));
+        let aside = format!("damaged-{}", clock::now().0);
+        for suffix in [SUFFIX.to_owned(), format!("{SUFFIX}-wal"), format!("{SUFFIX}-shm")] {
+            let there = path.with_extension(&suffix);
+            if there.exists() {
+                std::fs::rename(&there, path.with_extension(format!("{suffix}.{aside}")))?;
+            }
+        }
+        let kept = self.add_at(&path, |path| Space::adopt_again(path, self.keys.clone(), genesis))?;
+        if kept.space.is_alone()? {
+            kept.space.trust(clock::now())?;
+        }
+        Ok(kept)
+    }
+
+    /// Where the watermark of a ledger lies, without its ending: what was signed must not be forgotten.
+    fn marked_path(&self, ledger: CommitId) -> Result<Option<PathBuf>, SpaceFault> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let ends = path.extension().is_some_and(|suffix| suffix == "mark");
+            if ends && is_mark_of(&path, &self.keys.records, ledger) {
+                return Ok(Some(path.with_extension("")));
+            }
+        }
+        Ok(None)
+    }
+
     /// Ends keeping a space: its file and its contents go, the watermark stays.
     pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
         let id = kept.space.id();
+        // First: what it could be made anew from.
+        store::durable::remove(&self.log_of(id))?;
         self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         self.changed.send_modify(|count| *count += 1);
         let mark = |path: &Path| path.with_extension(format!("{SUFFIX}.mark"));

@@ -68,6 +68,7 @@ impl Space {
                 continue;
             };
             let (accepted, outcome) = self.take(commits, peer, now)?;
+            self.reconcile()?;
             // A message brings one batch at most.
             heard.outcome = outcome;
             let next = self.look(|ledger, store| Ok(session.taken(accepted, ledger, store)))?;

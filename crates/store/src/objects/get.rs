@@ -54,6 +54,11 @@ impl ObjectStore {
         Ok(index::find(&self.database.connection(), id)?.is_some_and(|row| row.is_here()))
     }
 
+    /// Bytes of an object that the index knows, here or not.
+    pub fn len(&self, id: &ObjectId) -> Result<Option<u64>, ObjectError> {
+        Ok(index::find(&self.database.connection(), id)?.map(|row| row.len.into()))
+    }
+
     /// Those of `ids` that are not here, or damaged.
     pub fn absent(&self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, ObjectError> {
         let mut absent = Vec::new();

@@ -121,6 +121,12 @@ impl Guard {
     }
 }
 
+/// Is the file at `path` the watermark of this ledger, on this device?
+pub fn is_mark_of(path: &Path, key: &RecordKey, ledger: CommitId) -> bool {
+    let key = key.table(&format!("space watermark/{ledger}"));
+    std::fs::read(path).is_ok_and(|bytes| key.open(&[], &bytes).is_ok())
+}
+
 fn bytes(mark: Watermark) -> Vec<u8> {
     postcard::to_stdvec(&Saved { version: VERSION, mark }).expect("a watermark has only types that postcard can write")
 }

@@ -264,6 +264,9 @@ impl Talk {
         if waits {
             room.facts().telling.insert(peer);
         }
+        if heard.settled && !room.on_probation() && self.access()?.is_full() {
+            room.kept.space.trust(now)?;
+        }
         let over = heard.settled || !heard.withheld.is_empty();
         if over && room.facts().telling.remove(&peer) {
             // What waited until all was here.

@@ -66,6 +66,7 @@ impl Calls {
                     (state, _) => state,
                 },
                 keep: if kept.wish().on_demand { Keep::OnDemand } else { Keep::Everything },
+                history: kept.wish().history.into(),
                 files: counted.files,
                 bytes: counted.bytes,
                 stored_bytes: usage.bytes,

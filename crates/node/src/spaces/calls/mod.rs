@@ -12,6 +12,7 @@
 //! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts`, `settle` | changing |
 //! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
+//! | `store` | the care of what is stored |
 //! | `sync` | folders in step |
 //! | `fault`, `notes` | what went wrong, for people; what the log says |
 
@@ -36,6 +37,7 @@ mod restore;
 mod scene;
 mod settle;
 mod share;
+mod store;
 mod sync;
 #[cfg(test)]
 pub(super) mod tests;
@@ -55,6 +57,7 @@ use crate::errors::blocking;
 use crate::journal::Journal;
 use crate::running::Running;
 pub(super) use info::Shown;
+pub(crate) use store::housekeeping;
 use scene::Scene;
 
 /// Steps that a reply lists, at most.
@@ -134,6 +137,8 @@ impl Calls {
             }
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
             Request::SpaceQuota(request) => Reply::SpaceQuota(self.quota(request)?),
+            Request::SpaceHistory(request) => Reply::SpaceHistory(self.history(request)?),
+            Request::StoreTidy(request) => Reply::StoreTidy(self.tidy(request)?),
             Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
             Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),
             Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(request)?),

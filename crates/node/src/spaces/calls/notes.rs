@@ -55,6 +55,14 @@ pub(super) fn events(
             let limit = asked.limit.map_or("none".to_owned(), |limit| limit.to_string());
             Some(Event::SpaceLimited { space, limit })
         }
+        (Request::SpaceHistory(asked), _) => {
+            let history = match (asked.history.days, asked.history.versions) {
+                (Some(days), _) => format!("{days}d"),
+                (_, Some(count)) => format!("{count}v"),
+                _ => "all".to_owned(),
+            };
+            Some(Event::SpaceHistory { space, history })
+        }
         (Request::SpaceForget(_), _) => Some(Event::SpaceForgotten { space }),
         (_, Reply::EvidenceExport(file)) => {
             Some(Event::SpaceEvidenceExported { space, count: file.proves.len() as u64 })

@@ -180,7 +180,7 @@ fn chains(ledger: &Ledger, reader: &Reader<'_>) -> Result<Chains, SpaceFault> {
             found.void += u64::from(matches!(logged.note.worth, Worth::Void(_)));
             match logged.note.reading {
                 Reading::Waits => found.waits += 1,
-                Reading::Unreadable => found.unreadable += 1,
+                Reading::Unreadable | Reading::Lost => found.unreadable += 1,
                 Reading::TooNew => found.newer += 1,
                 Reading::Clear | Reading::Sealed | Reading::Opened => {}
             }

@@ -147,19 +147,27 @@ fn look(kept: &Kept, objects: &ObjectStore, reader: &Reader<'_>, id: &CommitId) 
     for change in &changes {
         let Change::Put { written, .. } = change else { continue };
         let Content::File { size, manifest, .. } = &written.content else { continue };
-        match Manifest::read(manifest, *size) {
-            Ok(Manifest::Parts(parts)) => ids.extend(named(&parts)),
-            Ok(Manifest::Index(parts)) => {
-                ids.extend(named(&parts));
-                match listed(objects, &parts, *size)? {
-                    Some(chunks) => ids.extend(named(&chunks)),
-                    None => all = false,
-                }
-            }
-            Ok(Manifest::Inline(_)) | Err(_) => {}
-        }
+        let (more, whole) = names_of(objects, manifest, *size)?;
+        ids.extend(more);
+        all &= whole;
     }
     Ok(Look::Names { ids, all })
+}
+
+/// The objects that a manifest names. False: its list of chunks is not here, so not all of them.
+pub(super) fn names_of(
+    objects: &ObjectStore,
+    manifest: &[u8],
+    size: u64,
+) -> Result<(Vec<ObjectId>, bool), SpaceFault> {
+    Ok(match Manifest::read(manifest, size) {
+        Ok(Manifest::Parts(parts)) => (named(&parts).collect(), true),
+        Ok(Manifest::Index(parts)) => match listed(objects, &parts, size)? {
+            Some(chunks) => (named(&parts).chain(named(&chunks)).collect(), true),
+            None => (named(&parts).collect(), false),
+        },
+        Ok(Manifest::Inline(_)) | Err(_) => (Vec::new(), true),
+    })
 }
 
 fn named(parts: &[Part]) -> impl Iterator<Item = ObjectId> {

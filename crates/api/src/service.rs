@@ -198,6 +198,8 @@ calls! {
     space_quota / SpaceQuota(SpaceQuota) -> Space;
     /// Chooses how much of a space's past keeps its contents on this device.
     space_history / SpaceHistory(SpaceHistory) -> Space;
+    /// Checks, mends or makes anew what is stored for spaces.
+    store_care / StoreCare(StoreCare) -> StoreCared;
     /// Lets go of contents that are not needed any more.
     store_tidy / StoreTidy(StoreTidy) -> Tidied;
     /// Gives a member a role on a space or a part of it (owners).

@@ -545,6 +545,15 @@ events! {
         /// Their bytes.
         bytes: u64,
     }
+    /// What is stored for spaces was checked, mended or made anew.
+    "store.cared" Ok StoreCared {
+        /// `check`, `repair` or `rebuild`.
+        action: String,
+        /// Kinds of damage that are left.
+        damaged: u64,
+        /// Kinds of damage that were mended.
+        mended: u64,
+    }
     /// What this device keeps of a space's past was changed.
     "space.history" Ok SpaceHistory {
         /// The space.

@@ -14,6 +14,7 @@ use seal::Keyring;
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
+use store::durable::Existing;
 use store::objects::{Limits, Namespace, ObjectStore};
 use store::space::{Watermark, is_mark_of, read_log};
 use tokio::sync::watch;
@@ -28,6 +29,8 @@ use crate::clock;
 const SUFFIX: &str = "space";
 /// How the logs of their commits are called.
 const LOG: &str = "log";
+/// Beside the file of a space: that it is to be made anew.
+const ANEW: &str = "space.anew";
 
 /// What this device's owner has said about a space.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,10 +146,15 @@ impl Spaces {
     }
 
     fn find(&mut self) -> Result<(), SpaceFault> {
-        let mut kept = BTreeMap::new();
+        let (mut kept, mut anew) = (BTreeMap::new(), Vec::new());
         for entry in std::fs::read_dir(&self.dir)? {
             let path = entry?.path();
             if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
+                continue;
+            }
+            let asked = path.with_extension(ANEW);
+            if asked.exists() {
+                anew.push(asked);
                 continue;
             }
             match Space::open(&path, self.keys.clone()) {
@@ -158,6 +166,15 @@ impl Spaces {
             }
         }
         self.kept = RwLock::new(kept);
+        if !anew.is_empty() {
+            for (ledger, made) in self.rebuild()? {
+                if let Err(error) = made {
+                    tracing::warn!(%ledger, %error, "a space could not be made anew");
+                }
+            }
+            // Last, so that nothing is forgotten when this is cut off.
+            anew.iter().try_for_each(|asked| store::durable::remove(asked))?;
+        }
         Ok(())
     }
 
@@ -284,6 +301,11 @@ impl Spaces {
             kept.space.trust(clock::now())?;
         }
         Ok(kept)
+    }
+
+    /// The file of a space is damaged, and in use: it is made anew at the next start.
+    pub(crate) fn rebuild_later(&self, kept: &Kept) -> Result<(), SpaceFault> {
+        Ok(store::durable::write(&kept.path.with_extension(ANEW), b"", Existing::Replace)?)
     }
 
     /// Where the watermark of a ledger lies, without its ending: what was signed must not be forgotten.

@@ -10,10 +10,12 @@ use std::path::Path;
 use std::sync::{MutexGuard, PoisonError};
 
 use logic::ledger::sync::summary;
-use logic::ledger::{Commit, CommitId, Ledger};
+use logic::ledger::{Commit, CommitId, Ledger, Shelf, Shelved};
 use seal::Timestamp;
 use serde::{Deserialize, Serialize};
-use store::space::{CommitLog, LogId, LogReport, Part, Reader, SpaceError, Standing, Transaction, Watermark};
+use store::space::{
+    CommitLog, LogId, LogReport, Note, Part, Reader, Reading, SpaceError, Standing, Transaction, Watermark,
+};
 
 use super::{Space, SpaceFault};
 use crate::clock;
@@ -130,6 +132,34 @@ impl Space {
             Err(_) => Ok(()),
         });
         read.map(Some)
+    }
+
+    /// Puts commits of the log in the place of those whose bytes are damaged in the database; says how many.
+    pub(super) fn mend(&self) -> Result<u64, SpaceFault> {
+        let report = self.check()?;
+        let Some(damage) = report.damage.get(&Part::Bodies) else { return Ok(0) };
+        let (mut wanted, mut found): (HashSet<_>, _) = (damage.commits.iter().copied().collect(), Vec::new());
+        self.read_log(|commit| {
+            if wanted.remove(&commit.id()) {
+                found.push(commit);
+            }
+            Ok(())
+        })?;
+        let (mended, _) = self.change(|work| {
+            let mut mended = 0;
+            for commit in found {
+                let id = commit.id();
+                let Some(stored) = work.store.stored(&id) else { continue };
+                let after = work.store.after(&id);
+                work.store.store(&Shelved { commit, branch: stored.branch, after })?;
+                if let Some(note) = work.store.note(&id)?.filter(|note| note.reading == Reading::Lost) {
+                    work.store.set_note(&id, &Note { reading: Reading::Sealed, ..note })?;
+                }
+                mended += 1;
+            }
+            Ok(mended)
+        })?;
+        Ok(mended)
     }
 
     /// This device's own chain: how many commits, and the last. `None`: it is forked.

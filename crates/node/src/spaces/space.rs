@@ -298,20 +298,23 @@ impl Space {
                 return Ok(());
             }
             for logged in left {
-                let effects = self.work_off(store, &logged.id, &logged.header, logged.note)?;
-                outcome.effects.extend(effects);
+                match self.work_off(store, &logged.id, &logged.header, logged.note)? {
+                    Some(effects) => outcome.effects.extend(effects),
+                    // Everything is to be done anew.
+                    None => break,
+                }
             }
         }
     }
 
-    /// Does what is left to do with one commit.
+    /// Does what is left to do with one commit. `None`: the tree is empty again.
     fn work_off(
         &self,
         store: &Transaction<'_>,
         id: &CommitId,
         header: &Header,
         note: Note,
-    ) -> Result<Vec<Effect>, SpaceFault> {
+    ) -> Result<Option<Vec<Effect>>, SpaceFault> {
         let opened = match note.worth.counts() || note.applied {
             true => self.open_body(store, id, header),
             false => Ok((note.reading, Vec::new())),
@@ -322,7 +325,7 @@ impl Space {
             Err(SpaceFault::Lost(_)) if note.applied => {
                 store.clear_tree()?;
                 store.set_note(id, &Note { reading: Reading::Lost, applied: false, ..note })?;
-                return Ok(Vec::new());
+                return Ok(None);
             }
             Err(SpaceFault::Lost(_)) => (Reading::Lost, Vec::new()),
             opened => opened?,
@@ -336,7 +339,7 @@ impl Space {
             _ => Vec::new(),
         };
         store.set_note(id, &Note { reading, applied: apply, ..note })?;
-        Ok(effects)
+        Ok(Some(effects))
     }
 
     /// Opens the body of a data commit, if its key is here.

@@ -194,6 +194,14 @@ impl Between {
         }
     }
 
+    /// Asks for objects of a space that are damaged or lost here. Blocking.
+    pub(crate) fn want_again(&self, kept: &Kept, ids: &[ObjectId]) -> Result<(), SpaceFault> {
+        match self.room(kept.space.id()) {
+            Some(room) => room.queue.want(&room.kept.space, ids),
+            None => Ok(()),
+        }
+    }
+
     /// Notes what this device wants since the last time. `again`: keys may have come for what could not be read then.
     /// Blocking.
     pub(super) fn want_new(&self, room: &Room, again: bool) -> Result<(), SpaceFault> {

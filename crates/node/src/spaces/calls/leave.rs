@@ -98,12 +98,7 @@ impl Calls {
     /// Answers `space_quota`.
     pub(super) fn quota(&self, request: &SpaceQuota) -> ApiResult<ApiSpace> {
         let (kept, name) = self.find(&request.space)?;
-        let people = self.people()?;
-        let reads = kept.space.look(|ledger, _| {
-            let roles = info::realms(ledger).into_iter().filter_map(|realm| ledger.role_of(people.device, realm));
-            Ok(roles.max().is_some_and(|role| role > SpaceRole::Storage))
-        })?;
-        if reads && request.limit.is_some() {
+        if self.reads(&kept)? && request.limit.is_some() {
             let message = format!("this device reads {name}: a limit is for spaces that it stores without reading");
             return Err(ApiError::new(ErrorCode::BadRequest, message)
                 .hint("`warren space keep` and `warren space history` say what is kept of spaces that it reads"));

@@ -12,12 +12,13 @@
 //! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts`, `settle` | changing |
 //! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
-//! | `store` | the care of what is stored |
+//! | `store`, `care` | the care of what is stored |
 //! | `sync` | folders in step |
 //! | `fault`, `notes` | what went wrong, for people; what the log says |
 
 mod access;
 mod at;
+mod care;
 mod carry;
 mod conflicts;
 mod diff;
@@ -138,6 +139,7 @@ impl Calls {
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
             Request::SpaceQuota(request) => Reply::SpaceQuota(self.quota(request)?),
             Request::SpaceHistory(request) => Reply::SpaceHistory(self.history(request)?),
+            Request::StoreCare(request) => Reply::StoreCare(self.care(request)?),
             Request::StoreTidy(request) => Reply::StoreTidy(self.tidy(request)?),
             Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
             Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),

@@ -77,12 +77,7 @@ impl Calls {
 
     /// What one space needs no more, and why something stays all the same.
     fn tidy_one(&self, kept: &Kept, history: History, release: bool) -> Result<(Unneeded, Vec<String>), SpaceFault> {
-        let device = kept.space.device();
-        let reads = kept.space.look(|ledger, _| {
-            let roles = info::realms(ledger).into_iter().filter_map(|realm| ledger.role_of(device, realm));
-            Ok(roles.max().is_some_and(|role| role > SpaceRole::Storage))
-        })?;
-        if !reads {
+        if !self.reads(kept)? {
             let why = "this device cannot read it, and keeps all that was handed to it";
             return Ok((Unneeded::default(), vec![why.to_owned()]));
         }
@@ -105,6 +100,15 @@ impl Calls {
             });
         }
         Ok((found, stays))
+    }
+
+    /// True if this device may read the space, or a part of it.
+    pub(super) fn reads(&self, kept: &Kept) -> Result<bool, SpaceFault> {
+        let device = kept.space.device();
+        kept.space.look(|ledger, _| {
+            let roles = info::realms(ledger).into_iter().filter_map(|realm| ledger.role_of(device, realm));
+            Ok(roles.max().is_some_and(|role| role > SpaceRole::Storage))
+        })
     }
 
     /// Removes what nobody has held for a day; bytes that went, and that the disk got back.

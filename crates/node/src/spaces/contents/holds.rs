@@ -78,6 +78,11 @@ pub(crate) fn hold_again(kept: &Kept) -> Result<(), SpaceFault> {
     kept.space.jot(|store| Ok(store.remove_value(CURSOR.0, CURSOR.1)?))
 }
 
+/// True if every commit that came was looked into, and all that it names is known.
+pub(crate) fn all_held(kept: &Kept) -> Result<bool, SpaceFault> {
+    kept.space.peek(|reader| Ok(reader.values(SHUT)?.is_empty() && reader.values(UNLISTED)?.is_empty()))
+}
+
 /// Looks at what could not be looked into before.
 fn look_again(
     kept: &Kept,

@@ -29,7 +29,7 @@ use crate::spaces::{Kept, SpaceFault};
 /// What nobody holds stays for this time.
 pub(crate) const GRACE: Duration = Duration::from_secs(24 * 3600);
 /// How long is waited for those who are storing objects.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_millis(if cfg!(test) { 50 } else { 60_000 });
 /// Commits that are read in one step.
 const STEP: usize = 64;
 /// Under which kind of value it stands when what had come: by day, the time and the number of the last commit.

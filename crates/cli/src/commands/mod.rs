@@ -38,6 +38,7 @@ pub(crate) mod service;
 pub(crate) mod space;
 pub(crate) mod status;
 mod stream;
+pub(crate) mod store;
 pub(crate) mod sync;
 pub(crate) mod transfers;
 pub(crate) mod undo;
@@ -90,6 +91,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Outcome {
         Command::Sync(args) => Box::pin(args.run(cx)).await,
         Command::Jobs(args) => Box::pin(args.run(cx)).await,
         Command::Verify(args) => Box::pin(args.run(cx)).await,
+        Command::Store(args) => Box::pin(args.run(cx)).await,
         Command::Evidence(args) => Box::pin(args.run(cx)).await,
         Command::Device(args) => Box::pin(args.run(cx)).await,
         Command::Log(args) => Box::pin(args.run(cx)).await,

@@ -241,7 +241,6 @@ impl Between {
     /// A session is over: what the peer did is noted, and when to try again.
     pub(super) fn ended(self: &Arc<Self>, peer: &Arc<dyn Peer>, ledger: CommitId, ended: &Result<(), Ended>) {
         if let Err(error) = ended {
-            if cfg!(test) { eprintln!("DBG {} {error}", peer.device().short()); }
             tracing::debug!(peer = %peer.device().short(), %ledger, %error, "a session ended");
         }
         if let Some(offence) = ended.as_ref().err().and_then(Ended::offence)

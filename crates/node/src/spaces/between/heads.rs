@@ -1,5 +1,6 @@
 //! Signed statements of what devices hold: made, stored, and compared.
 
+use logic::ledger::evidence::Signed;
 use logic::ledger::sync::{shown, summary};
 use logic::ledger::{Frontier, HeadStatement, Heads, Heard};
 use seal::{DeviceId, Timestamp};
@@ -76,7 +77,7 @@ impl Room {
         self.stated.send_modify(|count| *count += 1);
         match heard {
             Heard::Rollback(proof) => {
-                evidence::keep(&self.kept.space, Kind::rollback(&proof), device, now)?;
+                evidence::keep(&self.kept.space, Kind::Proof(Signed::rollback(&proof)), device, now)?;
                 Ok(true)
             }
             _ => Ok(false),

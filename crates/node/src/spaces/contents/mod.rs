@@ -42,5 +42,5 @@ pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces};
 pub(crate) use reading::nothing;
-pub(crate) use single::{Single, give, hash, take};
+pub(crate) use single::{Single, give, hash, shape, take};
 pub(crate) use tidy::{GRACE, Unneeded, mark_time, tidy};

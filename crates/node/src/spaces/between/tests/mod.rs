@@ -5,6 +5,7 @@
 mod evil;
 mod objects;
 mod real;
+mod rebuilt;
 mod story;
 
 use std::collections::HashMap;
@@ -97,7 +98,7 @@ fn start(person: Person) -> Dev {
     let Person { keys, dir, database, circle } = person;
     let circle = Arc::new(circle);
     let (home, objects) = (dir.path().join("spaces"), dir.path().join("objects"));
-    std::fs::create_dir(&home).unwrap();
+    std::fs::create_dir_all(&home).unwrap();
     let spaces = Arc::new(Spaces::open(&home, &objects, &database, keys.clone(), circle.clone()).unwrap());
     let hub = EventHub::default();
     let journal = Journal::open(&database, hub.clone(), 10_000).unwrap();
@@ -106,6 +107,17 @@ fn start(person: Person) -> Dev {
     let between = Between::new(parts);
     tokio::spawn(between.clone().run());
     Dev { keys, member, spaces, between, journal, dir }
+}
+
+/// The device ends, something happens to its home, and it begins again.
+async fn again(dev: Dev, meanwhile: impl FnOnce(&std::path::Path)) -> Dev {
+    dev.between.stop().await;
+    let Dev { keys, spaces, between, journal, dir, .. } = dev;
+    drop((spaces, between, journal));
+    meanwhile(dir.path());
+    let database = Database::open(&dir.path().join("database"), keys.records.clone()).unwrap();
+    let circle = Circle::open(&database, keys.clone()).unwrap();
+    start(Person { keys, dir, database, circle })
 }
 
 impl Dev {

@@ -31,6 +31,7 @@ async fn rebuilt_after(marks: bool, bytes: usize) {
     bob.write(ledger, "two", &[bytes_of(2)]).unwrap();
     until("ada has both", || ada.names(ledger).len() == 2 && ada.has(&ids[0])).await;
     wire.cut();
+    drop(wire);
     let bob = again(bob, |dir| lose(dir, marks, bytes)).await;
     assert!(bob.spaces.get(ledger).is_none());
     let made = bob.spaces.rebuild().unwrap();

@@ -133,7 +133,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("This device", &["init", "up", "down", "status", "lock", "unlock", "passphrase", "config"]),
     ("The circle", &["invite", "invites", "join", "peers", "device", "cert"]),
     ("Files from disk to disk", &["send", "receive", "inbox", "transfers", "encrypt", "decrypt"]),
-    ("Spaces: trees of files that several devices keep together", &["space", "access", "sync", "verify", "store", "evidence"]),
+    (
+        "Spaces: trees of files that several devices keep together",
+        &["space", "access", "sync", "verify", "store", "evidence"],
+    ),
     (
         "Files in spaces, as SPACE:PATH",
         &[

@@ -2,8 +2,8 @@
 
 use api::Service;
 use api::types::{
-    BySpace, History, Keep, Nothing, SpaceCreate, SpaceForget, SpaceHistory, SpaceKeep, SpaceQuota, SpaceRename, SpaceShare,
-    SpaceUnshare, TreePath,
+    BySpace, History, Keep, Nothing, SpaceCreate, SpaceForget, SpaceHistory, SpaceKeep, SpaceQuota, SpaceRename,
+    SpaceShare, SpaceUnshare, TreePath,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;

@@ -82,9 +82,17 @@ fn sharing(request: &Request) -> Option<ApiResult<Reply>> {
         Request::StoreCare(asked) => Reply::StoreCare(StoreCared {
             ok: asked.action != StoreAction::Check,
             holds: vec!["home: all 120 signatures hold".into()],
-            damaged: if asked.action == StoreAction::Check { vec![format!("{EVIL}: 2 values do not open")] } else { vec![] },
+            damaged: if asked.action == StoreAction::Check {
+                vec![format!("{EVIL}: 2 values do not open")]
+            } else {
+                vec![]
+            },
             missing: vec!["home: 1 keys of this space are not for this device, or not here yet".into()],
-            mended: if asked.action == StoreAction::Check { vec![] } else { vec!["home: its tree was made anew".into()] },
+            mended: if asked.action == StoreAction::Check {
+                vec![]
+            } else {
+                vec!["home: its tree was made anew".into()]
+            },
             next: vec!["3 damaged objects are fetched as soon as a device that has them is online".into()],
         }),
         Request::SpaceForget(forget) if !forget.force => {

@@ -199,7 +199,13 @@ impl Spaces {
         if let Err(error) = space.keep_log(&self.log_of(space.id())) {
             tracing::warn!(space = %space.id(), %error, "the commits cannot be kept once more");
         }
-        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), gate: Default::default(), counted: Mutex::default() })
+        Ok(Kept {
+            space,
+            path: path.to_owned(),
+            wish: Mutex::new(wish),
+            gate: Default::default(),
+            counted: Mutex::default(),
+        })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {

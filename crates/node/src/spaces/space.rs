@@ -18,8 +18,8 @@ use store::space::{Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, 
 use tokio::sync::watch;
 
 use super::SpaceFault;
-use super::logged::Logged;
 use super::epochs::{self, Seeker};
+use super::logged::Logged;
 
 /// Under which kind of value the ledger's memory is stored.
 const LEDGER: &str = "ledger";

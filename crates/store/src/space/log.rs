@@ -152,7 +152,8 @@ fn id_of(path: &Path) -> io::Result<Option<LogId>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    let sound = read == header.len() && header.starts_with(&MAGIC) && header[32..] == *blake3::hash(&header[..32]).as_bytes();
+    let sound =
+        read == header.len() && header.starts_with(&MAGIC) && header[32..] == *blake3::hash(&header[..32]).as_bytes();
     let id = header[8..24].first_chunk().copied().filter(|_| sound);
     Ok(id)
 }

@@ -37,8 +37,8 @@ use seal::RecordKey;
 
 pub use check::{Damage, Report};
 pub use error::{Part, SpaceError};
-pub use guard::{Standing, Watermark};
 pub use guard::is_mark_of;
+pub use guard::{Standing, Watermark};
 pub use log::{CommitLog, LogId, LogReport, read_log};
 pub use notes::{Logged, Moment, Note, Reading, Worth};
 pub use reader::Reader;

@@ -38,7 +38,9 @@ impl Calls {
         self.look_over_all(&mut said)?;
         said.ok = said.damaged.is_empty();
         if !said.ok && request.action == StoreAction::Check {
-            said.next.push("`warren store repair` mends what can be mended here, and asks other devices for the rest".into());
+            said.next.push(
+                "`warren store repair` mends what can be mended here, and asks other devices for the rest".into(),
+            );
         }
         let action = match request.action {
             StoreAction::Check => "check",
@@ -68,7 +70,8 @@ impl Calls {
                 Some(_) => found.holds.push("the log from which its file can be made anew".into()),
                 None => found.missing.push("the log from which its file could be made anew".into()),
             }
-            let named = |lines: Vec<String>| lines.into_iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>();
+            let named =
+                |lines: Vec<String>| lines.into_iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>();
             said.holds.extend(named(found.holds));
             said.missing.extend(named(found.missing));
             said.damaged.extend(named(found.damaged));
@@ -77,7 +80,8 @@ impl Calls {
             said.damaged.push(format!("the file of a space cannot be opened: {}", path.display()));
         }
         let (objects, bytes, bad, mended) = self.read_objects()?;
-        said.holds.push(format!("contents: {} of {objects} objects ({bytes} bytes) are what their names say", objects - bad));
+        said.holds
+            .push(format!("contents: {} of {objects} objects ({bytes} bytes) are what their names say", objects - bad));
         if bad > 0 {
             said.damaged.push(format!("contents: {bad} objects are damaged on this disk"));
         }
@@ -109,7 +113,11 @@ impl Calls {
             match made {
                 Ok(kept) => {
                     let commits = kept.space.peek(|reader| Ok(reader.commits()?))?;
-                    let name = self.named()?.iter().find(|(kept, _)| kept.space.id() == ledger).map_or(ledger.to_string(), |(_, name)| name.to_owned());
+                    let name = self
+                        .named()?
+                        .iter()
+                        .find(|(kept, _)| kept.space.id() == ledger)
+                        .map_or(ledger.to_string(), |(_, name)| name.to_owned());
                     said.mended.push(format!("{name}: its file was made anew from {commits} changes"));
                 }
                 Err(error) => said.damaged.push(format!("the space {ledger} could not be made anew: {error}")),

@@ -58,8 +58,8 @@ use crate::errors::blocking;
 use crate::journal::Journal;
 use crate::running::Running;
 pub(super) use info::Shown;
-pub(crate) use store::housekeeping;
 use scene::Scene;
+pub(crate) use store::housekeeping;
 
 /// Steps that a reply lists, at most.
 const STEPS: usize = 10_000;

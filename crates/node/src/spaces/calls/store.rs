@@ -54,8 +54,7 @@ impl Calls {
             Some(space) => vec![self.find(space)?],
             None => self.named()?.iter().map(|(kept, name)| (kept.clone(), name.to_owned())).collect(),
         };
-        let mut done =
-            Tidied { preview: request.preview, spaces: Vec::new(), removed_bytes: 0, freed_bytes: 0 };
+        let mut done = Tidied { preview: request.preview, spaces: Vec::new(), removed_bytes: 0, freed_bytes: 0 };
         for (kept, name) in spaces {
             let history = kept.wish().history;
             let (found, stays) = self.tidy_one(&kept, history, !request.preview)?;

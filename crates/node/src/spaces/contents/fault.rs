@@ -25,7 +25,9 @@ pub(crate) enum ContentFault {
     #[error(transparent)]
     NotHere(#[from] NotHere),
     /// It is of a version whose content this device does not keep any more.
-    #[error("this device does not keep the content of that version any more (`warren space history`), and no device that does is here")]
+    #[error(
+        "this device does not keep the content of that version any more (`warren space history`), and no device that does is here"
+    )]
     LetGo,
     /// This disk has other bytes than were stored, and nobody who has them is there.
     #[error("object {0} is damaged on this disk, and no device that has it can be reached")]

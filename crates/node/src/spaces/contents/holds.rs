@@ -160,11 +160,7 @@ fn look(kept: &Kept, objects: &ObjectStore, reader: &Reader<'_>, id: &CommitId) 
 }
 
 /// The objects that a manifest names. False: its list of chunks is not here, so not all of them.
-pub(super) fn names_of(
-    objects: &ObjectStore,
-    manifest: &[u8],
-    size: u64,
-) -> Result<(Vec<ObjectId>, bool), SpaceFault> {
+pub(super) fn names_of(objects: &ObjectStore, manifest: &[u8], size: u64) -> Result<(Vec<ObjectId>, bool), SpaceFault> {
     Ok(match Manifest::read(manifest, size) {
         Ok(Manifest::Parts(parts)) => (named(&parts).collect(), true),
         Ok(Manifest::Index(parts)) => match listed(objects, &parts, size)? {

@@ -28,9 +28,9 @@ mod reading;
 mod sealing;
 mod single;
 mod target;
-mod tidy;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 pub(crate) use copy::copy_content;
 pub(crate) use fault::ContentFault;

@@ -153,13 +153,7 @@ impl Survey {
     }
 
     /// Looks at the commits that came since.
-    fn go_on(
-        &mut self,
-        kept: &Kept,
-        objects: &ObjectStore,
-        policy: History,
-        now: Timestamp,
-    ) -> Result<(), SpaceFault> {
+    fn go_on(&mut self, kept: &Kept, objects: &ObjectStore, policy: History, now: Timestamp) -> Result<(), SpaceFault> {
         self.realms = kept.space.look(|ledger, _| {
             let inside = ledger.judgement().realms().map(|(realm, _)| realm);
             let reads = |realm: &RealmId| {

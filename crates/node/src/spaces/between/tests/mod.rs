@@ -291,6 +291,10 @@ impl Peer for Pipe {
             Far::Script(_, told) => drop(told.send(ledgers)),
             Far::Honest(far) => {
                 let (Some(far), Some(peer)) = (far.upgrade(), self.seen_from_there()) else { return false };
+                // The other end of the link comes up a moment later.
+                if !far.peers().contains_key(&peer.device()) {
+                    return false;
+                }
                 if let Err(offence) = far.told(&peer, ledgers) {
                     peer.offended(offence);
                 }

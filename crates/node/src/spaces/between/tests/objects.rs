@@ -69,7 +69,8 @@ impl Dev {
     fn ask(&self, ledger: CommitId, of: &Dev, bytes: Option<u64>) {
         let control = Control::Limit { member: of.member, bytes };
         let kept = self.kept(ledger);
-        let asked = kept.space.change(|work| kept.space.rule(work, RealmId::ROOT, CommitKind::Limit, &control, clock::now()));
+        let asked =
+            kept.space.change(|work| kept.space.rule(work, RealmId::ROOT, CommitKind::Limit, &control, clock::now()));
         asked.unwrap();
     }
 
@@ -95,10 +96,7 @@ async fn a_storage_device_keeps_to_the_limit_of_its_own_owner_and_both_sides_say
     assert!(wire.offences().is_empty());
     storage.limit(ledger, None);
     until("there is room", || storage.has(&ids[1])).await;
-    until("it is full no more", || {
-        !ada.between.standing(&ada.kept(ledger)).unwrap().devices[&storage.id()].full
-    })
-    .await;
+    until("it is full no more", || !ada.between.standing(&ada.kept(ledger)).unwrap().devices[&storage.id()].full).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

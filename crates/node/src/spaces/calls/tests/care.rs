@@ -78,11 +78,9 @@ fn how_much_of_the_past_is_kept_can_be_chosen_and_is_shown() {
     let ada = Home::founder("ada");
     ada.create("ours");
     let set = |history| ada.call(Request::SpaceHistory(SpaceHistory { space: "ours".into(), history }));
-    for history in [
-        History { days: Some(90), versions: None },
-        History { days: None, versions: Some(10) },
-        History::default(),
-    ] {
+    for history in
+        [History { days: Some(90), versions: None }, History { days: None, versions: Some(10) }, History::default()]
+    {
         set(history).unwrap();
         assert_eq!(ada.calls.space("ours").unwrap().history, history);
     }

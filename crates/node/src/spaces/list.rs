@@ -106,6 +106,9 @@ impl Fetch for Spaces {
     }
 }
 
+/// A space whose file was made anew, or why it was not.
+pub(crate) type MadeAnew = (CommitId, Result<Arc<Kept>, SpaceFault>);
+
 /// See the module.
 pub(crate) struct Spaces {
     dir: PathBuf,
@@ -279,7 +282,7 @@ impl Spaces {
 
     /// Makes the files of spaces anew that are missing or cannot be opened, from the logs of their commits. What is in their
     /// way is set aside. With each what did not go well.
-    pub(crate) fn rebuild(&self) -> Result<Vec<(CommitId, Result<Arc<Kept>, SpaceFault>)>, SpaceFault> {
+    pub(crate) fn rebuild(&self) -> Result<Vec<MadeAnew>, SpaceFault> {
         let mut done = Vec::new();
         for entry in std::fs::read_dir(&self.logs)? {
             let path = entry?.path();

@@ -317,11 +317,7 @@ impl Spaces {
                 std::fs::rename(&there, path.with_extension(format!("{suffix}.{aside}")))?;
             }
         }
-        let kept = self.add_at(&path, |path| Space::adopt_again(path, self.keys.clone(), genesis))?;
-        if kept.space.is_alone()? {
-            kept.space.trust(clock::now())?;
-        }
-        Ok(kept)
+        self.add_at(&path, |path| Space::adopt_again(path, self.keys.clone(), genesis))
     }
 
     /// The file of a space is damaged, and in use: it is made anew at the next start.

@@ -11,7 +11,6 @@ use std::sync::{MutexGuard, PoisonError};
 
 use logic::ledger::sync::summary;
 use logic::ledger::{Commit, CommitId, Ledger, Shelf, Shelved};
-use seal::Timestamp;
 use serde::{Deserialize, Serialize};
 use store::space::{
     CommitLog, LogId, LogReport, Note, Part, Reader, Reading, SpaceError, Standing, Transaction, Watermark,
@@ -178,26 +177,9 @@ impl Space {
         let Some((commits, tip)) = self.look(|ledger, _| Ok(self.own_chain(ledger)))? else { return Ok(()) };
         if commits > shown.commits || (commits == shown.commits && tip == shown.tip) {
             let statements = here.statements.max(shown.statements);
-            self.jot(|store| Ok(store.raise(Watermark { commits, tip, statements })?))?;
+            self.store.vouch(Watermark { commits, tip, statements })?;
         }
         Ok(())
-    }
-
-    /// Somebody has given all that it has, or there is nobody else: if it was not known what this device had signed, it
-    /// is what is here. Statements go on behind all that there can be.
-    pub(super) fn trust(&self, now: Timestamp) -> Result<(), SpaceFault> {
-        if self.standing()? != Standing::Unknown {
-            return self.reconcile();
-        }
-        let Some((commits, tip)) = self.look(|ledger, _| Ok(self.own_chain(ledger)))? else { return Ok(()) };
-        self.store.mirror()?;
-        let statements = now.0.unsigned_abs();
-        self.jot(|store| Ok(store.raise(Watermark { commits, tip, statements })?))
-    }
-
-    /// True if no other device has ever entered.
-    pub(super) fn is_alone(&self) -> Result<bool, SpaceFault> {
-        self.look(|ledger, _| Ok(ledger.judgement().devices().all(|(device, _)| device == self.device())))
     }
 }
 

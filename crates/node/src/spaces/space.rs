@@ -14,7 +14,9 @@ use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kin
 use logic::space::{BadBody, Change, Effect, Node, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Worth};
+use store::space::{
+    Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth,
+};
 use tokio::sync::watch;
 
 use super::SpaceFault;
@@ -146,6 +148,23 @@ impl Space {
     /// As above.
     pub fn standing(&self) -> Result<Standing, SpaceFault> {
         Ok(self.store.standing()?)
+    }
+
+    /// From now on nothing is signed: what is here may be older than what this device signed.
+    pub(super) fn doubt(&self) -> Result<(), SpaceFault> {
+        Ok(self.store.doubt()?)
+    }
+
+    /// This is all that this device ever signed. False: it is known to have signed more.
+    pub(super) fn vouch(&self, mark: Watermark) -> Result<bool, SpaceFault> {
+        match self.store.vouch(mark) {
+            Ok(()) => {
+                self.nudge();
+                Ok(true)
+            }
+            Err(SpaceError::WouldGoBack) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Reads and checks everything that is stored.

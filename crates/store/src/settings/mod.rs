@@ -226,6 +226,7 @@ mod tests {
             ("tcp_lane", "no"),
             ("rate_limit", "2.5M"),
             ("auto_accept", "1G"),
+            ("storage_limit", "2T"),
             ("log_keep", "10"),
         ];
         assert_eq!(values.map(|(key, _)| key), KEYS, "every setting is tried");

@@ -4,7 +4,7 @@ use logic::ledger::evidence::Signed;
 use logic::ledger::sync::{shown, summary};
 use logic::ledger::{Frontier, HeadStatement, Heads, Heard};
 use seal::{DeviceId, Timestamp};
-use store::space::{Standing, Watermark};
+use store::space::Watermark;
 
 use super::evidence::{self, Kind};
 use super::room::Room;
@@ -26,7 +26,7 @@ pub(super) fn stored(space: &Space) -> Result<Heads, SpaceFault> {
     Ok(heads)
 }
 
-fn store(space: &Space, statement: &HeadStatement) -> Result<(), SpaceFault> {
+pub(super) fn store(space: &Space, statement: &HeadStatement) -> Result<(), SpaceFault> {
     let device = statement.held().device;
     space.jot(|store| Ok(store.set_value(HEADS, device.as_bytes(), statement.as_bytes())?))
 }
@@ -36,7 +36,7 @@ impl Room {
     /// the newest, nor before this device has entered.
     pub(super) fn state(&self, now: Timestamp) -> Result<bool, SpaceFault> {
         let space = &self.kept.space;
-        if space.standing()? != Standing::Good {
+        if !self.resolve()? {
             return Ok(false);
         }
         // Of each branch: what is shown never grows less, whatever branch counts.
@@ -58,12 +58,11 @@ impl Room {
         Ok(true)
     }
 
-    /// Takes what somebody signed. True: it proves that its device rolled back.
+    /// Takes what somebody else signed. True: it proves that its device rolled back.
     pub(super) fn hear_head(&self, statement: HeadStatement, now: Timestamp) -> Result<bool, SpaceFault> {
         let device = statement.held().device;
         let speaks = self.kept.space.look(|ledger, _| Ok(ledger.knows(device)))?;
-        // What this device itself has signed is in its watermark; a copy may be older.
-        if !speaks || device == self.own.device {
+        if !speaks {
             return Ok(false);
         }
         let heard = self.facts().heads.hear(statement);

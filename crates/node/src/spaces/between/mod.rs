@@ -18,6 +18,7 @@
 
 mod access;
 pub(crate) mod allowance;
+mod doubt;
 mod errors;
 pub(crate) mod evidence;
 mod fetching;

@@ -136,6 +136,7 @@ impl Calls {
                 self.forget(request)?;
                 Reply::SpaceForget(Nothing {})
             }
+            Request::SpaceTrust(request) => Reply::SpaceTrust(self.trust(&request.space)?),
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
             Request::SpaceQuota(request) => Reply::SpaceQuota(self.quota(request)?),
             Request::SpaceHistory(request) => Reply::SpaceHistory(self.history(request)?),

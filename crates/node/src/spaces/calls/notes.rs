@@ -63,6 +63,7 @@ pub(super) fn events(
             };
             Some(Event::SpaceHistory { space, history })
         }
+        (Request::SpaceTrust(_), _) => Some(Event::SpaceTrusted { space }),
         (Request::SpaceForget(_), _) => Some(Event::SpaceForgotten { space }),
         (_, Reply::EvidenceExport(file)) => {
             Some(Event::SpaceEvidenceExported { space, count: file.proves.len() as u64 })

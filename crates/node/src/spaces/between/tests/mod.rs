@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod doubt;
 mod evil;
 mod objects;
 mod real;

@@ -13,7 +13,7 @@ use super::errors::{Ended, blocking};
 use super::room::{Own, Probation, Room};
 use super::session::name;
 use crate::clock;
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::{Kept, SpaceFault, contents};
 
 /// At most so often it is said that a space changed.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -203,6 +203,7 @@ impl Between {
         }
         room.resolve()?;
         self.enter(room)?;
+        contents::mark_time(&room.kept, clock::now())?;
         self.want_new(room, false)
     }
 }

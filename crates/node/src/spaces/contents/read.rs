@@ -14,7 +14,7 @@ use seal::chunk::{ChunkError, ChunkOpener};
 use store::objects::{ObjectError, ObjectStore};
 
 use super::fault::ContentFault;
-use super::fetch::{Fetch, NotHere};
+use super::fetch::{Alone, Fetch, NotHere};
 use super::tidy::RELEASED;
 use crate::spaces::Kept;
 use crate::spaces::list::History;
@@ -113,6 +113,26 @@ impl Access {
         let ever = || self.kept.space.peek(|reader| Ok(reader.value(RELEASED, b"")?.is_some()));
         let held = || self.objects.is_held(&self.kept.namespace(), id);
         Ok(by_choice && ever()? && !held()?)
+    }
+
+    /// Whether all of a content is on this device: whoever writes it without knowing may have to begin anew many times.
+    pub(crate) fn is_here(&self, content: &Content) -> Result<bool, ContentFault> {
+        let Content::File { size, manifest, .. } = content else { return Ok(true) };
+        let here = Self { fetch: Arc::new(Alone), patience: Some(Duration::ZERO), ..self.clone() };
+        let parts = match here.parts(manifest, *size, &Patient) {
+            Ok(Bytes::Inline(_)) => return Ok(true),
+            Ok(Bytes::Parts(parts)) => parts,
+            Err(ContentFault::NotHere(_)) => return Ok(false),
+            Err(fault) => return Err(fault),
+        };
+        for part in parts {
+            if let Part::Data(chunk) = part
+                && !self.objects.has(&chunk.id)?
+            {
+                return Ok(false);
+            }
+        }
+        Ok(true)
     }
 
     /// Where the bytes of a file are.

@@ -65,8 +65,12 @@ impl Hands {
     /// if `ask`.
     pub(super) fn give(&self, content: &Content, to: &File, ask: bool) -> Result<Given, FolderFault> {
         let mut access = self.access.clone();
-        if !(ask && access.kept.wish().on_demand) {
+        let asks = ask && access.kept.wish().on_demand;
+        if !asks {
             access.fetch = Arc::new(Alone);
+        }
+        if !asks && matches!(access.is_here(content), Ok(false)) {
+            return Ok(Given::NotHere);
         }
         match contents::give(&access, content, to, &self.progress) {
             Ok(()) => Ok(Given::Whole),

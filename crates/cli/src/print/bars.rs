@@ -203,6 +203,7 @@ mod tests {
             bytes_done: done,
             bytes_wire: done,
             scanned: true,
+            flow_ms: None,
             rate: 112 << 20,
             eta_s: Some(3_900),
             rate_limit: None,

@@ -427,6 +427,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         bytes_done: if done { 10 << 20 } else { 3 << 20 },
         bytes_wire: 10 << 20,
         scanned: true,
+        flow_ms: Some(4_000),
         rate: 2 << 20,
         eta_s: Some(4),
         rate_limit: None,

@@ -125,10 +125,14 @@ impl Outgo {
         for found in self.source.iter().flat_map(Source::walk) {
             match found {
                 Ok(entry) => batch.push(entry),
-                Err(Skipped { path, why, .. }) => {
-                    let failed = !matches!(why, SkipReason::Special | SkipReason::PartialDir);
-                    self.skip(Skip { path: path.display().to_string(), reason: why.to_string(), failed });
-                }
+                Err(skipped) => match stand_in(&skipped) {
+                    Some(entry) => batch.push(entry),
+                    None => {
+                        let failed = !matches!(skipped.why, SkipReason::Special | SkipReason::PartialDir);
+                        let path = skipped.path.display().to_string();
+                        self.skip(Skip { path, reason: skipped.why.to_string(), failed });
+                    }
+                },
             }
             if batch.len() == SCAN_BATCH && !self.hand_over(&mut batch) {
                 return;
@@ -320,11 +324,21 @@ impl Outgo {
     }
 }
 
+/// What stands in the listing for a folder that may not be looked into: something of one byte, which then cannot be read,
+/// so that the receiver hears its name and the reason as it does of files.
+fn stand_in(skipped: &Skipped) -> Option<store::source::Entry> {
+    let SkipReason::Io(error) = &skipped.why else { return None };
+    let denied = error.kind() == io::ErrorKind::PermissionDenied;
+    let path = RelPath::new(skipped.inside.iter()).ok().filter(|path| denied && path.depth() > 1)?;
+    let kind = EntryKind::File { size: 1, executable: false, sparse: false };
+    Some(store::source::Entry { path, kind, modified: FileTime::default(), mode: None })
+}
+
 /// Why a listed file cannot be sent, in words.
 fn unreadable(error: &io::Error) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT | Errno::NOTDIR) => "it vanished while it was to be sent".into(),
-        Some(Errno::ACCESS | Errno::PERM) => "it may not be read any more".into(),
+        Some(Errno::ACCESS | Errno::PERM) => "it may not be read".into(),
         // A symbolic link in its place is not followed.
         Some(Errno::LOOP) => "it is no longer a plain file".into(),
         _ => error.to_string(),
@@ -365,4 +379,25 @@ fn mtime(time: FileTime) -> Mtime {
 /// A name for people.
 pub(super) fn show(name: &[u8]) -> String {
     OsStr::from_bytes(name).to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_folder_that_may_not_be_looked_into_is_listed_so_that_the_receiver_can_be_told() {
+        let skipped = |inside: &str, why| Skipped { path: "/home/ada".into(), inside: inside.into(), why };
+        let denied = || SkipReason::Io(io::ErrorKind::PermissionDenied.into());
+        let listed = stand_in(&skipped("src/shut", denied())).map(|found| entry(&found)).unwrap();
+        assert_eq!((listed.depth, listed.name.as_slice()), (1, &b"shut"[..]));
+        assert!(matches!(listed.kind, Kind::File { size: 1, .. }), "a file of no bytes would simply be made");
+        // What was named itself is looked at before anything is offered; what vanished is no longer there to be missed.
+        let vanished = || SkipReason::Io(io::ErrorKind::NotFound.into());
+        for (inside, why) in [("src", denied()), ("src/gone", vanished()), ("src/pipe", SkipReason::Special)] {
+            assert!(stand_in(&skipped(inside, why)).is_none(), "{inside}");
+        }
+        assert_eq!(unreadable(&io::Error::from(Errno::ACCESS)), "it may not be read");
+    }
 }

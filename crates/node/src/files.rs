@@ -175,8 +175,9 @@ fn convert(output: &str, work: impl FnOnce(&mut BufWriter<&File>) -> Result<u64,
             .hint("make it first, or name another place with --out FILE"));
     }
     let failed = |e: &std::io::Error| io_error(&format!("write {output}"), e);
+    // The kind alone: the whole error has a name that nobody knows.
     let temporary = tempfile::Builder::new().prefix(".warren-").tempfile_in(dir);
-    let temporary = temporary.map_err(|e| failed(&without_name(e)))?;
+    let temporary = temporary.map_err(|e| failed(&e.kind().into()))?;
     let mut buffered = BufWriter::with_capacity(BUFFER, temporary.as_file());
     let bytes = work(&mut buffered).map_err(|e| age_error(output, e))?;
     buffered.flush().map_err(|e| failed(&e))?;
@@ -200,15 +201,6 @@ fn must_be_free(path: &Path) -> ApiResult<()> {
         error(format!("{shown} is a device or a pipe, and the result is put in place as a new file"))
             .hint(format!("write into it through standard output: `--out - > {shown}`"))
     })
-}
-
-/// What went wrong with a temporary file, without its name, which nobody knows.
-fn without_name(error: std::io::Error) -> std::io::Error {
-    let inner = error.get_ref().and_then(std::error::Error::source);
-    match inner.and_then(|inner| inner.downcast_ref::<std::io::Error>()?.raw_os_error()) {
-        Some(number) => std::io::Error::from_raw_os_error(number),
-        None => error,
-    }
 }
 
 fn age_error(output: &str, error: FileError) -> ApiError {
@@ -247,7 +239,7 @@ mod tests {
         std::os::unix::fs::symlink("nowhere", within("dangling")).unwrap();
         for (place, code, says) in [
             (within("none/x"), ErrorCode::NotFound, "there is no folder"),
-            (within("file/x"), ErrorCode::Io, "Not a directory"),
+            (within("file/x"), ErrorCode::Io, "not a directory"),
             (within("file"), ErrorCode::Exists, "is there already"),
             (within("dangling"), ErrorCode::Exists, "is there already"),
             (within(""), ErrorCode::Exists, "is a folder"),

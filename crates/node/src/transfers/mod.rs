@@ -19,6 +19,7 @@ mod item;
 mod lanes;
 mod late;
 mod leftovers;
+mod listing;
 mod outgoing;
 mod pool;
 mod ports;

@@ -36,7 +36,7 @@ pub(crate) fn brief(text: &str) -> String {
     let mut brief = String::with_capacity(text.len());
     let mut length = 0;
     for c in text.chars() {
-        let ends = c.is_whitespace() || matches!(c, '/' | '\u{1b}');
+        let ends = c.is_whitespace() || matches!(c, '/' | '\u{1b}' | '\'' | '`' | '"');
         length = if ends { 0 } else { length + 1 };
         match length {
             0..=WORD => brief.push(c),
@@ -103,7 +103,10 @@ mod tests {
     #[test]
     fn words_that_are_too_long_are_cut_and_paths_are_not() {
         let (word, name) = ("x".repeat(5_000), "y".repeat(60));
-        assert_eq!(brief(&format!("nobody is called {word} here")), format!("nobody is called {}… here", &word[..64]));
+        assert_eq!(
+            brief(&format!("nobody is called `{word}` here")),
+            format!("nobody is called `{}…` here", &word[..64])
+        );
         assert_eq!(brief(&format!("\u{1b}[33m{word}\u{1b}[0m.")), format!("\u{1b}[33m{}…\u{1b}[0m.", &word[..60]));
         for whole in [format!("`{name}` is no size"), format!("there is no {name}/{name}/{name}")] {
             assert_eq!(brief(&whole), whole);

@@ -284,3 +284,28 @@ impl Moving for Transfer {
         TransferLine { transfer: self }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::bars::tests::transfer;
+    use super::*;
+
+    #[test]
+    fn what_is_still_being_counted_is_not_shown_as_the_whole() {
+        let mut counting = transfer("bo", 5 << 20, 10 << 20);
+        assert_eq!((total(&counting).as_str(), share(&counting).as_str()), ("10 MiB", "50%"));
+        counting.scanned = false;
+        assert_eq!((total(&counting).as_str(), share(&counting).as_str()), ("10 MiB so far", "-"));
+        counting.bytes_total = 0;
+        assert_eq!(total(&counting), "-", "nothing was looked at yet");
+    }
+
+    #[test]
+    fn a_rate_is_told_of_what_flowed_long_enough() {
+        let told = |bytes_wire, flow_ms| speed(&Transfer { bytes_wire, flow_ms, ..transfer("bo", 0, 0) });
+        assert_eq!(told(10 << 20, Some(2_000)), ", 5 MiB/s");
+        for (bytes, millis) in [(10 << 20, None), (10 << 20, Some(199)), (700, Some(2_000))] {
+            assert_eq!(told(bytes, millis), "", "{bytes} {millis:?}");
+        }
+    }
+}

@@ -212,6 +212,7 @@ impl FakeDevice {
             Request::VerifyPeer(_) => Reply::VerifyPeer(Peer { verified: true, ..peer("bo", "online") }),
             Request::BlockPeer(who) if who.name != "bo" => return Err(unknown(&who.name)),
             Request::BlockPeer(_) => Reply::BlockPeer(peer("bo", "blocked")),
+            Request::RenamePeer(_) => Reply::RenamePeer(peer("bo", "online")),
             Request::RemovePeer(_) => Reply::RemovePeer(Nothing {}),
             Request::AcceptRule(rule) => {
                 Reply::AcceptRule(Peer { auto_accept: rule.auto_accept, ..peer("bo", "online") })

@@ -119,7 +119,8 @@ async fn receive_by_code(
     // Only what happens from here on: what was told before the decision is no news.
     let events = service.events().await?;
     let query = TransferQuery { id: Some(transfer.id.clone()), ended: true };
-    transfer = service.transfers(query).await?.pop().unwrap_or(transfer);
+    let now = service.transfers(query).await?.pop().filter(|now| now.state != TransferState::Offered);
+    transfer = now.unwrap_or(transfer);
     let patience = Patience { away: patience, stuck: Some(patience.unwrap_or(MEND)), answer: None };
     let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
     let code = match end {

@@ -8,7 +8,12 @@ use std::sync::Arc;
 
 use api::{ApiResult, Host};
 use node::NodeHost;
+use tokio::runtime::Runtime;
+use tokio::signal::unix::{SignalKind, signal};
 use tracing_subscriber::EnvFilter;
+
+/// "File size limit exceeded": the same number on Linux (but on MIPS), macOS and the BSDs.
+const SIGXFSZ: i32 = 25;
 
 /// What goes to standard error beside the program's own messages, for `-v`, `-vv`, `-vvv`.
 const FILTERS: [&str; 4] = ["off", "warren=info,warn", "warren=debug,info", "debug"];
@@ -24,10 +29,18 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
+    outlive_file_limits(&runtime);
     let code = runtime.block_on(cli::run(std::env::args_os(), host));
     // Blocking threads may wait for something that never comes; what had to be durable is.
     runtime.shutdown_background();
     code
+}
+
+/// Where a file may not grow further (`ulimit -f`), writing fails as it does on a full disk, instead of ending the process.
+fn outlive_file_limits(runtime: &Runtime) {
+    let _inside = runtime.enter();
+    // Whoever is listened for once does not kill any more. Where that cannot be had, the process ends as before.
+    let _ = signal(SignalKind::from_raw(SIGXFSZ));
 }
 
 fn host(start: &cli::Start) -> ApiResult<Arc<dyn Host>> {

@@ -18,6 +18,9 @@ use crate::unseen;
 /// How to give the device's passphrase without being asked.
 const DEVICE_PASSPHRASE: &str = "give it in the environment variable WARREN_PASSPHRASE or with --passphrase-file FILE";
 
+/// Asks for the passphrase of a device that is made; says what the device will insist on.
+pub(crate) const NEW_DEVICE: &str = "Passphrase for the new device (at least 8 characters): ";
+
 /// How to give a sealed file's passphrase without being asked.
 pub(crate) const FILE_PASSPHRASE: &str =
     "give it in the environment variable WARREN_FILE_PASSPHRASE or with --file-passphrase-file FILE";

@@ -44,7 +44,8 @@ pub(crate) struct Trace {
     pub manual: Vec<SocketAddr>,
 }
 
-/// A trace is stored again when it has changed in more than its time, or that much time has passed.
+/// A trace is stored again when it has changed in more than its time, when that much time has passed, or when the device
+/// leaves.
 const TRACE_EVERY: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -58,6 +59,8 @@ pub(crate) struct Book {
 struct State {
     notes: HashMap<MemberId, Note>,
     traces: HashMap<DeviceId, Trace>,
+    /// What is stored of traces that have changed since.
+    stored: HashMap<DeviceId, Trace>,
     /// Where notes lie that cannot be read. Whose they are shows only once a member is asked for.
     lost: HashSet<RowId>,
 }
@@ -72,6 +75,7 @@ impl Book {
         let state = State {
             notes: keyed(said.values, MemberId::from_bytes),
             traces: keyed(seen.values, DeviceId::from_bytes),
+            stored: HashMap::new(),
             lost: said.damaged.into_iter().collect(),
         };
         Ok(Self { notes, traces, state: RwLock::new(state) })
@@ -118,6 +122,16 @@ impl Book {
         })
     }
 
+    /// The link to a device has ended: it was there when it was last heard, and not after that.
+    pub(crate) fn left(&self, device: DeviceId) -> Result<(), DatabaseError> {
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(trace) = state.stored.contains_key(&device).then(|| state.traces.get(&device)).flatten() {
+            self.traces.put(device.as_bytes(), trace)?;
+            state.stored.remove(&device);
+        }
+        Ok(())
+    }
+
     /// The owner says where a device is.
     pub(crate) fn located(&self, device: DeviceId, address: SocketAddr) -> Result<(), DatabaseError> {
         self.retrace(device, |trace| {
@@ -129,18 +143,20 @@ impl Book {
 
     fn retrace(&self, device: DeviceId, change: impl FnOnce(&mut Trace)) -> Result<(), DatabaseError> {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        let old = state.traces.entry(device).or_default();
-        let mut new = old.clone();
-        change(&mut new);
-        let fresh = match (old.last_seen, new.last_seen) {
+        let trace = state.traces.entry(device).or_default();
+        let before = trace.clone();
+        change(trace);
+        let now = trace.clone();
+        let stored = state.stored.entry(device).or_insert(before);
+        let fresh = match (stored.last_seen, now.last_seen) {
             (Some(before), Some(after)) => after.since(before) < TRACE_EVERY,
             (before, after) => before == after,
         };
-        if fresh && (&old.address, &old.manual) == (&new.address, &new.manual) {
+        if fresh && (&stored.address, &stored.manual) == (&now.address, &now.manual) {
             return Ok(());
         }
-        self.traces.put(device.as_bytes(), &new)?;
-        *old = new;
+        self.traces.put(device.as_bytes(), &now)?;
+        state.stored.remove(&device);
         Ok(())
     }
 }
@@ -159,6 +175,23 @@ mod tests {
 
     fn member(number: u8) -> MemberId {
         MemberId::from_bytes([number; 32])
+    }
+
+    #[test]
+    fn a_device_that_leaves_was_last_seen_when_it_was_last_heard() {
+        let dir = tempfile::tempdir().unwrap();
+        let database = Database::create(&dir.path().join("database"), seal::RecordKey::generate()).unwrap();
+        let open = || Book::open(&database, |_, _| ()).unwrap();
+        let (book, device) = (open(), DeviceId::from_bytes([7; 32]));
+        let last_seen = |book: &Book| book.trace(device).last_seen.map(|at| at.0);
+        for at in [100_000, 130_000, 145_000] {
+            book.seen(device, None, Timestamp(at)).unwrap();
+        }
+        assert_eq!((last_seen(&book), last_seen(&open())), (Some(145_000), Some(100_000)), "stored now and then");
+        book.left(device).unwrap();
+        assert_eq!((last_seen(&book), last_seen(&open())), (Some(145_000), Some(145_000)));
+        book.seen(device, None, Timestamp(206_000)).unwrap();
+        assert_eq!(last_seen(&open()), Some(206_000));
     }
 
     #[test]

@@ -23,6 +23,9 @@ pub(crate) fn io_error(what: &str, error: &io::Error) -> ApiError {
     match error.kind() {
         _ if full => shown.hint(FREE_SPACE),
         io::ErrorKind::PermissionDenied => shown.hint("whose is it, and who may use it? `ls -ld` shows that"),
+        io::ErrorKind::FileTooLarge => {
+            shown.hint("files may not grow so large here: `ulimit -f` shows a limit of the session")
+        }
         io::ErrorKind::ReadOnlyFilesystem => shown.hint("make the file system writable: it is mounted read-only"),
         _ => shown,
     }

@@ -168,13 +168,16 @@ fn open(path: &str) -> ApiResult<BufReader<File>> {
 /// Writes through `work` into a temporary file beside `output` and puts it in place when all is well.
 fn convert(output: &str, work: impl FnOnce(&mut BufWriter<&File>) -> Result<u64, FileError>) -> ApiResult<u64> {
     let path = PathBuf::from(output);
-    if path.symlink_metadata().is_ok() {
-        return Err(ApiError::new(ErrorCode::Exists, format!("{output} is there already"))
-            .hint("choose another name with --out FILE"));
-    }
+    must_be_free(&path)?;
     let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    if matches!(dir.metadata(), Err(error) if error.kind() == std::io::ErrorKind::NotFound) {
+        return Err(ApiError::new(ErrorCode::NotFound, format!("there is no folder {}", dir.display()))
+            .hint("make it first, or name another place with --out FILE"));
+    }
     let failed = |e: &std::io::Error| io_error(&format!("write {output}"), e);
-    let temporary = tempfile::Builder::new().prefix(".warren-").tempfile_in(dir).map_err(|e| failed(&e))?;
+    // The kind alone: the whole error has a name that nobody knows.
+    let temporary = tempfile::Builder::new().prefix(".warren-").tempfile_in(dir);
+    let temporary = temporary.map_err(|e| failed(&e.kind().into()))?;
     let mut buffered = BufWriter::with_capacity(BUFFER, temporary.as_file());
     let bytes = work(&mut buffered).map_err(|e| age_error(output, e))?;
     buffered.flush().map_err(|e| failed(&e))?;
@@ -183,6 +186,21 @@ fn convert(output: &str, work: impl FnOnce(&mut BufWriter<&File>) -> Result<u64,
     temporary.persist_noclobber(&path).map_err(|e| failed(&e.error))?;
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(|e| failed(&e))?;
     Ok(bytes)
+}
+
+/// Sees that there is nothing at `path`, and says what to do about what is.
+fn must_be_free(path: &Path) -> ApiResult<()> {
+    let Ok(there) = path.symlink_metadata() else { return Ok(()) };
+    let (shown, kind) = (path.display(), path.metadata().unwrap_or(there).file_type());
+    let error = |message: String| ApiError::new(ErrorCode::Exists, message);
+    Err(if kind.is_dir() {
+        error(format!("{shown} is a folder")).hint("name a file in it with --out FILE")
+    } else if kind.is_file() || kind.is_symlink() {
+        error(format!("{shown} is there already")).hint("choose another name with --out FILE")
+    } else {
+        error(format!("{shown} is a device or a pipe, and the result is put in place as a new file"))
+            .hint(format!("write into it through standard output: `--out - > {shown}`"))
+    })
 }
 
 fn age_error(output: &str, error: FileError) -> ApiError {
@@ -204,5 +222,34 @@ fn age_error(output: &str, error: FileError) -> ApiError {
             .hint("no age tool makes such a file by itself: mistrust its source"),
         FileError::Damaged => ApiError::new(ErrorCode::Damaged, message)
             .hint("get another copy of it from where it came from; nothing of this one was kept"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn a_place_where_nothing_can_be_put_is_named_with_what_is_the_matter() {
+        let dir = tempfile::tempdir().unwrap();
+        let within = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
+        std::fs::write(within("file"), "x").unwrap();
+        std::os::unix::fs::symlink("/dev/null", within("sink")).unwrap();
+        std::os::unix::fs::symlink("nowhere", within("dangling")).unwrap();
+        for (place, code, says) in [
+            (within("none/x"), ErrorCode::NotFound, "there is no folder"),
+            (within("file/x"), ErrorCode::Io, "not a directory"),
+            (within("file"), ErrorCode::Exists, "is there already"),
+            (within("dangling"), ErrorCode::Exists, "is there already"),
+            (within(""), ErrorCode::Exists, "is a folder"),
+            (within("sink"), ErrorCode::Exists, "is a device or a pipe"),
+            ("/dev/full".to_owned(), ErrorCode::Exists, "is a device or a pipe"),
+        ] {
+            let error = convert(&place, |_| Ok(0)).unwrap_err();
+            assert_eq!(error.code, code, "{place}: {error}");
+            assert!(error.message.contains(says) && !error.message.contains(".warren-"), "{place}: {error}");
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 3, "something was left there");
     }
 }

@@ -24,7 +24,7 @@ use crate::configuration;
 use crate::desk::{self, Desk, VisitError};
 use crate::errors::{blocking, database, io_error};
 use crate::gate::Gate;
-use crate::ground::TRANSFERS;
+use crate::ground::{Ground, TRANSFERS};
 use crate::inputs::Inputs;
 use crate::joining;
 use crate::journal::Journal;
@@ -78,18 +78,11 @@ impl Running {
             blocking(move || Rooms::open(&home, &keyring, hub, keep)).await?
         };
         let Rooms { database: db, journal, circle, book, desk, ports, spaces } = opened;
-        let last_port = match ports.get(LAST_PORT) {
-            Ok(port) => port.unwrap_or(0),
-            Err(DatabaseError::Damaged(_)) => {
-                journal.damaged(ports.name(), ports.row(LAST_PORT));
-                0
-            }
-            Err(error) => return Err(database(error)),
-        };
+        let last_port = last_port(&ports, &journal)?;
         let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
         let storage_limit = settings.storage_limit.0;
         let settings = Arc::new(RwLock::new(settings));
-        let ground = crate::ground::Ground::new(
+        let ground = Ground::new(
             circle.clone(),
             book.clone(),
             keyring.clone(),
@@ -98,16 +91,9 @@ impl Running {
             home.path().to_owned(),
         );
         let inputs = Inputs::new(&home, keyring.records.clone());
-        let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
-            .map_err(|e| io_error("read the stored transfers", &e))?;
+        let transfers = remembered(ground, &db, &inputs, &journal)?;
         transfers.limit_all(rate_limit);
         spaces.limit_storage(storage_limit);
-        let unreadable = transfers.unreadable();
-        unreadable.iter().for_each(|record| journal.damaged(TRANSFERS, record));
-        // A transfer that cannot be read may need what no other one does.
-        if unreadable.is_empty() {
-            inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
-        }
         let folders = {
             let (spaces, db) = (spaces.clone(), db.clone());
             blocking(move || Folders::open(spaces, &db)).await?
@@ -424,4 +410,29 @@ impl Rooms {
             journal,
         })
     }
+}
+
+/// The port of the last start; 0 where none is known.
+fn last_port(ports: &Table<u16>, journal: &Journal) -> ApiResult<u16> {
+    match ports.get(LAST_PORT) {
+        Ok(port) => Ok(port.unwrap_or(0)),
+        Err(DatabaseError::Damaged(_)) => {
+            journal.damaged(ports.name(), ports.row(LAST_PORT));
+            Ok(0)
+        }
+        Err(error) => Err(database(error)),
+    }
+}
+
+/// The transfers that have not ended, with the content that was handed over for them.
+fn remembered(ground: Ground, db: &Database, inputs: &Arc<Inputs>, journal: &Journal) -> ApiResult<Transfers> {
+    let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(db, inputs.clone()))
+        .map_err(|e| io_error("read the stored transfers", &e))?;
+    let unreadable = transfers.unreadable();
+    unreadable.iter().for_each(|record| journal.damaged(TRANSFERS, record));
+    // A transfer that cannot be read may need what no other one does.
+    if unreadable.is_empty() {
+        inputs.keep_only(&transfers.needed_inputs()).map_err(|e| io_error("tidy the spool", &e))?;
+    }
+    Ok(transfers)
 }

@@ -90,6 +90,10 @@ pub struct Transfer {
     pub bytes_wire: u64,
     /// True once the sender knows everything it will send.
     pub scanned: bool,
+    /// Milliseconds in which content flowed: without waiting, pauses, and the time in which it is made durable. Absent
+    /// where a restart in between has lost count.
+    #[serde(default)]
+    pub flow_ms: Option<u64>,
     /// Bytes per second, smoothed.
     pub rate: u64,
     /// Seconds that remain at this rate.

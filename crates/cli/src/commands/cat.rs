@@ -8,7 +8,7 @@ use api::{ApiError, ErrorCode, Output};
 use clap::Args;
 use futures_util::StreamExt;
 
-use super::stream::{explain, writer};
+use super::stream::{judge, writer};
 use crate::context::Context;
 use crate::exit::{Failure, Outcome};
 use crate::place::{Place, place};
@@ -46,7 +46,7 @@ pub(crate) struct Cat {
 impl Cat {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let service = cx.running().await?;
-        let (output, garbled) = writer(cx, Path::new("-"), true)?;
+        let (output, fate) = writer(cx, Path::new("-"), true)?;
         let Output::Stream(mut out) = output else { return Ok(()) };
         for file in self.files {
             let shown = file.shown();
@@ -65,7 +65,7 @@ impl Cat {
                     Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
                     Err(error) => {
                         let error = Failure::io("cannot write to standard output", &error);
-                        return Err(explain(error, &garbled).hint(ELSEWHERE).into());
+                        return judge(Err(error), &fate).map(drop).map_err(|error| error.hint(ELSEWHERE).into());
                     }
                 }
             }

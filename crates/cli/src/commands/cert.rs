@@ -38,7 +38,7 @@ enum Action {
         /// Whose [default: this device's]
         name: Option<String>,
     },
-    /// Write a chain as PEM files
+    /// Write a chain as PEM files; overwrites nothing
     Export {
         /// Folder for the files
         #[arg(value_hint = clap::ValueHint::DirPath)]

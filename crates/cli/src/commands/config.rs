@@ -23,7 +23,7 @@ Works with and without a running device.")]
 pub(crate) struct Config {
     /// A setting
     key: Option<String>,
-    /// Its new value
+    /// Its new value; an empty one is the default
     #[arg(requires = "key", allow_hyphen_values = true)]
     value: Option<String>,
     /// Back to the default
@@ -45,6 +45,7 @@ impl Show for One {
 impl Config {
     pub(crate) async fn run(self, cx: &mut Context) -> Outcome {
         let value = if self.default { Some(String::new()) } else { self.value };
+        let reset = value.as_ref().is_some_and(String::is_empty);
         let change = match (&self.key, value) {
             (Some(key), Some(value)) => Some(SetSetting { key: key.clone(), value }),
             _ => None,
@@ -59,7 +60,13 @@ impl Config {
             // It was in the file and is no setting.
             Some(key) if self.default && !shown(&key) => cx.note(&format!("`{}` is removed.", clean(&key))),
             None => cx.show(&settings),
-            Some(key) => cx.show(&One(pick(settings, &key)?)),
+            Some(key) => {
+                let setting = pick(settings, &key)?;
+                if reset {
+                    cx.note(&format!("`{}` is back to its default.", clean(&key)));
+                }
+                cx.show(&One(setting));
+            }
         }
         Ok(())
     }

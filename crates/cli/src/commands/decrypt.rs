@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::encrypt::{absolute, text_path};
 use super::send::existing;
-use super::stream::{explain, is_stream, reader, writer};
+use super::stream::{is_stream, judge, reader, writer};
 use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 
@@ -92,9 +92,9 @@ impl Decrypt {
             let path = self.file.to_string_lossy().into_owned();
             OpenWith::Key(service.file_key(FileKeyOf { header, path }).await?)
         };
-        let (output, garbled) = writer(cx, &out, true)?;
-        let bytes = cx.host().open(sealed, output, with).await.map_err(|error| explain(error, &garbled))?;
-        if !is_stream(&out) {
+        let (output, fate) = writer(cx, &out, true)?;
+        let opened = judge(cx.host().open(sealed, output, with).await, &fate)?;
+        if let Some(bytes) = opened.filter(|_| !is_stream(&out)) {
             cx.show(&Sealed { output: absolute(&out)?, bytes, readers: Vec::new() });
         }
         Ok(())

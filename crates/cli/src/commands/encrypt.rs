@@ -7,7 +7,7 @@ use api::types::{Encrypt as Request, RecipientsOf, Sealed};
 use clap::Args;
 
 use super::send::existing;
-use super::stream::{is_stream, reader, writer};
+use super::stream::{is_stream, judge, reader, writer};
 use crate::context::{Context, FILE_PASSPHRASE};
 use crate::exit::{Failure, Outcome};
 use crate::print::{Page, Show, clean};
@@ -111,9 +111,9 @@ impl Encrypt {
             let (names, recipients) = found.into_iter().map(|found| (found.name, found.recipient)).unzip();
             (SealTo::Recipients(recipients), names)
         };
-        let (output, _) = writer(cx, &out, false)?;
-        let bytes = cx.host().seal(input, output, to, self.armor).await?;
-        if !is_stream(&out) {
+        let (output, fate) = writer(cx, &out, false)?;
+        let sealed = judge(cx.host().seal(input, output, to, self.armor).await, &fate)?;
+        if let Some(bytes) = sealed.filter(|_| !is_stream(&out)) {
             cx.show(&Sealed { output: absolute(&out)?, bytes, readers });
         }
         Ok(())

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::context::Context;
+use crate::context::{Context, NEW_DEVICE};
 use crate::exit::Outcome;
 
 /// Make this device, and a new circle if you name one
@@ -38,7 +38,7 @@ impl Init {
             .hint("`warren up` runs it; another folder for another device: `--home DIR` or WARREN_HOME")
             .into());
         }
-        let passphrase = cx.new_passphrase("Passphrase for the new device: ").await?;
+        let passphrase = cx.new_passphrase(NEW_DEVICE).await?;
         let founded = self.circle.is_some();
         let init = api::Init {
             name: self.name,

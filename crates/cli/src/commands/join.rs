@@ -3,7 +3,7 @@
 use clap::Args;
 
 use super::init::device_name;
-use crate::context::Context;
+use crate::context::{Context, NEW_DEVICE};
 use crate::exit::Outcome;
 
 /// Join a circle with a code or a link
@@ -49,7 +49,7 @@ impl Join {
                 let passphrase = if host.initialised()? {
                     cx.passphrase("Passphrase: ").await?
                 } else {
-                    cx.new_passphrase("Passphrase for the new device: ").await?
+                    cx.new_passphrase(NEW_DEVICE).await?
                 };
                 host.join(join, passphrase).await?
             }

@@ -13,7 +13,9 @@ use crate::print::{Page, Show, clean};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  warren man ~/.local/share/man/man1    then: man warren, man warren-send")]
+  warren man ~/.local/share/man/man1    then: man warren, man warren-send
+
+Pages that are there already, of an earlier version for example, are replaced.")]
 pub(crate) struct Man {
     /// Folder for the pages
     #[arg(value_hint = clap::ValueHint::DirPath)]

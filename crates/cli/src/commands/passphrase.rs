@@ -41,7 +41,11 @@ impl Passphrase {
         let new = match &self.new_passphrase_file {
             Some(path) => cx.passphrase_in(path)?,
             None => {
-                cx.ask_new_passphrase("New passphrase: ", "give the new one with --new-passphrase-file FILE").await?
+                cx.ask_new_passphrase(
+                    "New passphrase (at least 8 characters): ",
+                    "give the new one with --new-passphrase-file FILE",
+                )
+                .await?
             }
         };
         service.change_passphrase(ChangePassphrase { old, new }).await?;

@@ -182,7 +182,14 @@ async fn act(cx: &mut Context, service: &std::sync::Arc<dyn api::Service>, actio
         Action::Add { address } => service.add_peer(AddPeer { address }).await?,
         Action::Block { name } => service.block_peer(ByName { name }).await?,
         Action::Unblock { name } => service.unblock_peer(ByName { name }).await?,
-        Action::Rename { name, pet_name } => service.rename_peer(Rename { name, pet_name }).await?,
+        Action::Rename { name, pet_name } => {
+            let taken_away = pet_name.is_empty();
+            let peer = service.rename_peer(Rename { name, pet_name }).await?;
+            if taken_away {
+                cx.note(&format!("Your own name for it is taken away: it is called {} now.", clean(&peer.name)));
+            }
+            peer
+        }
         Action::Rule { name, rule } => {
             let auto_accept = rule.auto_accept;
             service.accept_rule(AcceptRule { name, auto_accept }).await?

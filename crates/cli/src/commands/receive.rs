@@ -96,7 +96,6 @@ async fn receive_by_code(
     request: CodeReceive,
     patience: Option<Duration>,
 ) -> Outcome {
-    let events = service.events().await?;
     let mut interrupted = pin!(cx.terminal.interrupted());
     let mut transfer = tokio::select! {
         transfer = service.code_receive(request.clone()) => transfer?,
@@ -117,6 +116,11 @@ async fn receive_by_code(
         let to = Some(request.to.clone());
         transfer = service.accept_offer(Accept { id, to }).await?;
     }
+    // Only what happens from here on: what was told before the decision is no news.
+    let events = service.events().await?;
+    let query = TransferQuery { id: Some(transfer.id.clone()), ended: true };
+    let now = service.transfers(query).await?.pop().filter(|now| now.state != TransferState::Offered);
+    transfer = now.unwrap_or(transfer);
     let patience = Patience { away: patience, stuck: Some(patience.unwrap_or(MEND)), answer: None };
     let (transfers, end) = follow(cx, service, events, vec![transfer], patience).await?;
     let code = match end {

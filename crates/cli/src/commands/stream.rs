@@ -43,19 +43,28 @@ pub(super) fn reader(cx: &mut Context, file: &Path, passphrase: Option<&Path>) -
     Ok(cx.terminal.input.bytes())
 }
 
-/// The place of the result, and what standard output was refused for, once it is known.
-pub(super) fn writer(cx: &mut Context, out: &Path, guard: bool) -> ApiResult<(Output, Arc<AtomicBool>)> {
-    let garbled = Arc::new(AtomicBool::new(false));
+/// What became of standard output.
+#[derive(Debug, Default)]
+pub(super) struct Fate {
+    /// It is a terminal, and the result no text.
+    garbled: AtomicBool,
+    /// Its reader went away.
+    left: AtomicBool,
+}
+
+/// The place of the result, and what becomes of standard output.
+pub(super) fn writer(cx: &mut Context, out: &Path, guard: bool) -> ApiResult<(Output, Arc<Fate>)> {
+    let fate = Arc::new(Fate::default());
     if !is_stream(out) {
-        return Ok((Output::File(absolute(out)?), garbled));
+        return Ok((Output::File(absolute(out)?), fate));
     }
     let stdout = std::mem::replace(&mut cx.terminal.out, Box::new(io::sink()));
     let stream: Box<dyn Write + Send> = if guard && cx.terminal.out_is_terminal {
-        Box::new(TextOnly { out: stdout, begun: Vec::new(), garbled: garbled.clone() })
+        Box::new(TextOnly { out: stdout, begun: Vec::new(), fate: fate.clone() })
     } else {
-        stdout
+        Box::new(Pipe { out: stdout, fate: fate.clone() })
     };
-    Ok((Output::Stream(stream), garbled))
+    Ok((Output::Stream(stream), fate))
 }
 
 /// What is no text does not go to a terminal.
@@ -64,9 +73,41 @@ fn no_text() -> ApiError {
         .hint("write it into a file with --out FILE or > FILE, or pipe it into a program that reads it")
 }
 
-/// Says why a stream could not be opened.
-pub(super) fn explain(error: ApiError, garbled: &AtomicBool) -> ApiError {
-    if garbled.load(Ordering::Relaxed) && error.code != ErrorCode::Damaged { no_text() } else { error }
+/// How a stream was sealed or opened: `None` where nobody wanted the rest, which is no error. What is wrong with the
+/// content itself is said in any case.
+pub(super) fn judge(worked: ApiResult<u64>, fate: &Fate) -> ApiResult<Option<u64>> {
+    match worked {
+        Err(error) if error.code == ErrorCode::Damaged => Err(error),
+        Err(_) if fate.garbled.load(Ordering::Relaxed) => Err(no_text()),
+        Err(_) if fate.left.load(Ordering::Relaxed) => Ok(None),
+        worked => worked.map(Some),
+    }
+}
+
+/// Standard output where no person looks.
+struct Pipe {
+    out: Box<dyn Write + Send>,
+    fate: Arc<Fate>,
+}
+
+impl Pipe {
+    fn heed<T>(&self, written: io::Result<T>) -> io::Result<T> {
+        written.inspect_err(|error| {
+            self.fate.left.fetch_or(error.kind() == io::ErrorKind::BrokenPipe, Ordering::Relaxed);
+        })
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.heed(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.heed(flushed)
+    }
 }
 
 /// A terminal that takes nothing but text: what somebody else has sealed must not move its cursor.
@@ -74,7 +115,7 @@ struct TextOnly {
     out: Box<dyn Write + Send>,
     /// A character that is not whole yet.
     begun: Vec<u8>,
-    garbled: Arc<AtomicBool>,
+    fate: Arc<Fate>,
 }
 
 impl TextOnly {
@@ -97,7 +138,7 @@ impl Write for TextOnly {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.begun.extend_from_slice(bytes);
         let Some(whole) = Self::whole(&self.begun) else {
-            self.garbled.store(true, Ordering::Relaxed);
+            self.fate.garbled.store(true, Ordering::Relaxed);
             return Err(io::Error::other("no text"));
         };
         self.out.write_all(&self.begun[..whole])?;
@@ -118,10 +159,10 @@ mod tests {
     #[test]
     fn a_terminal_is_given_text_and_nothing_that_it_obeys() {
         let written = |pieces: &[&[u8]]| {
-            let garbled = Arc::new(AtomicBool::new(false));
-            let mut terminal = TextOnly { out: Box::new(io::sink()), begun: Vec::new(), garbled: garbled.clone() };
+            let fate = Arc::new(Fate::default());
+            let mut terminal = TextOnly { out: Box::new(io::sink()), begun: Vec::new(), fate: fate.clone() };
             let all = pieces.iter().try_for_each(|piece| terminal.write_all(piece));
-            assert_eq!(all.is_err(), garbled.load(Ordering::Relaxed));
+            assert_eq!(all.is_err(), fate.garbled.load(Ordering::Relaxed));
             all.is_ok()
         };
         assert!(written(&[b"two\nlines\n", "\u{fc}ber".as_bytes()]));

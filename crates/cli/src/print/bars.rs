@@ -181,12 +181,12 @@ pub(super) fn in_the_way(problem: Option<&str>) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use api::types::{Transfer, TransferState};
 
     use super::*;
 
-    fn transfer(peer: &str, done: u64, total: u64) -> Transfer {
+    pub(in crate::print) fn transfer(peer: &str, done: u64, total: u64) -> Transfer {
         Transfer {
             id: "aaaa".into(),
             direction: "out".into(),
@@ -203,6 +203,7 @@ mod tests {
             bytes_done: done,
             bytes_wire: done,
             scanned: true,
+            flow_ms: None,
             rate: 112 << 20,
             eta_s: Some(3_900),
             rate_limit: None,

@@ -27,6 +27,26 @@ pub(crate) fn clean_bytes(bytes: &[u8]) -> String {
     shown
 }
 
+/// Longest word that an error repeats whole.
+const WORD: usize = 64;
+
+/// An error with its words cut to [`WORD`] characters: what was typed is known, and should not bury what is wrong with
+/// it. Paths are shown part by part, and what paints a terminal is kept.
+pub(crate) fn brief(text: &str) -> String {
+    let mut brief = String::with_capacity(text.len());
+    let mut length = 0;
+    for c in text.chars() {
+        let ends = c.is_whitespace() || matches!(c, '/' | '\u{1b}' | '\'' | '`' | '"');
+        length = if ends { 0 } else { length + 1 };
+        match length {
+            0..=WORD => brief.push(c),
+            _ if length == WORD + 1 => brief.push('…'),
+            _ => {}
+        }
+    }
+    brief
+}
+
 fn escape(text: &str, keep: impl Fn(char) -> bool) -> Cow<'_, str> {
     if !text.chars().any(|c| is_unsafe(c) && !keep(c)) {
         return Cow::Borrowed(text);
@@ -78,6 +98,19 @@ mod tests {
         }
         assert_eq!(clean_bytes(b"caf\xc3\xa9 \xff\x1b"), "café \\xff\\u{1b}");
         assert_eq!(clean_text("one\n\ttwo\r\u{1b}c"), "one\n\ttwo\\r\\u{1b}c");
+    }
+
+    #[test]
+    fn words_that_are_too_long_are_cut_and_paths_are_not() {
+        let (word, name) = ("x".repeat(5_000), "y".repeat(60));
+        assert_eq!(
+            brief(&format!("nobody is called `{word}` here")),
+            format!("nobody is called `{}…` here", &word[..64])
+        );
+        assert_eq!(brief(&format!("\u{1b}[33m{word}\u{1b}[0m.")), format!("\u{1b}[33m{}…\u{1b}[0m.", &word[..60]));
+        for whole in [format!("`{name}` is no size"), format!("there is no {name}/{name}/{name}")] {
+            assert_eq!(brief(&whole), whole);
+        }
     }
 
     #[test]

@@ -27,7 +27,7 @@ use owo_colors::{OwoColorize, Style};
 use crate::exit::{Failure, USAGE, exit_code};
 use crate::terminal::Terminal;
 
-pub(crate) use clean::{clean, clean_bytes, clean_text};
+pub(crate) use clean::{brief, clean, clean_bytes, clean_text};
 pub(crate) use conflict::ConflictList;
 pub(crate) use job::{JobList, Watched, job_ending};
 pub(crate) use log::{LogList, log_line};
@@ -145,7 +145,7 @@ impl Page {
 /// An error for people: what happened, then what to do.
 pub(crate) fn error(terminal: &Terminal, error: &ApiError) -> String {
     let color = terminal.color && terminal.err_is_terminal;
-    let mut text = format!("{} {}\n", Tone::Bad.paint(color, "error:"), clean_text(&error.message));
+    let mut text = format!("{} {}\n", Tone::Bad.paint(color, "error:"), brief(&clean_text(&error.message)));
     if let Some(hint) = &error.hint {
         let _ = writeln!(text, "{} {}", Tone::Accent.paint(color, "hint:"), clean_text(hint));
     }
@@ -173,6 +173,7 @@ pub(crate) fn usage(terminal: &mut Terminal, error: &clap::Error, json: bool) ->
     } else {
         rendered.to_string()
     };
+    let text = if wanted || json { text } else { brief(&text) };
     if !wanted {
         let _ = terminal.err.write_all(text.as_bytes()).and_then(|()| terminal.err.flush());
         return USAGE;

@@ -8,6 +8,10 @@ use super::bars::{Moving, Standing, in_the_way};
 use super::{Page, Show, Table, Tone, clean};
 use crate::units::{count, rate, size, span};
 
+/// What took less time, or was less, says nothing about the speed of a path.
+const MEASURABLE_MS: u64 = 200;
+const MEASURABLE_BYTES: u64 = 1 << 20;
+
 /// A list of transfers.
 #[derive(Serialize)]
 #[serde(transparent)]
@@ -27,8 +31,8 @@ impl Show for TransferList {
                 (Some(Tone::Strong), transfer.peer.clone()),
                 (Some(tone(transfer)), state(transfer)),
                 (None, names(transfer)),
-                (None, size(transfer.bytes_total)),
-                (None, format!("{}%", percent(transfer))),
+                (None, total(transfer)),
+                (None, share(transfer)),
                 (None, running(transfer, rate(transfer.rate))),
                 (None, running(transfer, transfer.eta_s.map_or_else(|| "-".to_owned(), span))),
             ]);
@@ -143,13 +147,30 @@ fn percent(transfer: &Transfer) -> u64 {
     u64::try_from(done).unwrap_or(99).min(99)
 }
 
-/// Average speed over the whole transfer, where its times tell.
+/// All that was found, or what was found up to now.
+fn total(transfer: &Transfer) -> String {
+    match (transfer.scanned, transfer.bytes_total) {
+        (true, total) => size(total),
+        (false, 0) => "-".to_owned(),
+        (false, found) => format!("{} so far", size(found)),
+    }
+}
+
+/// Percent that is done, where it is known of how much.
+fn share(transfer: &Transfer) -> String {
+    if transfer.scanned || transfer.state == TransferState::Done {
+        format!("{}%", percent(transfer))
+    } else {
+        "-".to_owned()
+    }
+}
+
+/// Average speed while content flowed, where that was long enough to tell.
 fn speed(transfer: &Transfer) -> String {
-    let millis = transfer.ended_at.map_or(0, |end| end - transfer.created_at);
-    match u64::try_from(millis) {
-        Ok(millis @ 1000..) => {
-            let rate_now = u128::from(transfer.bytes_wire) * 1000 / u128::from(millis);
-            format!(", {}", rate(u64::try_from(rate_now).unwrap_or(u64::MAX)))
+    match transfer.flow_ms {
+        Some(millis) if millis >= MEASURABLE_MS && transfer.bytes_wire >= MEASURABLE_BYTES => {
+            let average = u128::from(transfer.bytes_wire) * 1000 / u128::from(millis);
+            format!(", {}", rate(u64::try_from(average).unwrap_or(u64::MAX)))
         }
         _ => String::new(),
     }
@@ -174,6 +195,7 @@ fn is_in_part(transfer: &Transfer) -> bool {
 /// A state in words.
 pub(crate) fn state(transfer: &Transfer) -> String {
     let text = match transfer.state {
+        TransferState::Queued if transfer.peer == "guest" => "waits for whoever has the code",
         TransferState::Queued => "queued until online",
         TransferState::Offered => "offered",
         TransferState::Running => "running",
@@ -260,5 +282,30 @@ impl Moving for Transfer {
 
     fn line(&self) -> TransferLine<'_> {
         TransferLine { transfer: self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::bars::tests::transfer;
+    use super::*;
+
+    #[test]
+    fn what_is_still_being_counted_is_not_shown_as_the_whole() {
+        let mut counting = transfer("bo", 5 << 20, 10 << 20);
+        assert_eq!((total(&counting).as_str(), share(&counting).as_str()), ("10 MiB", "50%"));
+        counting.scanned = false;
+        assert_eq!((total(&counting).as_str(), share(&counting).as_str()), ("10 MiB so far", "-"));
+        counting.bytes_total = 0;
+        assert_eq!(total(&counting), "-", "nothing was looked at yet");
+    }
+
+    #[test]
+    fn a_rate_is_told_of_what_flowed_long_enough() {
+        let told = |bytes_wire, flow_ms| speed(&Transfer { bytes_wire, flow_ms, ..transfer("bo", 0, 0) });
+        assert_eq!(told(10 << 20, Some(2_000)), ", 5 MiB/s");
+        for (bytes, millis) in [(10 << 20, None), (10 << 20, Some(199)), (700, Some(2_000))] {
+            assert_eq!(told(bytes, millis), "", "{bytes} {millis:?}");
+        }
     }
 }

@@ -36,6 +36,16 @@ fn documented_exit_codes_are_the_real_ones() {
 }
 
 #[tokio::test]
+async fn what_was_typed_does_not_bury_what_is_wrong_with_it() {
+    let mut stage = Stage::new();
+    let long = "x".repeat(5_000);
+    for line in [long.clone(), format!("transfers limit {long}"), format!("transfers show {long}")] {
+        let ran = stage.run(&line).await;
+        assert!(ran.code != 0 && ran.err.len() < 500 && ran.err.contains("xxx…"), "{}", ran.err);
+    }
+}
+
+#[tokio::test]
 async fn mistakes_get_a_next_step() {
     let mut stage = Stage::new();
     for line in [

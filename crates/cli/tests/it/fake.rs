@@ -212,6 +212,7 @@ impl FakeDevice {
             Request::VerifyPeer(_) => Reply::VerifyPeer(Peer { verified: true, ..peer("bo", "online") }),
             Request::BlockPeer(who) if who.name != "bo" => return Err(unknown(&who.name)),
             Request::BlockPeer(_) => Reply::BlockPeer(peer("bo", "blocked")),
+            Request::RenamePeer(_) => Reply::RenamePeer(peer("bo", "online")),
             Request::RemovePeer(_) => Reply::RemovePeer(Nothing {}),
             Request::AcceptRule(rule) => {
                 Reply::AcceptRule(Peer { auto_accept: rule.auto_accept, ..peer("bo", "online") })
@@ -427,6 +428,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         bytes_done: if done { 10 << 20 } else { 3 << 20 },
         bytes_wire: 10 << 20,
         scanned: true,
+        flow_ms: Some(4_000),
         rate: 2 << 20,
         eta_s: Some(4),
         rate_limit: None,

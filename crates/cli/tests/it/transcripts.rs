@@ -82,6 +82,7 @@ async fn doing() {
         "peers add 192.0.2.7:4100",
         "peers rule bo --auto-accept 2GiB",
         "peers block bo",
+        "peers|rename|bo|",
         "peers remove bo --yes",
         "peers verify bo --yes",
         "transfers pause aaaa",
@@ -90,6 +91,7 @@ async fn doing() {
         "inbox accept --all",
         "inbox reject bbbb2222",
         "config received_dir /srv/in",
+        "config|received_dir|",
         "lock",
     ] {
         let ran = stage.run(line).await;

@@ -43,6 +43,9 @@ impl Links {
                 link.closed().await
             }
         };
+        if let Err(error) = self.parts.book.left(link.remote()) {
+            tracing::warn!(%error, "could not note where a peer was seen");
+        }
         let online = self.table().links.remove(&id);
         if let Some(online) = online {
             self.parts.transfers.link_down(&online.connection);

@@ -18,11 +18,22 @@ pub(super) enum Broken {
     #[error("the other side {0}")]
     Peer(#[from] Misbehaved),
     /// The link was cut.
-    #[error("the link was cut: {0}")]
+    #[error("{}", cut(.0))]
     Cut(#[from] io::Error),
     /// This side cannot go on now; what the peer is told, and what the user is told.
     #[error("{1}")]
     Stuck(Reason, String),
+}
+
+/// How a link was cut, in words. Libraries say at length what every cut looks like to them.
+fn cut(error: &io::Error) -> String {
+    use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected, UnexpectedEof};
+    match error.kind() {
+        BrokenPipe | ConnectionAborted | ConnectionReset | NotConnected | UnexpectedEof => {
+            "the connection broke off".into()
+        }
+        _ => format!("the link was cut: {error}"),
+    }
 }
 
 /// Messages in both directions.
@@ -143,4 +154,19 @@ async fn write_all(
         }
     }
     send.shutdown().await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cut_is_told_in_one_plain_sentence() {
+        let library = "peer closed connection without sending TLS close_notify: https://docs.rs/rustls/latest/rustls/";
+        let told = |kind| Broken::Cut(io::Error::new(kind, library)).to_string();
+        assert_eq!(told(io::ErrorKind::UnexpectedEof), "the connection broke off");
+        assert_eq!(told(io::ErrorKind::ConnectionReset), "the connection broke off");
+        let silent = Broken::Cut(io::Error::new(io::ErrorKind::TimedOut, "no answer for 15 s"));
+        assert_eq!(silent.to_string(), "the link was cut: no answer for 15 s");
+    }
 }

@@ -66,10 +66,37 @@ impl Live {
     }
 }
 
+/// For how long content has flowed, in all runs.
+#[derive(Debug, Clone, Copy, Default)]
+struct Flow {
+    before: Duration,
+    since: Option<Instant>,
+}
+
+impl Flow {
+    /// It flows from now on, or does not.
+    fn set(&mut self, flows: bool) {
+        match self.since {
+            None if flows => self.since = Some(Instant::now()),
+            Some(since) if !flows => {
+                self.before += since.elapsed();
+                self.since = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn total(&self) -> Duration {
+        self.before + self.since.map_or(Duration::ZERO, |since| since.elapsed())
+    }
+}
+
 pub(super) struct Inner {
     pub record: Record,
     pub live: Live,
     speed: Speed,
+    /// `None` where another process moved some of it.
+    flow: Option<Flow>,
     /// What the lanes of the run move.
     pub moved: Arc<Moved>,
     published: Option<Instant>,
@@ -145,10 +172,12 @@ impl Item {
             over: false,
         };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
+        let flow = (record.ended.is_none() && record.wire == 0).then(Flow::default);
         let inner = Inner {
             record,
             live,
             speed: Speed::default(),
+            flow,
             moved: Arc::default(),
             published: None,
             run: None,
@@ -212,6 +241,10 @@ impl Item {
             inner.live.state = final_state(ended);
         }
         inner.measure(self.deps.clock());
+        let flows = inner.live.state == TransferState::Running;
+        if let Some(flow) = &mut inner.flow {
+            flow.set(flows);
+        }
         let due = inner.published.is_none_or(|then| then.elapsed() >= PUBLISH_EVERY);
         if due || before != inner.live.state {
             inner.published = Some(Instant::now());
@@ -362,6 +395,7 @@ impl Item {
             // The end has counted this run; whoever still runs may have shown its count once more.
             bytes_wire: if ended { record.wire } else { record.wire.max(live.kept) + live.wire },
             scanned: live.scanned,
+            flow_ms: inner.flow.and_then(|flow| u64::try_from(flow.total().as_millis()).ok()),
             rate,
             eta_s: (live.scanned && rate > 0).then(|| left / rate),
             rate_limit: record.limit,

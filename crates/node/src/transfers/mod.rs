@@ -19,6 +19,7 @@ mod item;
 mod lanes;
 mod late;
 mod leftovers;
+mod listing;
 mod outgoing;
 mod pool;
 mod ports;
@@ -290,10 +291,13 @@ impl Transfers {
             record.problem = None;
         })?;
         if !item.tell(Command::Pause(false)) {
-            item.state(if item.outgoing { TransferState::Queued } else { TransferState::Waiting });
-            let link = self.table().links.get(&item.peer).cloned();
-            if let Some(link) = link.filter(|_| item.outgoing) {
-                self.start(item.clone(), link);
+            let link = self.table().links.get(&item.peer).cloned().filter(|_| item.outgoing);
+            match link {
+                Some(link) => {
+                    item.asking();
+                    self.start(item.clone(), link);
+                }
+                None => item.state(if item.outgoing { TransferState::Queued } else { TransferState::Waiting }),
             }
         }
         Ok(item.view())

@@ -1,18 +1,17 @@
 //! The sender's disk side: one thread that scans, a few that read and hash. They block; the run's tasks never do.
 
+use super::listing::{entry, mtime, stand_in};
 use super::pool::{Parcel, Pool};
 use logic::transfer::hash::{block_value, is_zero};
 use logic::transfer::lane::{PIECE_HEADER, Piece, PieceKind};
-use logic::transfer::listing::{Entry, Kind, Mtime};
 use logic::transfer::{Job, ReadState, Reason, Sender, Work};
 use rustix::io::Errno;
-use serde_bytes::ByteBuf;
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
 use std::io;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::ffi::OsStrExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use store::source::{EntryKind, SkipReason, Skipped, Source, SourceFile};
+use store::source::{EntryKind, SkipReason, Source, SourceFile};
 use store::{FileTime, RelPath};
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
@@ -125,10 +124,14 @@ impl Outgo {
         for found in self.source.iter().flat_map(Source::walk) {
             match found {
                 Ok(entry) => batch.push(entry),
-                Err(Skipped { path, why, .. }) => {
-                    let failed = !matches!(why, SkipReason::Special | SkipReason::PartialDir);
-                    self.skip(Skip { path: path.display().to_string(), reason: why.to_string(), failed });
-                }
+                Err(skipped) => match stand_in(&skipped) {
+                    Some(entry) => batch.push(entry),
+                    None => {
+                        let failed = !matches!(skipped.why, SkipReason::Special | SkipReason::PartialDir);
+                        let path = skipped.path.display().to_string();
+                        self.skip(Skip { path, reason: skipped.why.to_string(), failed });
+                    }
+                },
             }
             if batch.len() == SCAN_BATCH && !self.hand_over(&mut batch) {
                 return;
@@ -324,7 +327,7 @@ impl Outgo {
 fn unreadable(error: &io::Error) -> String {
     match Errno::from_io_error(error) {
         Some(Errno::NOENT | Errno::NOTDIR) => "it vanished while it was to be sent".into(),
-        Some(Errno::ACCESS | Errno::PERM) => "it may not be read any more".into(),
+        Some(Errno::ACCESS | Errno::PERM) => "it may not be read".into(),
         // A symbolic link in its place is not followed.
         Some(Errno::LOOP) => "it is no longer a plain file".into(),
         _ => error.to_string(),
@@ -336,30 +339,11 @@ fn probe(file: &SourceFile) -> io::Result<()> {
     file.read_at(0, &mut [0; 1]).map(drop)
 }
 
-/// An entry as the protocol says it.
-fn entry(found: &store::source::Entry) -> Entry {
-    let depth = found.path.depth() - 1;
-    let name = found.path.name().as_bytes().to_vec();
-    let mtime = mtime(found.modified);
-    let kind = match &found.kind {
-        EntryKind::Directory => Kind::Dir { mtime },
-        EntryKind::File { size, executable, .. } => Kind::File { size: *size, mtime, exec: *executable },
-        EntryKind::Symlink { target } => Kind::Link { target: ByteBuf::from(target.clone().into_vec()), mtime },
-    };
-    Entry { depth: u8::try_from(depth).unwrap_or(u8::MAX), name: ByteBuf::from(name), kind }
-}
-
 fn listed(found: store::source::Entry) -> Option<Box<Listed>> {
     match found.kind {
         EntryKind::File { size, .. } => Some(Box::new(Listed { path: found.path, size, modified: found.modified })),
         EntryKind::Directory | EntryKind::Symlink { .. } => None,
     }
-}
-
-/// Times that the protocol cannot say become 1970.
-fn mtime(time: FileTime) -> Mtime {
-    let mtime = Mtime { secs: time.seconds, nanos: time.nanos };
-    if mtime.check().is_ok() { mtime } else { Mtime::default() }
 }
 
 /// A name for people.

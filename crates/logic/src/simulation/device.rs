@@ -281,6 +281,11 @@ impl Device {
         self.raised = true;
     }
 
+    /// True if what was signed last is on its disk and was told to nobody: it went off before its mark was written.
+    pub(super) fn is_ahead_of_its_mark(&self) -> bool {
+        self.db.mark.commits > self.mark.commits || self.db.mark.statements > self.mark.statements
+    }
+
     /// The end of a transaction: the mark follows.
     pub(super) fn mirror(&mut self) {
         if std::mem::take(&mut self.raised) {
@@ -578,7 +583,9 @@ impl Device {
         let device = statement.held().device;
         let Some(mind) = &mut self.mind else { return };
         let speaks = mind.ledger.as_ref().is_some_and(|ledger| ledger.knows(device));
-        if !speaks || device == self.id {
+        // What this device itself has signed comes back from others where the own disk was put back.
+        let known = mind.heads.of(device).map_or(0, |head| head.held().counter);
+        if !speaks || (device == self.id && statement.held().counter <= known) {
             return;
         }
         let heard = mind.heads.hear(statement);
@@ -691,7 +698,11 @@ impl Device {
         let before = judgement.epochs(realm).last().map(|epoch| epoch.id);
         let back = before.and_then(|epoch| Some(link(epoch, &fresh, self.db.keys.get(&epoch)?)));
         let around = judgement.realm(realm).filter(|facts| facts.inherit).map(|facts| facts.parent);
-        let outer = around.and_then(|parent| judgement.writers_epoch(parent)).map(|epoch| epoch.id);
+        // Not under a key that somebody can have who may not read inside.
+        let outer = around.and_then(|parent| {
+            let epoch = judgement.writers_epoch(parent)?.id;
+            judgement.holders(parent, epoch)?.is_subset(&judgement.readers(realm)).then_some(epoch)
+        });
         let parent = outer.and_then(|epoch| Some(link(epoch, self.db.keys.get(&epoch)?, &fresh)));
         let commitment = keys::commitment(&fresh);
         let mut rekey = crate::ledger::Rekey { number, commitment, wraps, back, parent };
@@ -709,7 +720,11 @@ impl Device {
         let Some(mind) = &mut self.mind else { return };
         let Some(ledger) = mind.ledger.as_ref().filter(|ledger| ledger.knows(self.id)) else { return };
         let held = sync::shown(&sync::summary(ledger));
-        if mind.heads.of(self.id).is_some_and(|last| last.held().frontier == held) {
+        let last = mind.heads.of(self.id).map(HeadStatement::held);
+        // Unknown what was signed last, or not all of it is here again: the disk was put back.
+        let known = last.map_or(0, |last| last.counter) == self.db.mark.statements || !self.habits.guard;
+        let more = last.is_none_or(|last| held.dominates(&last.frontier) && last.frontier != held);
+        if !known || !(more || !self.habits.guard) {
             return;
         }
         let counter = self.db.mark.statements + 1;
@@ -735,7 +750,7 @@ impl Device {
             for statement in mind.heads.all().filter(|_| *keeps) {
                 let held = statement.held();
                 let known = told.insert(held.device, held.counter);
-                if held.device != people().id(*peer) && known.is_none_or(|counter| counter < held.counter) {
+                if known.is_none_or(|counter| counter < held.counter) {
                     let bytes = serde_bytes::ByteBuf::from(statement.as_bytes());
                     self.out.push((*peer, Message::Head(bytes)));
                 }

@@ -250,7 +250,9 @@ impl Oracle {
         };
         for wrote in &self.wrote {
             for device in devices.iter().filter(|device| device.db.keys.contains_key(&wrote.epoch)) {
-                let may = wrote.readers.contains(&device.id) || granted(device, wrote.lamport);
+                let realm = all.get(&wrote.epoch).map_or(RealmId::ROOT, |commit| commit.header().realm);
+                let reads = device.ledger().is_some_and(|ledger| ledger.judgement().readers(realm).contains(&device.id));
+                let may = reads || wrote.readers.contains(&device.id) || granted(device, wrote.lamport);
                 let later = || self.wrote.iter().any(|w| w.lamport > wrote.lamport && w.readers.contains(&device.id));
                 hold!(may || later(), "{} has a key of what was written behind its back", device.number);
             }

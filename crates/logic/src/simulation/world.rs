@@ -455,6 +455,9 @@ impl World {
     fn put_back(&mut self, number: usize) {
         let Some(image) = self.backups.get(&number).cloned() else { return };
         let Some(device) = self.devices.get_mut(&number).filter(|_| !self.cheats.contains_key(&number)) else { return };
+        if device.is_ahead_of_its_mark() {
+            return;
+        }
         let mark = device.mark;
         device.power_off_with(Image { mark, ..image });
         self.oracle.put_back(number);

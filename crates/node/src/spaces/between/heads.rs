@@ -40,8 +40,16 @@ impl Room {
         }
         // Of each branch: what is shown never grows less, whatever branch counts.
         let (entered, held) = space.look(|ledger, _| Ok((ledger.knows(self.own.device), shown(&summary(ledger)))))?;
-        let same = self.facts().heads.of(self.own.device).is_some_and(|last| last.held().frontier == held);
-        if !entered || same {
+        let signed = space.peek(|store| Ok(store.watermark()?.statements))?;
+        let is_more = {
+            let facts = self.facts();
+            let last = facts.heads.of(self.own.device).map(HeadStatement::held);
+            // After its disk was put back this device does not know what it signed last until somebody tells it, and does
+            // not have all of that again.
+            let known = last.map_or(0, |last| last.counter) == signed;
+            known && last.is_none_or(|last| held.dominates(&last.frontier) && held != last.frontier)
+        };
+        if !entered || !is_more {
             return Ok(false);
         }
         let statement = space.jot(|store| {
@@ -61,8 +69,9 @@ impl Room {
     pub(super) fn hear_head(&self, statement: HeadStatement, now: Timestamp) -> Result<bool, SpaceFault> {
         let device = statement.held().device;
         let speaks = self.kept.space.look(|ledger, _| Ok(ledger.knows(device)))?;
-        // What this device itself has signed is in its watermark; a copy may be older.
-        if !speaks || device == self.own.device {
+        // What this device itself has signed comes back to it where its own disk was put back.
+        let known = self.facts().heads.of(device).map_or(0, |head| head.held().counter);
+        if !speaks || (device == self.own.device && statement.held().counter <= known) {
             return Ok(false);
         }
         let heard = self.facts().heads.hear(statement);

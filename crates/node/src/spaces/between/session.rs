@@ -148,7 +148,8 @@ impl Talk {
         for statement in self.room.statements() {
             let held = statement.held();
             let known = state.heads.insert(held.device, held.counter);
-            if held.device != self.peer.device() && known.is_none_or(|counter| counter < held.counter) {
+            // Its own as well: its disk may have been put back.
+            if known.is_none_or(|counter| counter < held.counter) {
                 news.push(Message::Head(ByteBuf::from(statement.as_bytes())));
             }
         }

@@ -223,13 +223,13 @@ impl Device {
         if let Some(ledger) = self.ledger() {
             self.db.ledger = ledger.to_bytes();
         }
-        self.mind = None;
+        (self.mind, self.raised) = (None, false);
         self.out.clear();
     }
 
     /// Stops in the middle of a transaction, or with another disk.
     pub(super) fn power_off_with(&mut self, image: Image) {
-        self.mind = None;
+        (self.mind, self.raised) = (None, false);
         self.out.clear();
         (self.db, self.mark) = (image.db, image.mark);
     }

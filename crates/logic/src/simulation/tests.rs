@@ -1,44 +1,66 @@
 //! Many runs.
 
+#![allow(clippy::print_stdout)]
+
+use std::any::Any;
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread;
 
 use super::deeds::{Deed, Must};
 use super::device::Habits;
 use super::world::{Plan, Report, World};
 
-/// Steps that are simulated in every test run, all runs of [`nothing_that_goes_wrong_breaks_anything`] together.
+/// Steps that are simulated in every test run.
 const STEPS: u64 = 1_000_000;
+/// Steps of the long check.
+const LONG: u64 = 20_000_000;
 
 /// A run; a panic in it is a fault as well.
 fn run(plan: Plan) -> Result<Report, String> {
     let words = format!("{plan:?}");
-    catch_unwind(AssertUnwindSafe(|| World::run(plan))).unwrap_or_else(|_| Err(format!("a panic in {words}")))
+    let said = |panic: Box<dyn Any + Send>| match panic.downcast_ref::<String>() {
+        Some(said) => said.clone(),
+        None => panic.downcast_ref::<&str>().map_or("?".to_owned(), |said| (*said).to_owned()),
+    };
+    catch_unwind(AssertUnwindSafe(|| World::run(plan))).unwrap_or_else(|panic| Err(format!("{}\n{words}", said(panic))))
 }
 
-/// Runs until there were so many steps; gives how many there were.
-fn until(steps: u64, plan: impl Fn(u64) -> Plan + Sync) -> u64 {
-    let (next, done) = (AtomicU64::new(0), AtomicU64::new(0));
-    thread::scope(|scope| {
-        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
-            scope.spawn(|| {
-                while done.load(Ordering::Relaxed) < steps {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let report = run(plan(seed)).unwrap_or_else(|fault| panic!("{fault}"));
-                    done.fetch_add(report.steps, Ordering::Relaxed);
-                }
-            });
+/// Runs until there were so many steps.
+fn until(steps: u64, plan: impl Fn(u64) -> Plan + Sync) {
+    let (done, faults) = (AtomicU64::new(0), Mutex::new(Vec::new()));
+    let begun = std::time::Instant::now();
+    spread(|seed| {
+        match run(plan(seed)) {
+            Ok(report) => drop(done.fetch_add(report.steps, Ordering::Relaxed)),
+            Err(fault) => faults.lock().unwrap().push(fault),
         }
+        done.load(Ordering::Relaxed) < steps && faults.lock().unwrap().len() < 3
     });
-    done.into_inner()
+    let faults = faults.into_inner().unwrap();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    let seconds = begun.elapsed().as_secs().max(1);
+    println!("{} steps, {} a second", done.load(Ordering::Relaxed), done.load(Ordering::Relaxed) / seconds);
 }
 
 #[test]
 fn nothing_that_goes_wrong_breaks_anything() {
-    let done = until(STEPS, |seed| if seed % 2 == 0 { Plan::honest(seed) } else { Plan::mixed(seed) });
-    assert!(done >= STEPS);
+    until(STEPS, |seed| if seed % 2 == 0 { Plan::honest(seed) } else { Plan::mixed(seed) });
+}
+
+/// Far more, and fifty devices: `WARREN_LONG=1`, in `scripts/long`.
+#[test]
+fn nothing_that_goes_wrong_breaks_anything_for_long() {
+    if std::env::var_os("WARREN_LONG").is_none_or(|value| value != "1") {
+        return;
+    }
+    until(LONG / 2, |seed| match seed % 4 {
+        0 => Plan::honest(1_000_000 + seed),
+        _ => Plan::mixed(1_000_000 + seed),
+    });
+    until(LONG / 2, |seed| Plan { devices: 50, steps: 200_000, crashes: 5, ..Plan::mixed(2_000_000 + seed) });
 }
 
 /// Replays one run: `SIM_SEED=0x... SIM_PLAN=honest|mixed|<number of a deed> cargo test -p warren-logic replays_a_run`.
@@ -64,30 +86,56 @@ fn a_seed_gives_the_same_run() {
     assert_eq!((one.steps, one.commits, &one.alarms), (other.steps, other.commits, &other.alarms));
 }
 
+/// Does work number 0, 1, 2, ... on all processors, until it says that it is enough.
+fn spread(work: impl Fn(u64) -> bool + Sync) {
+    let next = AtomicU64::new(0);
+    thread::scope(|scope| {
+        for _ in 0..thread::available_parallelism().map_or(2, usize::from) {
+            scope.spawn(|| while work(next.fetch_add(1, Ordering::Relaxed)) {});
+        }
+    });
+}
+
+/// Runs of each deed alone.
+const ALONE: u64 = 6;
+
 /// Each deed alone: nobody honest is hurt, and whoever did it is noticed where that is possible.
 #[test]
 fn every_deed_alone_is_noticed_or_does_nothing() {
-    let mut unnoticed = BTreeSet::new();
-    for deed in Deed::ALL.into_iter().filter(|deed| deed.is_here()) {
-        let mut noticed = 0;
-        for seed in 0..8 {
-            let report = run(Plan::alone(deed, seed)).unwrap_or_else(|fault| panic!("{deed:?}: {fault}"));
-            let cheat = report.cheats.first().copied().unwrap_or_default();
-            noticed += usize::from(report.alarms.iter().any(|(_, alarm)| deed.is_noticed_by(alarm, cheat)));
+    let deeds: Vec<_> = Deed::ALL.into_iter().filter(|deed| deed.is_here()).collect();
+    let noticed = Mutex::new(BTreeSet::new());
+    let faults = Mutex::new(Vec::new());
+    spread(|number| {
+        let Some(deed) = deeds.get((number / ALONE) as usize).copied() else { return false };
+        match run(Plan::alone(deed, number % ALONE)) {
+            Ok(report) => {
+                let cheat = report.cheats.first().copied().unwrap_or_default();
+                if report.alarms.iter().any(|(_, alarm)| deed.is_noticed_by(alarm, cheat)) {
+                    noticed.lock().unwrap().insert(deed);
+                }
+            }
+            Err(fault) => faults.lock().unwrap().push(format!("{deed:?}: {fault}")),
         }
-        if deed.must() == Must::BeNoticed && noticed == 0 {
-            unnoticed.insert(deed);
-        }
-    }
+        true
+    });
+    let faults = faults.into_inner().unwrap();
+    assert!(faults.is_empty(), "{}", faults.join("\n\n"));
+    let noticed = noticed.into_inner().unwrap();
+    let unnoticed: Vec<_> = deeds.iter().filter(|deed| deed.must() == Must::BeNoticed && !noticed.contains(deed)).collect();
     assert!(unnoticed.is_empty(), "never noticed: {unnoticed:?}");
 }
 
 /// True if some run shows that something is missing.
 fn is_missed(habits: Habits) -> bool {
-    (0..400).any(|seed| {
+    let missed = AtomicBool::new(false);
+    spread(|seed| {
         let plan = if seed % 4 == 0 { Plan::honest(seed) } else { Plan::mixed(seed) };
-        run(Plan { habits, steps: 1500, ..plan }).is_err()
-    })
+        if run(Plan { habits, steps: 1500, ..plan }).is_err() {
+            missed.store(true, Ordering::Relaxed);
+        }
+        !missed.load(Ordering::Relaxed) && seed < 400
+    });
+    missed.into_inner()
 }
 
 macro_rules! mutants {

@@ -215,12 +215,12 @@ impl Cheat {
                 header.epoch = oldest.map_or(header.epoch, |epoch| epoch.id);
                 hand.data(device, header, 0, dice);
             }
-            Deed::OldKey => {
+            Deed::OldKey if dice.permille(150) => {
                 device.rekey(RealmId::ROOT, now, dice.bytes(), |rekey, _| {
                     rekey.wraps.retain(|wrap| people().number(wrap.device).is_some_and(|number| number / 2 % 2 == 0));
                 });
             }
-            Deed::TwoKeys => {
+            Deed::TwoKeys if dice.permille(100) => {
                 let other = dice.bytes();
                 device.rekey(RealmId::ROOT, now, dice.bytes(), |rekey, _| {
                     for wrap in rekey.wraps.iter_mut().step_by(2) {
@@ -322,7 +322,7 @@ fn stranger(dice: &mut Dice) -> Vec<u8> {
 /// A body that makes a file.
 fn edit(device: &Device, header: &Header, number: u64, dice: &mut Dice) -> Vec<u8> {
     let node = NodeId::of(&device.id, header.seq, 0, NodeKind::File);
-    let name = ByteBuf::from(format!("canary-{number}-{}", dice.below(9)).into_bytes());
+    let name = ByteBuf::from(format!("cheat-{number}-{}", dice.below(9)).into_bytes());
     let change = Change::Make { node, kind: Node::File, parent: NodeId::ROOT, name };
     Change::write_all(&[change]).expect("one change")
 }

@@ -251,6 +251,8 @@ impl Device {
         }
         let (talks, shown, suspects, noted, gaps) = Default::default();
         self.mind = Some(Mind { ledger, talks, heads, shown, suspects, noted, gaps, changed: false });
+        self.catch_up();
+        self.mirror();
     }
 
     /// Begins a ledger of which the first commit is here.
@@ -776,7 +778,8 @@ impl Device {
         now: Timestamp,
         body: impl FnOnce(&Header) -> Vec<u8>,
     ) -> Option<CommitId> {
-        if self.habits.guard && header.seq < self.mark.commits {
+        let older = header.seq < self.mark.commits || self.db.mark.statements < self.mark.statements;
+        if self.habits.guard && older {
             self.notice(Alarm::OlderDisk);
             return None;
         }

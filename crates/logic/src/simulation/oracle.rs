@@ -88,7 +88,7 @@ impl Oracle {
                 Happened::Stated(statement) if honest => {
                     let before = self.statements.insert(device.id, statement.clone());
                     let lie = before.and_then(|before| Rollback::proven(&before, &statement));
-                    hold!(lie.is_none(), "the honest {number} signed that it holds less than before");
+                    hold!(lie.is_none(), "the honest {number} signed that it holds less than before: {lie:?}");
                 }
                 Happened::Wrote { epoch, clean, readers } if honest && clean => {
                     let lamport = device.ledger().map_or(0, |ledger| {

@@ -71,7 +71,9 @@ impl Cheat {
     pub(super) fn twist(&mut self, device: &Device, to: usize, message: Message, dice: &mut Dice) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         if self.does(Deed::ReplayHead) {
-            self.heads.extend(device.heads().into_iter().flat_map(|heads| heads.all()).take(3).map(|head| head.as_bytes().to_vec()));
+            self.heads.extend(
+                device.heads().into_iter().flat_map(|heads| heads.all()).take(3).map(|head| head.as_bytes().to_vec()),
+            );
             self.heads.dedup();
         }
         let message = match message {
@@ -91,7 +93,9 @@ impl Cheat {
                 }
                 Message::Have(tips)
             }
-            Message::Commits { commits, more } => Message::Commits { commits: self.commits(device, commits, dice), more },
+            Message::Commits { commits, more } => {
+                Message::Commits { commits: self.commits(device, commits, dice), more }
+            }
             other => other,
         };
         sent.push(bytes(&message));
@@ -101,7 +105,8 @@ impl Cheat {
     /// The tips that it shows.
     fn tips(&mut self, device: &Device, to: usize, mut tips: Vec<Seen>, dice: &mut Dice) -> Vec<Seen> {
         if self.does(Deed::DropTail) || (self.does(Deed::OlderToNewcomer) && self.newcomer == Some(to)) {
-            let long: Vec<_> = tips.iter().filter(|tip| tip.seq > 1 && tip.device != device.id).map(|tip| tip.device).collect();
+            let long: Vec<_> =
+                tips.iter().filter(|tip| tip.seq > 1 && tip.device != device.id).map(|tip| tip.device).collect();
             if self.victim.is_none() {
                 self.victim = pick(dice, &long);
             }
@@ -158,7 +163,8 @@ impl Cheat {
             let all: Vec<_> = device.db.shelf.commits().cloned().collect();
             commits[at] = pick(dice, &all).map_or_else(|| commits[at].clone(), |other| ByteBuf::from(other.to_bytes()));
         } else if self.does(Deed::Forge) && dice.permille(300) {
-            let forged = if dice.permille(500) { stranger(dice) } else { altered(&commits[at], &commit, start, header) };
+            let forged =
+                if dice.permille(500) { stranger(dice) } else { altered(&commits[at], &commit, start, header) };
             commits.push(ByteBuf::from(forged));
         } else if self.does(Deed::Reorder) {
             let again = commits[at].clone();
@@ -211,7 +217,8 @@ impl Cheat {
             }
             Deed::OldKey if dice.permille(500) => {
                 let Some(mut header) = hand.header(device, hand.tip, true, Kind::Data) else { return };
-                let oldest = device.ledger().and_then(|ledger| ledger.judgement().epochs(RealmId::ROOT).first().copied());
+                let oldest =
+                    device.ledger().and_then(|ledger| ledger.judgement().epochs(RealmId::ROOT).first().copied());
                 header.epoch = oldest.map_or(header.epoch, |epoch| epoch.id);
                 hand.data(device, header, 0, dice);
             }
@@ -229,7 +236,13 @@ impl Cheat {
                 });
             }
             Deed::SwapBodies => {
-                let theirs: Vec<_> = device.db.shelf.commits().filter(|c| c.header().kind == Kind::Data && c.device() != device.id).cloned().collect();
+                let theirs: Vec<_> = device
+                    .db
+                    .shelf
+                    .commits()
+                    .filter(|c| c.header().kind == Kind::Data && c.device() != device.id)
+                    .cloned()
+                    .collect();
                 let Some(other) = pick(dice, &theirs) else { return };
                 let Some(header) = hand.header(device, hand.tip, true, Kind::Data) else { return };
                 device.sign_header(header, now, |_| other.body().to_vec());
@@ -238,8 +251,12 @@ impl Cheat {
             Deed::Grind => {
                 let Some(header) = hand.header(device, hand.tip, true, Kind::Data) else { return };
                 let Some(key) = device.db.keys.get(&header.epoch).copied() else { return };
-                let tries: Vec<_> = (0..16).map(|number| keys::seal_body(&key, &header, &edit(device, &header, number, dice))).collect();
-                let id = |body: &Vec<u8>| Commit::make(&people().keys[device.number], header.clone(), body.clone()).map(|c| c.id());
+                let tries: Vec<_> = (0..16)
+                    .map(|number| keys::seal_body(&key, &header, &edit(device, &header, number, dice)))
+                    .collect();
+                let id = |body: &Vec<u8>| {
+                    Commit::make(&people().keys[device.number], header.clone(), body.clone()).map(|c| c.id())
+                };
                 let Some(best) = tries.into_iter().min_by_key(|body| id(body).ok()) else { return };
                 device.sign_header(header, now, |_| best);
             }
@@ -341,7 +358,8 @@ impl Hand {
     fn of(device: &Device, now: Timestamp, dice: &mut Dice) -> Option<Self> {
         let ledger = device.ledger()?;
         let me = people().member(device.number);
-        let caps: Vec<_> = ledger.judgement().grants().filter(|(_, grant)| grant.member == me).map(|(id, _)| id).collect();
+        let caps: Vec<_> =
+            ledger.judgement().grants().filter(|(_, grant)| grant.member == me).map(|(id, _)| id).collect();
         let mut own: Vec<_> = device.db.shelf.commits().filter(|commit| commit.device() == device.id).collect();
         own.sort_by_key(|commit| (commit.header().seq, commit.id()));
         let tip = own.last()?.id();

@@ -162,8 +162,7 @@ impl Deed {
         let by = |device: &seal::DeviceId| *device == people().id(evil);
         match (self, alarm) {
             (Self::FlipHeader, Alarm::Offence(from, offence)) => {
-                *from == evil
-                    && matches!(offence, Misbehaved::CommitSignatureInvalid | Misbehaved::CommitGarbled)
+                *from == evil && matches!(offence, Misbehaved::CommitSignatureInvalid | Misbehaved::CommitGarbled)
             }
             (Self::FlipBody, Alarm::Offence(from, offence)) => *from == evil && *offence == Misbehaved::CommitBodyWrong,
             (Self::Forge, Alarm::Offence(from, offence)) => {
@@ -191,7 +190,8 @@ impl Deed {
             }
             (Self::Backup, Alarm::OlderDisk) => true,
             (Self::OtherSpace, Alarm::Offence(from, offence)) => {
-                let foreign = [Misbehaved::CommitForeign, Misbehaved::CommitRealmUnknown, Misbehaved::CommitEpochInvalid];
+                let foreign =
+                    [Misbehaved::CommitForeign, Misbehaved::CommitRealmUnknown, Misbehaved::CommitEpochInvalid];
                 *from == evil && foreign.contains(offence)
             }
             (Self::BadNames, Alarm::Refused(device)) => by(device),

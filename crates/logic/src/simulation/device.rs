@@ -72,6 +72,8 @@ struct Mind {
     suspects: BTreeMap<usize, Timestamp>,
     noted: BTreeSet<usize>,
     gaps: BTreeSet<CommitId>,
+    /// It has said that it lacks a key.
+    lacks: bool,
     changed: bool,
 }
 
@@ -250,7 +252,7 @@ impl Device {
             self.log.push(Happened::Noticed(Alarm::OlderDisk));
         }
         let (talks, shown, suspects, noted, gaps) = Default::default();
-        self.mind = Some(Mind { ledger, talks, heads, shown, suspects, noted, gaps, changed: false });
+        self.mind = Some(Mind { ledger, talks, heads, shown, suspects, noted, gaps, lacks: false, changed: false });
         self.catch_up();
         self.mirror();
     }
@@ -384,12 +386,14 @@ impl Device {
             if let (None, Some(Err(()))) = (known, &own) {
                 self.log.push(Happened::Noticed(Alarm::WrongKey(commit.device())));
             }
-            let under = rekey.parent.as_ref().and_then(|link| {
-                keys::beneath(self.db.keys.get(&link.epoch)?, &link.sealed, &rekey.commitment)
-            });
+            let under = rekey
+                .parent
+                .as_ref()
+                .and_then(|link| keys::beneath(self.db.keys.get(&link.epoch)?, &link.sealed, &rekey.commitment));
             let Some(key) = known.or(own.and_then(Result::ok)).or(under) else { continue };
             if let Some(link) = rekey.back.as_ref().filter(|link| !self.db.keys.contains_key(&link.epoch)) {
-                let older = rekey_of(&link.epoch).and_then(|(_, older)| keys::beneath(&key, &link.sealed, &older.commitment));
+                let older =
+                    rekey_of(&link.epoch).and_then(|(_, older)| keys::beneath(&key, &link.sealed, &older.commitment));
                 if let Some(older) = older {
                     self.db.keys.insert(link.epoch, older);
                     ready.extend(self.db.waits.remove(&link.epoch).unwrap_or_default());
@@ -411,7 +415,9 @@ impl Device {
 
     /// Brings the tree up to date with one commit.
     fn work_off(&mut self, id: CommitId) {
-        let Some(commit) = self.db.shelf.commit(&id).filter(|commit| commit.header().kind == Kind::Data) else { return };
+        let Some(commit) = self.db.shelf.commit(&id).filter(|commit| commit.header().kind == Kind::Data) else {
+            return;
+        };
         let counts = self.db.worth.get(&id) == Some(&Verdict::Effective);
         if counts == self.db.applied.contains(&id) {
             return;
@@ -557,13 +563,7 @@ impl Device {
     }
 
     /// Gives commits to the ledger: all of a message, or after an offence none.
-    fn take(
-        &mut self,
-        from: usize,
-        commits: Vec<Commit>,
-        now: Timestamp,
-        distrust: bool,
-    ) -> Result<usize, Misbehaved> {
+    fn take(&mut self, from: usize, commits: Vec<Commit>, now: Timestamp, distrust: bool) -> Result<usize, Misbehaved> {
         let mind = self.mind.as_mut().expect("it hears");
         let ledger = mind.ledger.as_mut().expect("there is a session");
         let before = distrust.then(|| ledger.clone());
@@ -638,7 +638,8 @@ impl Device {
             }
             let epoch = ledger.judgement().writers_epoch(RealmId::ROOT);
             let reads = ledger.judgement().cap_for(self.id, RealmId::ROOT, SpaceRole::Reader).is_some();
-            lacks = reads && epoch.is_some_and(|epoch| !self.db.keys.contains_key(&epoch.id));
+            let missing = reads && epoch.is_some_and(|epoch| !self.db.keys.contains_key(&epoch.id));
+            lacks = missing && !std::mem::replace(&mut mind.lacks, missing);
         }
         if missing {
             self.notice(Alarm::Gap);
@@ -695,8 +696,10 @@ impl Device {
         let judgement = ledger.judgement();
         let cap = judgement.cap_for(self.id, realm, SpaceRole::Owner)?;
         let number = judgement.epochs(realm).len() as u64 + 1;
-        let wraps = judgement.readers(realm).into_iter().map(|device| keys::wrap(device, realm, number, &fresh)).collect();
-        let link = |epoch: EpochId, outer: &Key, key: &Key| crate::ledger::Link { epoch, sealed: keys::under(outer, key) };
+        let wraps =
+            judgement.readers(realm).into_iter().map(|device| keys::wrap(device, realm, number, &fresh)).collect();
+        let link =
+            |epoch: EpochId, outer: &Key, key: &Key| crate::ledger::Link { epoch, sealed: keys::under(outer, key) };
         let before = judgement.epochs(realm).last().map(|epoch| epoch.id);
         let back = before.and_then(|epoch| Some(link(epoch, &fresh, self.db.keys.get(&epoch)?)));
         let around = judgement.realm(realm).filter(|facts| facts.inherit).map(|facts| facts.parent);

@@ -148,7 +148,8 @@ impl Oracle {
     /// When everybody was left in peace.
     pub(super) fn judge(&self, devices: &[&Device], dice: &mut Dice) -> Result<(), String> {
         let Some(first) = devices.first() else { return Ok(()) };
-        let all: BTreeMap<CommitId, Commit> = first.db.shelf.commits().map(|commit| (commit.id(), commit.clone())).collect();
+        let all: BTreeMap<CommitId, Commit> =
+            first.db.shelf.commits().map(|commit| (commit.id(), commit.clone())).collect();
         for device in devices {
             self.is_the_same(first, device)?;
             self.shows_the_same(first, device)?;
@@ -198,7 +199,8 @@ impl Oracle {
         for commit in device.db.shelf.commits() {
             places.entry((commit.device(), commit.header().seq)).or_default().push(commit);
         }
-        let entry = |device: DeviceId| places.get(&(device, 0)).and_then(|first| first.first()).map(|first| first.to_bytes());
+        let entry =
+            |device: DeviceId| places.get(&(device, 0)).and_then(|first| first.first()).map(|first| first.to_bytes());
         for ((author, _), commits) in &places {
             let [one, other, ..] = commits[..] else { continue };
             hold!(device.db.forks.contains(author), "{} did not notice a fork", device.number);
@@ -221,7 +223,10 @@ impl Oracle {
             });
             let shown = device.db.applied.contains(id);
             hold!(shown == (counts && opens), "{}: {commit:?} counts: {counts}, shown: {shown}", device.number);
-            hold!(opens || !device.db.keys.contains_key(&header.epoch) || !self.is_honest(header.device), "{commit:?} does not open");
+            hold!(
+                opens || !device.db.keys.contains_key(&header.epoch) || !self.is_honest(header.device),
+                "{commit:?} does not open"
+            );
         }
         Ok(())
     }
@@ -251,7 +256,8 @@ impl Oracle {
         for wrote in &self.wrote {
             for device in devices.iter().filter(|device| device.db.keys.contains_key(&wrote.epoch)) {
                 let realm = all.get(&wrote.epoch).map_or(RealmId::ROOT, |commit| commit.header().realm);
-                let reads = device.ledger().is_some_and(|ledger| ledger.judgement().readers(realm).contains(&device.id));
+                let reads =
+                    device.ledger().is_some_and(|ledger| ledger.judgement().readers(realm).contains(&device.id));
                 let may = reads || wrote.readers.contains(&device.id) || granted(device, wrote.lamport);
                 let later = || self.wrote.iter().any(|w| w.lamport > wrote.lamport && w.readers.contains(&device.id));
                 hold!(may || later(), "{} has a key of what was written behind its back", device.number);
@@ -267,7 +273,8 @@ fn rights(device: &Device) -> Vec<String> {
     let judgement = ledger.judgement();
     let realms = judgement.realms().map(|(realm, _)| realm).chain([RealmId::ROOT]);
     let of = |realm| {
-        let roles: Vec<Option<SpaceRole>> = people().members.iter().map(|member| judgement.role_of(*member, realm)).collect();
+        let roles: Vec<Option<SpaceRole>> =
+            people().members.iter().map(|member| judgement.role_of(*member, realm)).collect();
         format!("{roles:?} {:?} {:?}", judgement.readers(realm), judgement.epochs(realm))
     };
     realms.map(of).collect()
@@ -321,11 +328,7 @@ fn is_any_order_good(all: &BTreeMap<CommitId, Commit>, first: &Device, dice: &mu
 }
 
 /// I14: the past of any commit is shown as it was then.
-fn is_the_past_as_it_was(
-    device: &Device,
-    all: &BTreeMap<CommitId, Commit>,
-    dice: &mut Dice,
-) -> Result<(), String> {
+fn is_the_past_as_it_was(device: &Device, all: &BTreeMap<CommitId, Commit>, dice: &mut Dice) -> Result<(), String> {
     if !device.db.forks.is_empty() {
         return Ok(());
     }

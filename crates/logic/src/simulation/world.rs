@@ -535,7 +535,8 @@ impl World {
             let reason = RevokeReason::Withdrawn;
             match dice.below(100) {
                 0..=5 => {
-                    let roles = [SpaceRole::Owner, SpaceRole::Editor, SpaceRole::Editor, SpaceRole::Reader, SpaceRole::Storage];
+                    let roles =
+                        [SpaceRole::Owner, SpaceRole::Editor, SpaceRole::Editor, SpaceRole::Reader, SpaceRole::Storage];
                     let role = roles[dice.below(5) as usize];
                     device.decide(realm, &Control::Grant { member, role }, now);
                 }

@@ -141,7 +141,8 @@ impl Seeker<'_> {
         let mut wraps = Vec::new();
         for device in judgement.readers(realm) {
             // A device that offers no usable key cannot be given one: it sees that it waits for it.
-            let Some(wrapped) = sealing(self.ledger, device).and_then(|to| wrap(&to, &context(device), &fresh).ok()) else {
+            let Some(wrapped) = sealing(self.ledger, device).and_then(|to| wrap(&to, &context(device), &fresh).ok())
+            else {
                 tracing::warn!(device = %device.short(), "a device offers no key to which another could be sealed");
                 continue;
             };

@@ -139,10 +139,7 @@ impl<'a> Case<'a> {
                 hold!(!members.contains(member), "{commit:?} grants something to a member above it");
             }
             hold!(self.member(holder) == self.founder, "{commit:?} counts without the founding member");
-            hold!(
-                kind != Kind::Resolve || self.member(commit) == self.founder,
-                "{commit:?} is not its to settle"
-            );
+            hold!(kind != Kind::Resolve || self.member(commit) == self.founder, "{commit:?} is not its to settle");
         }
         Ok(())
     }

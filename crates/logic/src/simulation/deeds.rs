@@ -1,7 +1,7 @@
 //! The thirty-two things that an adversary may do, and what must come of each. `docs/security-tests.md` has the same table
 //! for people.
 
-use super::device::{Alarm, Reason};
+use super::alarm::{Alarm, Reason};
 use super::people::people;
 use crate::Misbehaved;
 use crate::ledger::SpaceRole;

@@ -6,6 +6,7 @@
 //! | `people` | keys and certificates, the same everywhere |
 //! | `keys` | sealing that needs no chance |
 //! | `device` | a device that keeps the rules: the real ledger, sessions, statements and tree, on a disk that crashes |
+//! | `alarm` | what devices notice |
 //! | `world` | one run: network, partitions, crashes, backups, clocks, what people do |
 //! | `deeds`, `cheats` | what adversaries do, and what must come of it |
 //! | `oracle` | what must hold after every step, and in the end |
@@ -16,6 +17,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alarm;
 mod cheats;
 mod deeds;
 mod device;

@@ -7,7 +7,8 @@ use seal::{DeviceId, MemberId};
 use serde_bytes::ByteBuf;
 use testkit::Dice;
 
-use super::device::{Alarm, Device, Happened, Reason};
+use super::alarm::{Alarm, Happened, Reason};
+use super::device::Device;
 use super::keys;
 use super::people::{BEGIN, DEVICES, people};
 use crate::ledger::evidence::{self, Piece, Signed};

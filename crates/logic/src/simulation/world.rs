@@ -9,7 +9,8 @@ use testkit::{Conditions, Dice, Happening, Network, Packet};
 
 use super::cheats::Cheat;
 use super::deeds::Deed;
-use super::device::{Alarm, Device, Habits, Happened, Image, PATIENCE_MS};
+use super::alarm::{Alarm, Happened};
+use super::device::{Device, Habits, Image, PATIENCE_MS};
 use super::oracle::Oracle;
 use super::people::{BEGIN, people};
 use crate::Misbehaved;

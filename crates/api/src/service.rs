@@ -192,6 +192,8 @@ calls! {
     space_rename / SpaceRename(SpaceRename) -> Space;
     /// Ends keeping a space on this device.
     space_forget / SpaceForget(SpaceForget) -> Nothing;
+    /// Takes what this device has of a space for the newest, where nobody else can be asked.
+    space_trust / SpaceTrust(BySpace) -> Space;
     /// Changes what this device keeps of a space's contents.
     space_keep / SpaceKeep(SpaceKeep) -> Space;
     /// Gives a member a role on a space or a part of it (owners).

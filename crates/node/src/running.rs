@@ -32,7 +32,6 @@ use crate::lan::Voice;
 use crate::links::{self, Links};
 use crate::sending;
 use crate::spaces::between::{self, Between};
-use crate::spaces::contents::Alone;
 use crate::spaces::folder::Folders;
 use crate::spaces::{self, Jobs, Spaces};
 use crate::transfers::{SendRequest, Transfers};
@@ -109,7 +108,7 @@ impl Running {
         }
         let folders = {
             let (spaces, db) = (spaces.clone(), db.clone());
-            blocking(move || Folders::open(spaces, Arc::new(Alone), &db)).await?
+            blocking(move || Folders::open(spaces, &db)).await?
         };
         let gate = Arc::new(Gate::new(circle.clone(), book.clone(), desk.clone(), journal.clone()));
         let (network, incoming) = Network::bind(&keyring.device, config, gate).await.map_err(|e| {

@@ -76,6 +76,16 @@ enum Action {
         /// What is kept
         what: Kept,
     },
+    /// Take what this device has of a space for the newest
+    ///
+    /// After its home was put back from a backup or copied, a device changes nothing in a space before another device has told
+    /// what it had done since: it would sign a number twice, and look like a cheat. This is for when there is no other
+    /// device any more.
+    Trust {
+        /// The space
+        #[arg(value_parser = space())]
+        space: String,
+    },
     /// End keeping a space on this device
     Forget {
         /// The space
@@ -180,6 +190,7 @@ impl Spaces {
             }
             Action::Info { space } => service.space(BySpace { space }).await?,
             Action::Rename { space, name } => service.space_rename(SpaceRename { space, name }).await?,
+            Action::Trust { space } => trust(cx, &service, space).await?,
             Action::Keep { space, what } => {
                 let keep = match what {
                     Kept::Everything => Keep::Everything,
@@ -258,6 +269,19 @@ impl Unshare {
         }
         Ok(())
     }
+}
+
+async fn trust(cx: &mut Context, service: &Arc<dyn Service>, space: String) -> Result<api::types::Space, Failure> {
+    let question = format!(
+        "Is what this device has of `{}` the newest that it ever had? If another device knows of more, it will take this one \
+         for a cheat.",
+        clean(&space)
+    );
+    if !cx.confirm(&question).await? {
+        cx.note("Nothing was done.");
+        return Err(Failure::Said(INTERRUPTED));
+    }
+    Ok(service.space_trust(BySpace { space }).await?)
 }
 
 async fn forget(cx: &mut Context, service: &Arc<dyn Service>, space: String, force: bool) -> Outcome {

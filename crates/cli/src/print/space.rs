@@ -136,7 +136,7 @@ fn explained(state: SpaceState) -> &'static str {
         SpaceState::Alone => "alone: nobody else who has it is online",
         SpaceState::WaitsForKey => "waits for the key: an owner has to come online",
         SpaceState::Behind => {
-            "behind: this disk was put back to an older state; nothing is written until others have told what was lost"
+            "behind: this may be an older copy of the home; nothing is written until another device has told what is newer"
         }
         SpaceState::Storage => "storage: this device keeps it and cannot read it",
         SpaceState::Revoked => "revoked: it may no longer be read here",

@@ -51,6 +51,7 @@ fn sharing(request: &Request) -> Option<ApiResult<Reply>> {
             Reply::Spaces(vec![space("home", SpaceState::Current), evil])
         }
         Request::Space(_) => Reply::Space(space("home", SpaceState::Syncing)),
+        Request::SpaceTrust(asked) => Reply::SpaceTrust(space(&asked.space, SpaceState::Current)),
         Request::SpaceRename(rename) => Reply::SpaceRename(space(&rename.name, SpaceState::Current)),
         Request::SpaceKeep(keep) => {
             Reply::SpaceKeep(Space { keep: keep.keep, ..space(&keep.space, SpaceState::Current) })

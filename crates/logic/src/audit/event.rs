@@ -494,6 +494,16 @@ events! {
         /// The space.
         space: String,
     }
+    /// What is kept of a space here may be older than what this device signed: nothing is signed until others were asked.
+    "space.older" Failed SpaceOlder {
+        /// The space.
+        space: String,
+    }
+    /// The owner of this device said that what is kept of a space here is the newest.
+    "space.trusted" Ok SpaceTrusted {
+        /// The space.
+        space: String,
+    }
     /// A device shows less than it signed that it holds, or told of changes and does not give them.
     "space.withheld" Refused SpaceWithheld {
         /// Whose.

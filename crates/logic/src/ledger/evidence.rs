@@ -64,6 +64,39 @@ pub enum Signed {
     },
 }
 
+impl Signed {
+    /// Two statements that contradict each other.
+    pub fn rollback(proof: &Rollback) -> Self {
+        let bytes = |statement: &HeadStatement| ByteBuf::from(statement.as_bytes());
+        Self::Rollback { earlier: bytes(&proof.earlier), later: bytes(&proof.later) }
+    }
+
+    /// The device that signed both, and what that proves, in whichever ledger.
+    fn proves(&self) -> Option<(DeviceId, CommitId, What)> {
+        match self {
+            Self::Fork { one, other } => {
+                let (one, other) = (Commit::read(one).ok()?, Commit::read(other).ok()?);
+                let fork = Equivocation::proven(&one, &other)?;
+                let made = |commit: &Commit| (commit.id(), commit.header().time);
+                let what = What::Fork { seq: fork.seq, one: made(&one), other: made(&other) };
+                Some((fork.device, one.header().ledger, what))
+            }
+            Self::Rollback { earlier, later } => {
+                let (one, other) = (HeadStatement::read(earlier).ok()?, HeadStatement::read(later).ok()?);
+                let proof = Rollback::proven(&one, &other)?;
+                let (before, after) = (proof.earlier.held(), proof.later.held());
+                let (counters, times) = ((before.counter, after.counter), (before.time, after.time));
+                Some((before.device, before.ledger, What::Rollback { counters, times }))
+            }
+        }
+    }
+
+    /// True if these records prove by their signatures that this device cheats.
+    pub fn proves_against(&self, device: DeviceId) -> bool {
+        self.proves().is_some_and(|(signer, ..)| signer == device)
+    }
+}
+
 /// What a file proves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Proof {
@@ -179,7 +212,10 @@ pub fn check(bytes: &[u8]) -> Result<Proof, NoProof> {
     let root = Certificate::from_der(root.to_vec()).map_err(|_| NoProof::NoLedger)?;
     let ledger = genesis.id();
     let cheats = file.pieces.iter().enumerate().map(|(number, piece)| {
-        let (device, what) = proven(&piece.signed, ledger).ok_or(NoProof::Nothing(number + 1))?;
+        let (device, about, what) = piece.signed.proves().ok_or(NoProof::Nothing(number + 1))?;
+        if about != ledger {
+            return Err(NoProof::Nothing(number + 1));
+        }
         cheat(piece, device, what, &root, ledger).ok_or(NoProof::Nobody(number + 1))
     });
     Ok(Proof {
@@ -188,27 +224,6 @@ pub fn check(bytes: &[u8]) -> Result<Proof, NoProof> {
         ledger,
         cheats: cheats.collect::<Result<_, _>>()?,
     })
-}
-
-/// What two records prove about the device that signed both.
-fn proven(signed: &Signed, ledger: CommitId) -> Option<(DeviceId, What)> {
-    match signed {
-        Signed::Fork { one, other } => {
-            let (one, other) = (Commit::read(one).ok()?, Commit::read(other).ok()?);
-            let fork = Equivocation::proven(&one, &other)?;
-            let made = |commit: &Commit| (commit.id(), commit.header().time);
-            let here = one.header().ledger == ledger;
-            let what = What::Fork { seq: fork.seq, one: made(&one), other: made(&other) };
-            here.then_some((fork.device, what))
-        }
-        Signed::Rollback { earlier, later } => {
-            let (one, other) = (HeadStatement::read(earlier).ok()?, HeadStatement::read(later).ok()?);
-            let proof = Rollback::proven(&one, &other)?;
-            let (before, after) = (proof.earlier.held(), proof.later.held());
-            let what = What::Rollback { counters: (before.counter, after.counter), times: (before.time, after.time) };
-            (before.ledger == ledger).then_some((before.device, what))
-        }
-    }
 }
 
 /// Whose device it is, by its first commit in this ledger.

@@ -658,7 +658,7 @@ impl Device {
         // Unknown what was signed last, or not all of it is here again: the disk was put back.
         let known = last.map_or(0, |last| last.counter) == self.db.mark.statements || !self.habits.guard;
         let more = last.is_none_or(|last| held.dominates(&last.frontier) && last.frontier != held);
-        if !known || !(more || !self.habits.guard) {
+        if !known || (!more && self.habits.guard) {
             return;
         }
         let counter = self.db.mark.statements + 1;

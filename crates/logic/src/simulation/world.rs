@@ -7,9 +7,9 @@ use seal::Timestamp;
 use serde_bytes::ByteBuf;
 use testkit::{Conditions, Dice, Happening, Network, Packet};
 
+use super::alarm::{Alarm, Happened};
 use super::cheats::Cheat;
 use super::deeds::Deed;
-use super::alarm::{Alarm, Happened};
 use super::device::{Device, Habits, Image, PATIENCE_MS};
 use super::oracle::Oracle;
 use super::people::{BEGIN, people};

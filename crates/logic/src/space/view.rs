@@ -110,6 +110,18 @@ impl<R: Rows> View<'_, R> {
         Ok(self.facts(node)?.version)
     }
 
+    /// Something that is shown today with the content that it had then, wherever it was; `None` if it was not shown.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn then(&self, today: &Entry) -> Outcome<Option<Entry>, R> {
+        if !self.shows(today.node)? {
+            return Ok(None);
+        }
+        let brief = self.version(today.node)?.as_ref().and_then(brief);
+        Ok(Some(Entry { brief, ..today.clone() }))
+    }
+
     /// The name of a realm, if it has one.
     ///
     /// # Errors

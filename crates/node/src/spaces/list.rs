@@ -6,10 +6,11 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
+use std::time::Instant;
 
 use data_encoding::HEXLOWER;
 use logic::ledger::{Commit, CommitId};
-use seal::Keyring;
+use seal::{Keyring, ObjectId};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
@@ -19,6 +20,7 @@ use tokio::sync::watch;
 
 use super::between::Between;
 use super::calls::Shown;
+use super::contents::{Alone, Fetch, NotHere};
 use super::{Chain, Space, SpaceFault, contents};
 use crate::circle::{Circle, CircleError};
 use crate::clock;
@@ -67,6 +69,16 @@ impl Kept {
 
     fn wish_mut(&self) -> MutexGuard<'_, Wish> {
         self.wish.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Asks the other devices, while the device runs.
+impl Fetch for Spaces {
+    fn fetch(&self, kept: &Kept, ids: &[ObjectId], deadline: Instant) -> Result<(), NotHere> {
+        match self.between() {
+            Some(between) => between.fetch(kept, ids, deadline),
+            None => Alone.fetch(kept, ids, deadline),
+        }
     }
 }
 

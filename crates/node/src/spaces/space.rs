@@ -14,7 +14,7 @@ use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kin
 use logic::space::{BadBody, Change, Effect, Node, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Reader, Reading, Report, SpaceStore, Standing, Transaction, Watermark, Worth};
+use store::space::{Note, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth};
 use tokio::sync::watch;
 
 use super::SpaceFault;
@@ -133,6 +133,23 @@ impl Space {
         Ok(self.store.standing()?)
     }
 
+    /// From now on nothing is signed: what is here may be older than what this device signed.
+    pub(super) fn doubt(&self) -> Result<(), SpaceFault> {
+        Ok(self.store.doubt()?)
+    }
+
+    /// This is all that this device ever signed. False: it is known to have signed more.
+    pub(super) fn vouch(&self, mark: Watermark) -> Result<bool, SpaceFault> {
+        match self.store.vouch(mark) {
+            Ok(()) => {
+                self.nudge();
+                Ok(true)
+            }
+            Err(SpaceError::WouldGoBack) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
     /// Reads and checks everything that is stored.
     ///
     /// # Errors
@@ -197,14 +214,12 @@ impl Space {
         change: impl FnOnce(&mut Work<'_, '_>) -> Result<T, SpaceFault>,
     ) -> Result<(T, Outcome), SpaceFault> {
         let mut held = self.ledger()?;
-        let standing = self.store.standing()?;
         // Taken out: unless all goes well it has to be read again.
         let mut ledger = held.take().ok_or(SpaceFault::Unfinished)?;
         let done = self.store.transaction(|store| {
             let mut work = Work { ledger: &mut ledger, store, outcome: Outcome::default() };
             let value = change(&mut work)?;
             self.settle(&mut work)?;
-            self.catch_up(&work, standing)?;
             store.set_value(LEDGER, b"", &work.ledger.to_bytes())?;
             Ok::<_, SpaceFault>((value, work.outcome))
         })?;
@@ -214,18 +229,6 @@ impl Space {
         drop(held);
         self.tell(&done.1.effects);
         Ok(done)
-    }
-
-    /// A disk that was put back has this device's own chain again, as far as it was ever signed: it may go on from there.
-    fn catch_up(&self, work: &Work<'_, '_>, standing: Standing) -> Result<(), SpaceFault> {
-        let Standing::RolledBack { here, shown } = standing else { return Ok(()) };
-        let Some((seq, tip)) = work.ledger.frontier().of(self.device()) else { return Ok(()) };
-        let last = shown.commits.checked_sub(1).map(|last| work.store.at(self.device(), last)).unwrap_or_default();
-        if last.contains(&shown.tip) && seq + 1 >= shown.commits {
-            let statements = here.statements.max(shown.statements);
-            work.store.raise(Watermark { commits: seq + 1, tip, statements })?;
-        }
-        Ok(())
     }
 
     /// Tells from now on in which directories something changed; `wake` is called each time, and must not block.

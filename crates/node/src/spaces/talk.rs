@@ -4,6 +4,7 @@ use logic::ledger::session::{Out, Session};
 use logic::ledger::sync::Message;
 use logic::ledger::{Commit, Frontier, HeadStatement, Seen, Taken};
 use seal::{DeviceId, Timestamp};
+use store::space::Standing;
 
 use super::{Outcome, Space, SpaceFault};
 
@@ -22,6 +23,8 @@ pub struct Heard {
     pub settled: bool,
     /// What the peer told of and does not give.
     pub withheld: Vec<Seen>,
+    /// Commits of this device came that it did not know of: what is stored here is older than what it signed.
+    pub own_came: bool,
 }
 
 impl Heard {
@@ -38,15 +41,29 @@ impl Heard {
 }
 
 impl Space {
-    /// Takes what somebody sent.
-    fn take(&self, commits: Vec<Commit>, from: DeviceId, now: Timestamp) -> Result<(usize, Outcome), SpaceFault> {
-        self.change(|work| {
-            let mut accepted = 0;
+    /// Takes what somebody sent; says how much was new, and whether this device signed some of that and did not know.
+    fn take(
+        &self,
+        commits: Vec<Commit>,
+        from: DeviceId,
+        now: Timestamp,
+    ) -> Result<((usize, bool), Outcome), SpaceFault> {
+        let (own, sure) = (self.device(), matches!(self.standing()?, Standing::Good | Standing::Behind));
+        let (taken, outcome) = self.change(|work| {
+            let (mut accepted, mut own_came) = (0, false);
             for commit in commits {
-                accepted += usize::from(work.ledger.handle(commit, Some(from), now, work.store)? == Taken::Accepted);
+                let device = commit.device();
+                if work.ledger.handle(commit, Some(from), now, work.store)? == Taken::Accepted {
+                    accepted += 1;
+                    own_came |= sure && device == own;
+                }
             }
-            Ok(accepted)
-        })
+            Ok((accepted, own_came))
+        })?;
+        if taken.1 {
+            self.doubt()?;
+        }
+        Ok((taken, outcome))
     }
 
     /// Takes a message of a session about this space.
@@ -67,7 +84,8 @@ impl Space {
                 heard.take(out);
                 continue;
             };
-            let (accepted, outcome) = self.take(commits, peer, now)?;
+            let ((accepted, own_came), outcome) = self.take(commits, peer, now)?;
+            heard.own_came |= own_came;
             // A message brings one batch at most.
             heard.outcome = outcome;
             let next = self.look(|ledger, store| Ok(session.taken(accepted, ledger, store)))?;

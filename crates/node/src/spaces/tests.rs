@@ -14,7 +14,6 @@ use logic::transfer::path::RelPath;
 use seal::pki::Role;
 use seal::{Keyring, MemberId, Timestamp};
 use serde_bytes::ByteBuf;
-use store::space::{Standing, Transaction, Watermark};
 use testkit::TestCircle;
 
 use super::{Space, SpaceFault};
@@ -198,37 +197,6 @@ fn what_was_written_before_somebody_came_is_read_by_the_way_back_of_the_keys() {
     ada.space().rekey_where_due(NOW).unwrap();
     talk(&ada, &carl);
     assert!(carl.shows().is_empty());
-}
-
-#[test]
-fn a_disk_that_was_put_back_signs_nothing_until_its_own_chain_is_here_again() {
-    let (_circle, mut ada, bob) = pair();
-    ada.space = None;
-    let copy = ada.dir.path().join("copy");
-    std::fs::copy(ada.path(), &copy).unwrap();
-    ada.restart();
-    ada.write("lost", "after the copy").unwrap();
-    let stated = |store: &Transaction<'_>| {
-        let mark = store.watermark()?;
-        Ok(store.raise(Watermark { statements: mark.statements + 1, ..mark })?)
-    };
-    ada.space().jot(stated).unwrap();
-    talk(&ada, &bob);
-    ada.space = None;
-    for ending in ["-wal", "-shm"] {
-        let _ = std::fs::remove_file(ada.dir.path().join(format!("space.db{ending}")));
-    }
-    std::fs::copy(&copy, ada.path()).unwrap();
-    ada.restart();
-    assert!(matches!(ada.space().standing().unwrap(), Standing::RolledBack { .. }));
-    assert!(ada.write("twice", "under a number that was used").is_err());
-    talk(&bob, &ada);
-    assert_eq!(ada.space().standing().unwrap(), Standing::Good);
-    ada.write("again", "after it").unwrap();
-    talk(&ada, &bob);
-    assert_eq!(bob.shows(), lines(&[("again", "after it"), ("lost", "after the copy")]));
-    let forked = bob.space().look(|ledger, _| Ok(ledger.judgement().forked().count())).unwrap();
-    assert_eq!(forked, 0);
 }
 
 #[test]

@@ -99,8 +99,8 @@ pub enum SpaceError {
     /// A watermark was to be lowered; a fault in Warren.
     #[error("the watermark of a space never goes back")]
     WouldGoBack,
-    /// The copy of the watermark is missing, so that nobody knows whether the file of the space is an older one.
-    #[error("it is not known whether the file of the space is the newest: ask other devices first")]
+    /// Nobody knows whether the file of the space is an older one ([`super::Standing::Unknown`]).
+    #[error("this device's copy of the space may be an older one: other devices have to be asked first")]
     Unguarded,
     /// The transaction is in the database, but the watermark beside it could not be written. Nothing of it may be shown
     /// to anybody before [`super::SpaceStore::mirror`] has succeeded.

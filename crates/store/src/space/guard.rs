@@ -4,14 +4,17 @@
 //! database that says less than that file was put back from an older copy: if the device went on with it, it would sign
 //! a number twice and look like a cheat.
 //!
-//! Noticed: an older or a new database with the newer file beside it, or with none. Not noticed: database and file put back
-//! together (a whole home from a backup). Others notice that: they hold what the device signed since, and its own commits
-//! come back from them.
+//! Noticed: an older or a new database with the newer file beside it, or with none; and database and file put back
+//! together (a whole home from a backup), because the file says where the database lay that it was written for: a copy
+//! is another file. Not noticed here: a whole disk that was put back, as with a snapshot of a machine. Others notice
+//! that, because they hold what the device signed since; see [`SpaceStore::doubt`].
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::UNIX_EPOCH;
 
 use logic::ledger::CommitId;
 use seal::{RecordKey, TableKey};
@@ -24,7 +27,7 @@ use super::transaction::Transaction;
 use crate::durable::{self, Existing};
 
 /// Version of [`Saved`].
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 /// Kind and name of the value in the database.
 const VALUE: (&str, &[u8]) = ("watermark", b"");
 
@@ -68,14 +71,41 @@ pub enum Standing {
         /// What was shown.
         shown: Watermark,
     },
-    /// The file is missing or does not open: nobody knows. Others must be asked; then [`SpaceStore::mirror`].
+    /// The file is missing or does not open, the database is a copy, or somebody has doubts: nobody knows. Others must be
+    /// asked; then [`SpaceStore::vouch`].
     Unknown,
+}
+
+/// Which file the database is. A copy is born later; where the file system does not say when, it has another number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+enum Place {
+    Born(u64, u32),
+    Number(u64),
+}
+
+impl Place {
+    fn of(database: &Path) -> io::Result<Self> {
+        let meta = std::fs::metadata(database)?;
+        let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
+        Ok(born.map_or(Self::Number(meta.ino()), |born| Self::Born(born.as_secs(), born.subsec_nanos())))
+    }
 }
 
 #[derive(Serialize, Deserialize)]
 struct Saved {
     version: u8,
     mark: Watermark,
+    /// `None`: there are doubts.
+    place: Option<Place>,
+}
+
+/// What the file says, as long as it is open.
+#[derive(Debug, Clone, Copy, Default)]
+struct Held {
+    /// `None`: missing or unreadable.
+    mark: Option<Watermark>,
+    /// It was written for this database, and nobody has doubts.
+    sure: bool,
 }
 
 /// The file beside the database.
@@ -83,8 +113,8 @@ pub(super) struct Guard {
     path: PathBuf,
     /// That of the ledger: a database that is made anew finds what was shown with the old one.
     key: TableKey,
-    /// What it says; `None`: missing or unreadable.
-    mark: Mutex<Option<Watermark>>,
+    place: Place,
+    held: Mutex<Held>,
 }
 
 impl Guard {
@@ -94,12 +124,16 @@ impl Guard {
         let mut path = OsString::from(database);
         path.push(".mark");
         let path = PathBuf::from(path);
-        let mark = match std::fs::read(&path) {
-            Ok(bytes) => key.open(&[], &bytes).ok().and_then(|bytes| read(&bytes)),
+        let failed = |path: &Path, source| crate::database::DatabaseError::Io { path: path.to_owned(), source };
+        let saved = match std::fs::read(&path) {
+            Ok(bytes) => key.open(&[], &bytes).ok().and_then(|bytes| read_file(&bytes)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => None,
-            Err(source) => return Err(crate::database::DatabaseError::Io { path, source }.into()),
+            Err(source) => return Err(failed(&path, source).into()),
         };
-        Ok(Self { path, key, mark: Mutex::new(mark) })
+        let place = Place::of(database).map_err(|source| failed(database, source))?;
+        let held =
+            saved.map_or(Held::default(), |saved| Held { mark: Some(saved.mark), sure: saved.place == Some(place) });
+        Ok(Self { path, key, place, held: Mutex::new(held) })
     }
 
     /// True if there is no file.
@@ -107,27 +141,44 @@ impl Guard {
         !self.path.exists()
     }
 
-    fn mark(&self) -> Option<Watermark> {
-        *self.mark.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Replaces the file.
+    fn held(&self) -> Held {
+        *self.lock()
+    }
+
+    /// Replaces the file by one that says this, of which one is sure.
     pub(super) fn write(&self, mark: Watermark) -> Result<(), SpaceError> {
-        let mut held = self.mark.lock().unwrap_or_else(PoisonError::into_inner);
-        let sealed = self.key.seal(&[], &bytes(mark));
+        self.replace(mark, true)
+    }
+
+    fn replace(&self, mark: Watermark, sure: bool) -> Result<(), SpaceError> {
+        let mut held = self.lock();
+        let saved = Saved { version: VERSION, mark, place: sure.then_some(self.place) };
+        let bytes = postcard::to_stdvec(&saved).expect("a watermark has only types that postcard can write");
+        let sealed = self.key.seal(&[], &bytes);
         durable::write(&self.path, &sealed, Existing::Replace).map_err(SpaceError::Unmirrored)?;
-        *held = Some(mark);
+        *held = Held { mark: Some(mark), sure };
         Ok(())
     }
 }
 
+fn read_file(bytes: &[u8]) -> Option<Saved> {
+    postcard::from_bytes(bytes).ok().filter(|saved: &Saved| saved.version == VERSION)
+}
+
+/// Version of the value in the database.
+const VALUE_VERSION: u8 = 1;
+
 fn bytes(mark: Watermark) -> Vec<u8> {
-    postcard::to_stdvec(&Saved { version: VERSION, mark }).expect("a watermark has only types that postcard can write")
+    postcard::to_stdvec(&(VALUE_VERSION, mark)).expect("a watermark has only types that postcard can write")
 }
 
 fn read(bytes: &[u8]) -> Option<Watermark> {
-    let saved: Saved = postcard::from_bytes(bytes).ok()?;
-    (saved.version == VERSION).then_some(saved.mark)
+    let (version, mark) = postcard::from_bytes::<(u8, Watermark)>(bytes).ok()?;
+    (version == VALUE_VERSION).then_some(mark)
 }
 
 impl Reader<'_> {
@@ -148,9 +199,13 @@ impl Transaction<'_> {
     /// [`SpaceError::WouldGoBack`] if it is below what was ever shown, [`SpaceError::Unguarded`] if nobody knows.
     pub fn raise(&self, mark: Watermark) -> Result<(), SpaceError> {
         let here = self.watermark()?;
-        let shown = self.store.shared.guard.mark().ok_or(SpaceError::Unguarded)?;
+        let held = self.store.shared.guard.held();
+        let shown = held.mark.ok_or(SpaceError::Unguarded)?;
         if !mark.reaches(&here) || !mark.reaches(&shown) {
             return Err(SpaceError::WouldGoBack);
+        }
+        if !held.sure {
+            return Err(SpaceError::Unguarded);
         }
         self.set_value(VALUE.0, VALUE.1, &bytes(mark))?;
         self.raised.set(Some(mark));
@@ -165,22 +220,49 @@ impl SpaceStore {
     /// [`SpaceError`].
     pub fn standing(&self) -> Result<Standing, SpaceError> {
         let here = self.read(|reader| reader.watermark())?;
-        Ok(match self.shared.guard.mark() {
+        let Held { mark, sure } = self.shared.guard.held();
+        Ok(match mark {
             None => Standing::Unknown,
+            Some(shown) if !here.reaches(&shown) => Standing::RolledBack { here, shown },
+            Some(_) if !sure => Standing::Unknown,
             Some(shown) if shown == here => Standing::Good,
-            Some(shown) if here.reaches(&shown) => Standing::Behind,
-            Some(shown) => Standing::RolledBack { here, shown },
+            Some(_) => Standing::Behind,
         })
     }
 
-    /// Makes the file say what the database says: after [`SpaceError::Unmirrored`], or when the file was lost and others
-    /// have been asked.
+    /// This database may be older than what was shown: nothing is signed from now on, also after it is opened again.
     ///
     /// # Errors
-    /// [`SpaceError::WouldGoBack`] if the file says more.
+    /// [`SpaceError`].
+    pub fn doubt(&self) -> Result<(), SpaceError> {
+        let here = self.read(|reader| reader.watermark())?;
+        let shown = self.shared.guard.held().mark;
+        self.shared.guard.replace(shown.filter(|shown| !here.reaches(shown)).unwrap_or(here), false)
+    }
+
+    /// Others have been asked, and this is all that was shown or signed: the database and the file say so from now on.
+    ///
+    /// # Errors
+    /// [`SpaceError::WouldGoBack`] if one of them says more.
+    pub fn vouch(&self, mark: Watermark) -> Result<(), SpaceError> {
+        let here = self.read(|reader| reader.watermark())?;
+        let shown = self.shared.guard.held().mark;
+        if !mark.reaches(&here) || shown.is_some_and(|shown| !mark.reaches(&shown)) {
+            return Err(SpaceError::WouldGoBack);
+        }
+        self.transaction(|tx| tx.set_value(VALUE.0, VALUE.1, &bytes(mark)))?;
+        self.shared.guard.write(mark)
+    }
+
+    /// Makes the file say what the database says, after [`SpaceError::Unmirrored`].
+    ///
+    /// # Errors
+    /// [`SpaceError::WouldGoBack`] if the file says more, [`SpaceError::Unguarded`] if there are doubts.
     pub fn mirror(&self) -> Result<(), SpaceError> {
         let here = self.read(|reader| reader.watermark())?;
-        if self.shared.guard.mark().is_some_and(|shown| !here.reaches(&shown)) {
+        let held = self.shared.guard.held();
+        let shown = held.mark.filter(|_| held.sure).ok_or(SpaceError::Unguarded)?;
+        if !here.reaches(&shown) {
             return Err(SpaceError::WouldGoBack);
         }
         self.shared.guard.write(here)

@@ -9,7 +9,8 @@
 //! Invariants:
 //! - acknowledged means durable (`synchronous=FULL`), and a transaction is there as a whole or not at all;
 //! - every body opens only in its own row of its own file; the totals notice rows that are missing, doubled or older;
-//! - the watermark never goes back, and a copy beside the file tells of an older file that was put back ([`Standing`]).
+//! - the watermark never goes back, and a copy beside the file tells of an older file, or of a copy of both, that was put
+//!   back ([`Standing`]).
 //!
 //! Damage is named by [`Part`]: the tree is built again from the commits ([`Transaction::clear_tree`]), commits are
 //! fetched again from others. Called by `node`, which holds one lock per space. Byte level: `docs/formats/space-store.md`.
@@ -80,7 +81,7 @@ impl SpaceStore {
         let (connection, about) = schema::create(path, key, ledger)?;
         let store = Self::of(path, key, connection, about)?;
         if store.shared.guard.is_missing() {
-            store.mirror()?;
+            store.shared.guard.write(Watermark::default())?;
         }
         Ok(store)
     }

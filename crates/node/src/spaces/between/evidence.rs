@@ -1,7 +1,8 @@
 //! What proves, or makes it likely, that a device cheats: kept in the file of the space, by what it is about, so that the
 //! same thing is kept once.
 
-use logic::ledger::{Commit, Equivocation, Frontier, HeadStatement, Rollback, Shelf};
+use logic::ledger::evidence::Signed;
+use logic::ledger::{Equivocation, Frontier, HeadStatement, Shelf};
 use seal::{DeviceId, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
@@ -18,20 +19,8 @@ const MOST: usize = 1000;
 /// What it is, with what somebody else can check it by.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Kind {
-    /// Two commits of one device with one number ([`Equivocation::proven`]): proof to anybody.
-    Fork {
-        /// The one that was known.
-        one: ByteBuf,
-        /// The one that came.
-        other: ByteBuf,
-    },
-    /// Two statements that contradict each other ([`Rollback::proven`]): proof to anybody.
-    Rollback {
-        /// The one with the smaller counter.
-        earlier: ByteBuf,
-        /// The other one.
-        later: ByteBuf,
-    },
+    /// Two records that no honest device signs both: proof to anybody.
+    Proof(Signed),
     /// A device shows less than it signed. What it shows is not signed: this device's word.
     Withheld {
         /// The statement.
@@ -42,11 +31,6 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(super) fn rollback(proof: &Rollback) -> Self {
-        let bytes = |statement: &HeadStatement| ByteBuf::from(statement.as_bytes());
-        Self::Rollback { earlier: bytes(&proof.earlier), later: bytes(&proof.later) }
-    }
-
     pub(super) fn withheld(signed: &HeadStatement, shown: &Frontier) -> Self {
         Self::Withheld { signed: ByteBuf::from(signed.as_bytes()), shown: shown.clone() }
     }
@@ -54,25 +38,15 @@ impl Kind {
     /// `fork`, `rollback` or `withheld`.
     pub(crate) fn name(&self) -> &'static str {
         match self {
-            Self::Fork { .. } => "fork",
-            Self::Rollback { .. } => "rollback",
+            Self::Proof(Signed::Fork { .. }) => "fork",
+            Self::Proof(Signed::Rollback { .. }) => "rollback",
             Self::Withheld { .. } => "withheld",
         }
     }
 
     /// True if it is what it says it is about `device`, by signatures alone.
     pub(crate) fn proves(&self, device: DeviceId) -> bool {
-        match self {
-            Self::Fork { one, other } => match (Commit::read(one), Commit::read(other)) {
-                (Ok(one), Ok(other)) => Equivocation::proven(&one, &other).is_some_and(|fork| fork.device == device),
-                _ => false,
-            },
-            Self::Rollback { earlier, later } => match (HeadStatement::read(earlier), HeadStatement::read(later)) {
-                (Ok(one), Ok(other)) => one.held().device == device && Rollback::proven(&one, &other).is_some(),
-                _ => false,
-            },
-            Self::Withheld { .. } => false,
-        }
+        matches!(self, Self::Proof(signed) if signed.proves_against(device))
     }
 
     /// What makes two pieces the same: for what is no proof, whose it is.
@@ -121,7 +95,7 @@ pub(in crate::spaces) fn keep_fork(space: &Space, fork: &Equivocation, found: Ti
     let commit =
         |id| space.look(|_, store| Ok(Shelf::commit(store, &id).map(|commit| ByteBuf::from(commit.to_bytes()))));
     match (commit(fork.one)?, commit(fork.other)?) {
-        (Some(one), Some(other)) => keep(space, Kind::Fork { one, other }, fork.device, found),
+        (Some(one), Some(other)) => keep(space, Kind::Proof(Signed::Fork { one, other }), fork.device, found),
         _ => Ok(false),
     }
 }

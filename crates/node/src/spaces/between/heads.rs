@@ -1,9 +1,10 @@
 //! Signed statements of what devices hold: made, stored, and compared.
 
+use logic::ledger::evidence::Signed;
 use logic::ledger::sync::{shown, summary};
 use logic::ledger::{Frontier, HeadStatement, Heads, Heard};
 use seal::{DeviceId, Timestamp};
-use store::space::{Standing, Watermark};
+use store::space::Watermark;
 
 use super::evidence::{self, Kind};
 use super::room::Room;
@@ -25,7 +26,7 @@ pub(super) fn stored(space: &Space) -> Result<Heads, SpaceFault> {
     Ok(heads)
 }
 
-fn store(space: &Space, statement: &HeadStatement) -> Result<(), SpaceFault> {
+pub(super) fn store(space: &Space, statement: &HeadStatement) -> Result<(), SpaceFault> {
     let device = statement.held().device;
     space.jot(|store| Ok(store.set_value(HEADS, device.as_bytes(), statement.as_bytes())?))
 }
@@ -35,21 +36,13 @@ impl Room {
     /// the newest, nor before this device has entered.
     pub(super) fn state(&self, now: Timestamp) -> Result<bool, SpaceFault> {
         let space = &self.kept.space;
-        if space.standing()? != Standing::Good {
+        if !self.resolve()? {
             return Ok(false);
         }
         // Of each branch: what is shown never grows less, whatever branch counts.
         let (entered, held) = space.look(|ledger, _| Ok((ledger.knows(self.own.device), shown(&summary(ledger)))))?;
-        let signed = space.peek(|store| Ok(store.watermark()?.statements))?;
-        let is_more = {
-            let facts = self.facts();
-            let last = facts.heads.of(self.own.device).map(HeadStatement::held);
-            // After its disk was put back this device does not know what it signed last until somebody tells it, and does
-            // not have all of that again.
-            let known = last.map_or(0, |last| last.counter) == signed;
-            known && last.is_none_or(|last| held.dominates(&last.frontier) && held != last.frontier)
-        };
-        if !entered || !is_more {
+        let same = self.facts().heads.of(self.own.device).is_some_and(|last| last.held().frontier == held);
+        if !entered || same {
             return Ok(false);
         }
         let statement = space.jot(|store| {
@@ -65,13 +58,11 @@ impl Room {
         Ok(true)
     }
 
-    /// Takes what somebody signed. True: it proves that its device rolled back.
+    /// Takes what somebody else signed. True: it proves that its device rolled back.
     pub(super) fn hear_head(&self, statement: HeadStatement, now: Timestamp) -> Result<bool, SpaceFault> {
         let device = statement.held().device;
         let speaks = self.kept.space.look(|ledger, _| Ok(ledger.knows(device)))?;
-        // What this device itself has signed comes back to it where its own disk was put back.
-        let known = self.facts().heads.of(device).map_or(0, |head| head.held().counter);
-        if !speaks || (device == self.own.device && statement.held().counter <= known) {
+        if !speaks {
             return Ok(false);
         }
         let heard = self.facts().heads.hear(statement);
@@ -85,7 +76,7 @@ impl Room {
         self.stated.send_modify(|count| *count += 1);
         match heard {
             Heard::Rollback(proof) => {
-                evidence::keep(&self.kept.space, Kind::rollback(&proof), device, now)?;
+                evidence::keep(&self.kept.space, Kind::Proof(Signed::rollback(&proof)), device, now)?;
                 Ok(true)
             }
             _ => Ok(false),

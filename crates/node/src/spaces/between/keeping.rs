@@ -60,6 +60,9 @@ impl Between {
         }
         rooms.insert(room.id(), room.clone());
         drop(rooms);
+        if room.look_back()? {
+            self.note_older(room.id());
+        }
         let (between, kept) = (self.clone(), room.clone());
         self.tasks.spawn(async move {
             let (gone, stop) = (kept.gone.clone(), between.stop.clone());
@@ -194,6 +197,7 @@ impl Between {
                 self.note_withheld(device, room.id());
             }
         }
+        room.resolve()?;
         self.enter(room)?;
         self.want_new(room, false)
     }

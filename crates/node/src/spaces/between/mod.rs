@@ -17,6 +17,7 @@
 //! member was seen in it; objects are checked by their names before they are stored. What blocks runs on threads that may.
 
 mod access;
+mod doubt;
 mod errors;
 pub(crate) mod evidence;
 mod fetching;

@@ -32,6 +32,10 @@ impl Between {
         self.note(Event::SpaceRollback { who: self.who(device), space: name(space) });
     }
 
+    pub(super) fn note_older(&self, space: CommitId) {
+        self.note(Event::SpaceOlder { space: name(space) });
+    }
+
     pub(super) fn note_withheld(&self, device: DeviceId, space: CommitId) {
         self.note(Event::SpaceWithheld { who: self.who(device), space: name(space) });
     }

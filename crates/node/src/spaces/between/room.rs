@@ -58,6 +58,8 @@ pub(super) struct Facts {
     pub(super) shown: HashMap<DeviceId, (Frontier, Timestamp)>,
     /// Peers that told of changes that are not here yet.
     pub(super) telling: BTreeSet<DeviceId>,
+    /// Peers with a role of which everything that they told of is here, or known to be withheld.
+    pub(super) asked: BTreeSet<DeviceId>,
     /// Peers that show less than they signed, and since when.
     pub(super) suspects: HashMap<DeviceId, Timestamp>,
     /// Devices that were noted for it.

@@ -148,7 +148,7 @@ impl Talk {
         for statement in self.room.statements() {
             let held = statement.held();
             let known = state.heads.insert(held.device, held.counter);
-            // Its own as well: its disk may have been put back.
+            // Its own as well: it may have forgotten it.
             if known.is_none_or(|counter| counter < held.counter) {
                 news.push(Message::Head(ByteBuf::from(statement.as_bytes())));
             }
@@ -234,7 +234,11 @@ impl Talk {
         if let Some(head) = heard.head {
             let (device, counter) = (head.held().device, head.held().counter);
             self.state().heads.insert(device, counter);
-            if room.hear_head(*head, now)? {
+            if device == room.own.device {
+                if room.hear_own(*head)? {
+                    between.note_older(room.id());
+                }
+            } else if room.hear_head(*head, now)? {
                 between.note_rollback(device, room.id());
             }
         }
@@ -250,7 +254,13 @@ impl Talk {
         if waits {
             room.facts().telling.insert(peer);
         }
+        if heard.own_came {
+            between.note_older(room.id());
+        }
         let over = heard.settled || !heard.withheld.is_empty();
+        if over && self.access()?.is_full() {
+            room.facts().asked.insert(peer);
+        }
         if over && room.facts().telling.remove(&peer) {
             // What waited until all was here.
             room.stated.send_modify(|count| *count += 1);

@@ -54,7 +54,8 @@ fn store(fault: SpaceError) -> ApiError {
         SpaceError::Damaged(_) => ApiError::new(ErrorCode::Damaged, message).hint(VERIFY),
         SpaceError::Database(fault) => database(fault),
         SpaceError::Unguarded => ApiError::new(ErrorCode::Unreachable, message)
-            .hint("nothing is written before another device of the space has told what was lost; reading works"),
+            .hint("nothing is written before another device of the space was online and told what this one had; reading works. If there \
+                 is none any more: `warren space trust SPACE`"),
         SpaceError::Unmirrored(fault) => io_error("write beside the file of a space", &fault),
         SpaceError::ReadOnly | SpaceError::NoSuchCommit | SpaceError::WouldGoBack => internal(message),
     }

@@ -23,9 +23,7 @@ use super::scene::{Eye, Scene};
 use super::{Calls, at, paths};
 use crate::errors::{blocking, io_error};
 use crate::running::Running;
-use crate::spaces::contents::{
-    self, Access, Alone, ContentFault, Fetch, Get, Jobs, PATIENCE, Patient, Piece, Pieces, Put,
-};
+use crate::spaces::contents::{self, Access, ContentFault, Get, Jobs, PATIENCE, Patient, Piece, Pieces, Put};
 use crate::spaces::{Kept, SpaceFault};
 
 /// Zeros that are sent at a time.
@@ -107,11 +105,7 @@ fn sent(piece: Result<Piece, ContentFault>) -> Box<dyn Iterator<Item = io::Resul
 impl Calls {
     /// Reads contents of a space.
     pub(super) fn reading(&self, kept: Arc<Kept>, patience: Option<Duration>) -> Access {
-        let fetch: Arc<dyn Fetch> = match self.spaces.between() {
-            Some(between) => between,
-            None => Arc::new(Alone),
-        };
-        Access { kept, objects: self.spaces.objects.clone(), fetch, patience }
+        Access { kept, objects: self.spaces.objects.clone(), fetch: self.spaces.clone(), patience }
     }
 
     fn put(&self, jobs: &Jobs, request: TreePut, spool: Option<SpoolFile>) -> ApiResult<Job> {

@@ -95,6 +95,19 @@ impl Calls {
         self.space(&kept.space.id().to_string())
     }
 
+    /// Answers `space_trust`.
+    pub(super) fn trust(&self, name: &str) -> ApiResult<ApiSpace> {
+        let (kept, name) = self.find(name)?;
+        let between = self.spaces.between();
+        let vouched = between.map(|between| between.trust(&kept)).transpose()?;
+        if vouched == Some(false) {
+            let message = format!("this device signed changes of {name} that are not here");
+            return Err(ApiError::new(ErrorCode::Refused, message)
+                .hint("if it went on without them it would look like a cheat: bring a device online that has them"));
+        }
+        self.space(&kept.space.id().to_string())
+    }
+
     /// Answers `space_forget`.
     pub(super) fn forget(&self, request: &SpaceForget) -> ApiResult<()> {
         let (kept, name) = self.find(&request.space)?;

@@ -132,6 +132,7 @@ impl Calls {
                 self.forget(request)?;
                 Reply::SpaceForget(Nothing {})
             }
+            Request::SpaceTrust(request) => Reply::SpaceTrust(self.trust(&request.space)?),
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
             Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
             Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),

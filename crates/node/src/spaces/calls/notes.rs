@@ -51,6 +51,7 @@ pub(super) fn events(
             let keep = if asked.keep == Keep::OnDemand { "on_demand" } else { "everything" };
             Some(Event::SpaceKept { space, keep: keep.into() })
         }
+        (Request::SpaceTrust(_), _) => Some(Event::SpaceTrusted { space }),
         (Request::SpaceForget(_), _) => Some(Event::SpaceForgotten { space }),
         (_, Reply::EvidenceExport(file)) => {
             Some(Event::SpaceEvidenceExported { space, count: file.proves.len() as u64 })

@@ -45,8 +45,19 @@ pub(super) fn root() -> Meant {
     Meant { path: Vec::new(), entry }
 }
 
-/// What those names show; `None` if nothing.
+/// What those names show; `None` if nothing. Where they showed nothing in the past, what they show today is meant, if it was
+/// elsewhere then.
 pub(super) fn lookup<R: Rows>(eye: &Eye<'_, R>, names: &[Vec<u8>]) -> Result<Option<Meant>, SpaceFault>
+where
+    SpaceFault: From<logic::space::Fault<R::Error>>,
+{
+    match walk(eye, names)? {
+        Some(meant) => Ok(Some(meant)),
+        None => moved(eye, names),
+    }
+}
+
+fn walk<R: Rows>(eye: &Eye<'_, R>, names: &[Vec<u8>]) -> Result<Option<Meant>, SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
 {
@@ -56,6 +67,18 @@ where
         here = Meant { path: join(&here.path, name), entry };
     }
     Ok(Some(here))
+}
+
+/// What is shown under those names today and was elsewhere in the past that one looks at.
+pub(super) fn moved<R: Rows>(eye: &Eye<'_, R>, names: &[Vec<u8>]) -> Result<Option<Meant>, SpaceFault>
+where
+    SpaceFault: From<logic::space::Fault<R::Error>>,
+{
+    if !eye.is_past() || walk(eye, names)?.is_some() {
+        return Ok(None);
+    }
+    let Some(today) = walk(&eye.today(), names)? else { return Ok(None) };
+    Ok(eye.then(&today.entry)?.map(|entry| Meant { path: today.path, entry }))
 }
 
 /// What a path shows.
@@ -94,6 +117,9 @@ where
             check_count(next.len())?;
         }
         found = next;
+    }
+    if found.is_empty() && !had_pattern {
+        found.extend(moved(eye, &names)?);
     }
     found.sort_by(|a, b| a.path.cmp(&b.path));
     found.dedup_by(|a, b| a.path == b.path);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::types::{PlanDone, TreePath, TreeRestore, TreeUndo};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Frontier, Ledger, RealmId, Shelf, SpaceRole};
-use logic::space::{Event, Kind, Node, NodeKind, Plan, Rows, Tree, View, What};
+use logic::space::{Change, Event, Kind, Node, NodeKind, Plan, Rows, Tree, View, What};
 use seal::DeviceId;
 use store::space::Reader;
 
@@ -27,8 +27,13 @@ impl Calls {
                 None => before_it_went(reader, &tree, scene, &request.path)?,
             };
             let view = tree.at(&then);
-            let target = target(&tree, scene, &then, &request.path)?;
-            restored(&tree, &view, target)
+            let (target, stays) = target(&tree, scene, &then, &request.path)?;
+            let mut plans = restored(&tree, &view, target)?;
+            if stays && let Some(plan) = plans.first_mut() {
+                plan.changes.retain(|change| !matches!(change, Change::Move { node, .. } if *node == target.id));
+                plan.steps.retain(|step| step.node != target || !matches!(step.what, What::Move(..)));
+            }
+            Ok(plans)
         };
         self.bring_about(&kept, request.preview, plans, "to restore that")
     }
@@ -81,14 +86,17 @@ impl Calls {
     }
 }
 
-/// What a point showed at a path.
-fn target<R: Rows>(tree: &Tree<R>, scene: &Scene, then: &Frontier, path: &TreePath) -> Result<Node, SpaceFault>
+/// What a point showed at a path; true: at another one, and it stays where it is today.
+fn target<R: Rows>(tree: &Tree<R>, scene: &Scene, then: &Frontier, path: &TreePath) -> Result<(Node, bool), SpaceFault>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
 {
     let eye = Eye::new(tree, Some(tree.at(then)), scene);
     match paths::find(&eye, path) {
-        Ok(meant) => Ok(meant.entry.realm.map_or(meant.entry.node, Node::root_of)),
+        Ok(meant) => {
+            let stays = paths::moved(&eye, &paths::names(path)?)?.is_some();
+            Ok((meant.entry.realm.map_or(meant.entry.node, Node::root_of), stays))
+        }
         Err(SpaceFault::Asked(mut error)) if error.code == ErrorCode::NotFound => {
             error.message.push_str(" as it was then");
             error.hint = Some("`warren log` shows what happened when".into());

@@ -142,6 +142,16 @@ impl<'a, R: Rows> Eye<'a, R> {
         }
     }
 
+    /// Something that is shown today as it was then, wherever that was.
+    pub(super) fn then(&self, today: &Entry) -> Looked<Option<Entry>, R> {
+        self.then.as_ref().map_or(Ok(None), |view| view.then(today))
+    }
+
+    /// The same tree as it is now.
+    pub(super) fn today(&self) -> Self {
+        Self { tree: self.tree, then: None, scene: self.scene }
+    }
+
     /// True if this is a look at the past.
     pub(super) fn is_past(&self) -> bool {
         self.then.is_some()

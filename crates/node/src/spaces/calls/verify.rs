@@ -156,14 +156,10 @@ impl Calls {
 
 /// What third parties need to check a piece.
 fn piece(ledger: &Ledger, evidence: &Evidence) -> Option<Piece> {
-    let signed = match &evidence.kind {
-        Kind::Fork { one, other } => Signed::Fork { one: one.clone(), other: other.clone() },
-        Kind::Rollback { earlier, later } => Signed::Rollback { earlier: earlier.clone(), later: later.clone() },
-        Kind::Withheld { .. } => return None,
-    };
+    let Kind::Proof(signed) = &evidence.kind else { return None };
     let entered = ledger.judgement().devices().find(|(device, _)| *device == evidence.device)?.1.entered;
     let entry = ByteBuf::from(ledger.control(&entered)?.to_bytes());
-    Some(Piece { entry, signed })
+    Some(Piece { entry, signed: signed.clone() })
 }
 
 /// Every commit follows those that it says it follows, and is worth what the rules say.
@@ -284,8 +280,8 @@ fn cheats(kept: &Kept, people: &People) -> Result<Vec<Cheat>, SpaceFault> {
     let name = |device: DeviceId| people.device_name(device, owners.get(&device).copied());
     for (id, Evidence { kind, device, found: at }) in all(&kept.space)? {
         let what = match &kind {
-            Kind::Fork { .. } => "signed two different changes with one number",
-            Kind::Rollback { .. } => "signed that it holds less than it had signed before",
+            Kind::Proof(Signed::Fork { .. }) => "signed two different changes with one number",
+            Kind::Proof(Signed::Rollback { .. }) => "signed that it holds less than it had signed before",
             Kind::Withheld { .. } => "shows less than it signed that it holds",
         };
         let proven = kind.proves(device);

@@ -38,4 +38,4 @@ pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces};
 pub(crate) use reading::nothing;
-pub(crate) use single::{Single, give, hash, take};
+pub(crate) use single::{Single, give, hash, shape, take};

@@ -6,6 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use logic::ledger::RealmId;
 use logic::space::{Content, Meta};
+use serde_bytes::ByteBuf;
 use store::objects::ObjectStore;
 use store::source::SourceFile;
 
@@ -118,6 +119,12 @@ pub(crate) fn give(access: &Access, content: &Content, to: &File, progress: &Pro
     }
     to.set_len(at)?;
     if (at, hasher.finalize().as_bytes()) == (*size, hash) { Ok(()) } else { Err(ContentFault::WrongHash) }
+}
+
+/// What a version of a file as it is now would show, without the list of its chunks; if it can be read.
+pub(crate) fn shape(file: &SourceFile, progress: &Progress) -> Option<(Content, Meta)> {
+    let content = Content::File { size: file.len(), hash: hash(file, progress)?, manifest: ByteBuf::new() };
+    Some((content, reading::meta(file.meta().modified, file.mode(), file.xattrs().ok()?)))
 }
 
 /// The hash of a file, if it can be read.

@@ -3,33 +3,22 @@
 use std::fs::File;
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
 
 use logic::folder::Print;
 use logic::ledger::RealmId;
 use logic::space::Content;
 use logic::transfer::path::RelPath;
-use seal::ObjectId;
 use store::folder::{Folder, FolderError};
 
 use super::FolderFault;
 use crate::spaces::Kept;
-use crate::spaces::contents::{self, Access, ContentFault, Fetch, NotHere, Progress, Single};
+use crate::spaces::contents::{self, Access, Alone, ContentFault, Progress, Single};
 
 /// See the module.
 pub(super) struct Hands {
     pub(super) access: Access,
     /// Nobody watches it; it says when to stop.
     pub(super) progress: Progress,
-}
-
-/// Asks nobody.
-struct Never;
-
-impl Fetch for Never {
-    fn fetch(&self, _: &Kept, ids: &[ObjectId], _: Instant) -> Result<(), NotHere> {
-        Err(NotHere { objects: ids.to_vec(), who: Vec::new() })
-    }
 }
 
 /// What came of giving a content.
@@ -72,11 +61,12 @@ impl Hands {
         Ok(taken)
     }
 
-    /// Writes a content into a file. What is not here comes by itself, unless this device fetches on demand: that is one.
-    pub(super) fn give(&self, content: &Content, to: &File) -> Result<Given, FolderFault> {
+    /// Writes a content into a file. What is not here comes by itself, unless this device fetches on demand: that is one,
+    /// if `ask`.
+    pub(super) fn give(&self, content: &Content, to: &File, ask: bool) -> Result<Given, FolderFault> {
         let mut access = self.access.clone();
-        if !access.kept.wish().on_demand {
-            access.fetch = Arc::new(Never);
+        if !(ask && access.kept.wish().on_demand) {
+            access.fetch = Arc::new(Alone);
         }
         match contents::give(&access, content, to, &self.progress) {
             Ok(()) => Ok(Given::Whole),

@@ -19,7 +19,7 @@ use super::base::FolderId;
 use super::keeper::Keeper;
 use super::{FolderFault, Hands};
 use crate::errors::{database, io_error};
-use crate::spaces::contents::{Access, Fetch, Progress};
+use crate::spaces::contents::{Access, Progress};
 use crate::spaces::{Kept, Spaces, folder::base};
 
 /// A folder as it is stored.
@@ -39,7 +39,6 @@ struct Running {
 /// See the module.
 pub(crate) struct Folders {
     spaces: Arc<Spaces>,
-    fetch: Arc<dyn Fetch>,
     rows: Table<Row>,
     running: Mutex<BTreeMap<FolderId, Running>>,
 }
@@ -49,9 +48,9 @@ impl Folders {
     ///
     /// # Errors
     /// The database.
-    pub(crate) fn open(spaces: Arc<Spaces>, fetch: Arc<dyn Fetch>, database: &Database) -> ApiResult<Arc<Self>> {
+    pub(crate) fn open(spaces: Arc<Spaces>, database: &Database) -> ApiResult<Arc<Self>> {
         let rows: Table<Row> = database.table("folders");
-        let folders = Arc::new(Self { spaces, fetch, rows, running: Mutex::default() });
+        let folders = Arc::new(Self { spaces, rows, running: Mutex::default() });
         let stored = folders.rows.all().map_err(crate::errors::database)?;
         for (id, row) in stored.values {
             let Ok(id) = id.as_slice().try_into().map(FolderId) else { continue };
@@ -71,7 +70,7 @@ impl Folders {
         let access = Access {
             kept: kept.clone(),
             objects: self.spaces.objects.clone(),
-            fetch: self.fetch.clone(),
+            fetch: self.spaces.clone(),
             patience: Some(std::time::Duration::ZERO),
         };
         let hands = Hands { access, progress: Progress::silent() };

@@ -45,13 +45,56 @@ fn an_older_database_is_noticed_and_can_catch_up_but_not_write_beside_what_was_s
     for less in [mark(4, 2), mark(5, 1), Watermark { tip: CommitId::from_bytes([9; 32]), ..mark(5, 2) }] {
         assert!(matches!(raise(&store, less), Err(SpaceError::WouldGoBack)), "{less:?}");
     }
-    assert!(matches!(store.mirror(), Err(SpaceError::WouldGoBack)));
+    assert!(matches!(store.mirror(), Err(SpaceError::Unguarded)));
     drop(store);
     let store = place.open();
     assert_eq!(store.standing().unwrap(), noticed, "it does not forget by being opened");
-    raise(&store, mark(5, 2)).unwrap();
+    assert!(matches!(raise(&store, mark(6, 2)), Err(SpaceError::Unguarded)), "whoever was not asked does not sign");
+    assert!(matches!(store.vouch(mark(4, 2)), Err(SpaceError::WouldGoBack)));
+    store.vouch(mark(5, 2)).unwrap();
     assert_eq!(store.standing().unwrap(), Standing::Good);
     raise(&store, mark(6, 2)).unwrap();
+}
+
+#[test]
+fn a_copy_of_all_of_it_signs_nothing_before_others_were_asked() {
+    let place = Place::new();
+    let store = place.create();
+    raise(&store, mark(3, 1)).unwrap();
+    drop(store);
+    let beside = place.dir.path().join("space.db.mark");
+    let (old, guard) = (backup(&place), std::fs::read(&beside).unwrap());
+    raise(&place.open(), mark(5, 2)).unwrap();
+    // Clocks of file systems are coarse.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    put_back(&place, &old);
+    std::fs::write(&beside, guard).unwrap();
+    for _ in 0..2 {
+        let store = place.open();
+        assert_eq!(store.standing().unwrap(), Standing::Unknown);
+        assert!(matches!(raise(&store, mark(4, 1)), Err(SpaceError::Unguarded)));
+        assert!(matches!(store.mirror(), Err(SpaceError::Unguarded)));
+    }
+    place.open().vouch(mark(5, 2)).unwrap();
+    let store = place.open();
+    assert_eq!(store.standing().unwrap(), Standing::Good);
+    raise(&store, mark(6, 2)).unwrap();
+}
+
+#[test]
+fn a_doubt_lasts_until_somebody_vouches() {
+    let place = Place::new();
+    let store = place.create();
+    raise(&store, mark(3, 1)).unwrap();
+    store.doubt().unwrap();
+    drop(store);
+    let store = place.open();
+    assert_eq!(store.standing().unwrap(), Standing::Unknown);
+    assert!(matches!(raise(&store, mark(4, 1)), Err(SpaceError::Unguarded)));
+    store.vouch(mark(7, 9)).unwrap();
+    assert_eq!(store.read(|reader| reader.watermark()).unwrap(), mark(7, 9));
+    assert!(matches!(raise(&store, mark(6, 9)), Err(SpaceError::WouldGoBack)));
+    raise(&store, mark(8, 9)).unwrap();
 }
 
 #[test]
@@ -74,7 +117,8 @@ fn a_lost_or_foreign_copy_of_the_watermark_is_no_reason_to_go_on() {
         assert!(matches!(raise(&store, mark(4, 1)), Err(SpaceError::Unguarded)));
     }
     let store = place.open();
-    store.mirror().unwrap();
+    assert!(matches!(store.mirror(), Err(SpaceError::Unguarded)));
+    store.vouch(mark(3, 1)).unwrap();
     assert_eq!(store.standing().unwrap(), Standing::Good);
     raise(&store, mark(4, 1)).unwrap();
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod doubt;
 mod evil;
 mod objects;
 mod real;
@@ -97,7 +98,7 @@ fn start(person: Person) -> Dev {
     let Person { keys, dir, database, circle } = person;
     let circle = Arc::new(circle);
     let (home, objects) = (dir.path().join("spaces"), dir.path().join("objects"));
-    std::fs::create_dir(&home).unwrap();
+    std::fs::create_dir_all(&home).unwrap();
     let spaces = Arc::new(Spaces::open(&home, &objects, &database, keys.clone(), circle.clone()).unwrap());
     let hub = EventHub::default();
     let journal = Journal::open(&database, hub.clone(), 10_000).unwrap();

@@ -169,7 +169,7 @@ impl Device {
                             Lies::Dir
                         }
                         Content::Link { target } => Lies::Link(PathBuf::from(OsString::from_vec(target.into_vec()))),
-                        Content::File { hash, .. } => Lies::File(hash, written.meta.mode.unwrap().into()),
+                        Content::File { hash, .. } => Lies::File(hash, written.meta.mode.unwrap_or(0o644).into()),
                     };
                     found.insert(path, lies);
                 }

@@ -98,8 +98,13 @@ fn files(device: &Device) -> Vec<[u8; 32]> {
     device.folder().into_values().filter_map(hash).collect()
 }
 
+/// So many stories: PROPTEST_CASES, else few enough for every day.
+fn cases() -> u32 {
+    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(24)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 24, max_shrink_iters: 300, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: cases(), max_shrink_iters: 300, ..ProptestConfig::default() })]
 
     #[test]
     fn whatever_is_done_both_end_the_same_and_nothing_is_lost(

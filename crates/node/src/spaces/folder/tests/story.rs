@@ -473,3 +473,98 @@ fn things_that_change_their_kind_and_names_that_differ_in_case_are_kept() {
     settle(&mut ada, &mut bob);
     assert_eq!(ada.commits(), commits);
 }
+
+#[test]
+fn a_file_of_an_older_version_is_brought_up_to_date_and_is_no_edit() {
+    for role in ["editor", "reader"] {
+        let (mut ada, mut bob) = with_role(role);
+        ada.write("dir/doc", "1");
+        ada.write("dir/other", "1");
+        ada.write("gone", "1");
+        symlink("x", ada.at("dir/link")).unwrap();
+        fs::set_permissions(ada.at("dir/other"), fs::Permissions::from_mode(0o750)).unwrap();
+        ada.round();
+        exchange(&ada, &bob);
+        bob.round();
+        let first = noted(&bob);
+        ada.write("dir/doc", "second");
+        ada.round();
+        exchange(&ada, &bob);
+        bob.round();
+        ada.write("dir/doc", "the third");
+        ada.rm("gone");
+        ada.round();
+        exchange(&ada, &bob);
+        // The second version is there, and the first one is noted.
+        put_back(&mut bob, &first);
+        let commits = ada.commits();
+        bob.round();
+        bob.check();
+        assert_eq!(bob.standing().warnings, Vec::<String>::new());
+        // Nothing is noted of what has become old.
+        ada.write("dir/doc", "a fourth one");
+        ada.round();
+        exchange(&ada, &bob);
+        bob.forget();
+        bob.round();
+        bob.check();
+        exchange(&ada, &bob);
+        assert_eq!((ada.commits(), bob.commits(), ada.conflicts()), (commits + 1, commits + 1, vec![]));
+        assert_eq!(bob.standing().warnings, Vec::<String>::new());
+        // Touched, and then it is another one.
+        fs::write(bob.at("dir/other"), "1").unwrap();
+        bob.round();
+        ada.write("dir/other", "22");
+        ada.round();
+        exchange(&ada, &bob);
+        bob.round();
+        bob.check();
+        assert_eq!(ada.conflicts(), vec![]);
+        // An older content that somebody brings back is an edit.
+        if role == "editor" {
+            bob.write("dir/doc", "second");
+            settle(&mut bob, &mut ada);
+            assert_eq!(ada.read("dir/doc"), "second");
+        }
+    }
+}
+
+#[test]
+fn extended_attributes_come_along_and_stay() {
+    let set = |device: &Device, value: &str| {
+        rustix::fs::setxattr(device.at("doc"), "user.colour", value.as_bytes(), rustix::fs::XattrFlags::empty())
+    };
+    let (mut ada, mut bob) = pair();
+    ada.write("doc", "text");
+    if set(&ada, "blue").is_err() {
+        // No such thing on this disk.
+        return;
+    }
+    let shown = |device: &Device| {
+        let mut value = [0; 16];
+        let len = rustix::fs::getxattr(device.at("doc"), "user.colour", &mut value).unwrap();
+        String::from_utf8(value[..len].to_vec()).unwrap()
+    };
+    settle(&mut ada, &mut bob);
+    assert_eq!(shown(&bob), "blue");
+    fs::write(bob.at("doc"), "edited").unwrap();
+    settle(&mut bob, &mut ada);
+    assert_eq!((ada.read("doc"), shown(&ada)), ("edited".into(), "blue".into()));
+    set(&ada, "green").unwrap();
+    settle(&mut ada, &mut bob);
+    assert_eq!(shown(&bob), "green");
+}
+
+#[test]
+fn a_directory_that_takes_the_place_of_another_one_is_another_one() {
+    let (mut ada, mut bob) = pair();
+    ada.write("dir/x", "old");
+    ada.write("dir/y", "old");
+    settle(&mut ada, &mut bob);
+    ada.home.rm(&["dir"]).unwrap();
+    ada.home.mkdir(&["dir"]).unwrap();
+    ada.home.write("dir/x", "new");
+    settle(&mut ada, &mut bob);
+    assert_eq!((bob.read("dir/x"), bob.has("dir/y"), bob.conflicts()), ("new".into(), false, vec![]));
+    assert_eq!(ada.folder(), bob.folder());
+}

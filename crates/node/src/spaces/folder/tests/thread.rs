@@ -24,7 +24,7 @@ fn a_folder_is_watched_and_told_until_it_is_ended() {
     let dir = tempfile::tempdir().unwrap();
     let database = Database::create(&dir.path().join("database"), home.keys.records.clone()).unwrap();
     let path = dir.path().canonicalize().unwrap().join("folder");
-    let open = || Folders::open(home.spaces(), Arc::new(Alone), &database).unwrap();
+    let open = || Folders::open(home.spaces(), &database).unwrap();
     let folders = open();
     folders.add(&path, kept.clone(), Node::ROOT, true).unwrap();
     let again = folders.add(&path, kept.clone(), Node::ROOT, true).unwrap();

@@ -3,19 +3,23 @@
 //! There is nothing to decide: what is in step follows the space. Whatever a program changed in the folder meanwhile is
 //! not as it was known, so it is left alone and told to the space first.
 
+mod giving;
+mod places;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
 use std::io;
 
-use logic::folder::{Base, Known, Print};
-use logic::space::{Content, Entry, Node, NodeId, NodeKind, VersionId, Written};
+use logic::folder::{Base, Known};
+use logic::space::{Content, Entry, Node, NodeKind, VersionId};
 use logic::transfer::path::{NAME_MAX, RelPath};
 use serde_bytes::ByteBuf;
-use store::FileTime;
 use store::folder::{Folder, FolderError, Rules};
 
+use giving::Put;
+use places::Place;
+
 use super::base::{self, FolderId, Rows};
-use super::{FolderFault, Given, Hands};
+use super::{FolderFault, Hands};
 use crate::spaces::{Kept, SpaceFault};
 
 /// Things that are put in place before they are noted together: noting is a write that waits for the disk.
@@ -53,14 +57,8 @@ pub(super) struct Down<'a> {
     touched: BTreeSet<Option<RelPath>>,
     /// Known where it was, and not shown there.
     unseen: Vec<Known>,
-}
-
-/// Where a directory lies in the folder.
-enum Place {
-    /// Here; `None`: it is the folder.
-    At(Option<RelPath>),
-    /// Nowhere.
-    Nowhere,
+    /// Somebody was asked for a content in this round and did not have it: each would be waited for.
+    in_vain: bool,
 }
 
 impl<'a> Down<'a> {
@@ -73,7 +71,7 @@ impl<'a> Down<'a> {
         hands: &'a Hands,
     ) -> Self {
         let (passed, fresh, touched, unseen) = Default::default();
-        Self { kept, folder, id, top, rules, hands, passed, fresh, touched, unseen }
+        Self { kept, folder, id, top, rules, hands, passed, fresh, touched, unseen, in_vain: false }
     }
 
     /// Goes through these directories, and through what is new in them all the way down. `None`: through everything.
@@ -132,38 +130,6 @@ impl<'a> Down<'a> {
             Some(known) => Ok(Some(known.clone())),
             None => self.rows(|rows| rows.of(node)),
         }
-    }
-
-    /// Where a directory is in the folder.
-    fn place(&self, dir: Node) -> Result<Place, SpaceFault> {
-        let mut names: Vec<ByteBuf> = Vec::new();
-        let mut here = dir;
-        while here != self.top {
-            let Some(known) = self.known(here)? else { return Ok(Place::Nowhere) };
-            names.push(known.name);
-            here = known.dir;
-        }
-        names.reverse();
-        let joined: Vec<&[u8]> = names.iter().map(|name| &name[..]).collect();
-        if joined.is_empty() {
-            return Ok(Place::At(None));
-        }
-        Ok(RelPath::parse(&joined.join(&b'/')).map_or(Place::Nowhere, |path| Place::At(Some(path))))
-    }
-
-    fn known_place(&self, known: &Known) -> Result<Option<RelPath>, SpaceFault> {
-        let Place::At(dir) = self.place(known.dir)? else { return Ok(None) };
-        Ok(RelPath::child(dir.as_ref(), &known.name).ok())
-    }
-
-    /// The place of an entry, unless it is left out here.
-    fn allowed(&mut self, dir: Option<&RelPath>, entry: &Entry) -> Option<RelPath> {
-        let is_dir = matches!(entry.kind, NodeKind::Dir | NodeKind::Realm);
-        let Ok(path) = RelPath::child(dir, &entry.name) else {
-            self.warn(format!("{} is too deep for this disk", String::from_utf8_lossy(&entry.name)));
-            return None;
-        };
-        if self.rules.leave_out(&path, is_dir) { None } else { Some(path) }
     }
 
     /// Brings one entry in step; says whether it is there then.
@@ -243,8 +209,11 @@ impl<'a> Down<'a> {
             None => None,
         };
         let written = written.unwrap_or_default();
-        let mut put = self.put(path, entry, &written, known)?;
-        if matches!(&put, Put::Blocked) && known.is_none() && self.park(dir, path)? {
+        // A directory that is there would do, but if it is known it is another one, which goes away with what is in it.
+        let is_other = |other: Option<Known>| other.is_some_and(|other| other.node != entry.node);
+        let taken = known.is_none() && is_other(self.rows(|rows| rows.child(dir, path.name()))?);
+        let mut put = if taken { Put::Blocked } else { self.put(path, entry, &written, known)? };
+        if taken && self.park(dir, path)? {
             put = self.put(path, entry, &written, known)?;
         }
         let print = match put {
@@ -271,95 +240,6 @@ impl<'a> Down<'a> {
             self.flush()?;
         }
         Ok(true)
-    }
-
-    fn put(
-        &mut self,
-        path: &RelPath,
-        entry: &Entry,
-        written: &Written,
-        known: Option<&Known>,
-    ) -> Result<Put, FolderFault> {
-        let expected = known.map(|known| &known.print);
-        let mode = written.meta.mode;
-        let done = match (entry.kind, &written.content) {
-            (NodeKind::Dir | NodeKind::Realm, _) => self.folder.make_dir(path, mode),
-            (NodeKind::Link, Content::Link { target }) => {
-                let staged = self.folder.stage_link(target)?;
-                self.folder.put(&staged, path, expected, None, None)
-            }
-            (NodeKind::Link, _) => return Ok(Put::Failed),
-            (NodeKind::File, content) => {
-                let staged = self.folder.stage()?;
-                match self.give(content, staged.file())? {
-                    Given::Whole => {}
-                    Given::NotHere => return Ok(Put::Waiting),
-                    Given::Damaged(why) => {
-                        self.warn(format!("{path}: {why}"));
-                        return Ok(Put::Failed);
-                    }
-                }
-                let xattrs: Vec<_> =
-                    written.meta.xattrs.iter().map(|(name, value)| (name.to_vec(), value.to_vec())).collect();
-                match staged.set_xattrs(&xattrs) {
-                    Ok(true) => {}
-                    Ok(false) => self.warn(format!("{path}: this disk keeps no extended attributes")),
-                    Err(error) => self.warn(format!("{path}: its extended attributes: {error}")),
-                }
-                let time = written.meta.mtime.map(|time| FileTime { seconds: time.secs, nanos: time.nanos });
-                self.folder.put(&staged, path, expected, time, mode.or(Some(0o644)))
-            }
-        };
-        Ok(match done {
-            Ok(print) => Put::There(print),
-            Err(FolderError::Changed(_)) => Put::Blocked,
-            Err(FolderError::Io { path, error }) if !is_fatal(&error) => {
-                self.warn(format!("{path}: {error}"));
-                Put::Failed
-            }
-            Err(error) => return Err(error.into()),
-        })
-    }
-
-    fn give(&self, content: &Content, to: &File) -> Result<Given, FolderFault> {
-        match content {
-            Content::File { .. } => self.hands.give(content, to),
-            _ => Ok(Given::Whole),
-        }
-    }
-
-    /// The directory of the folder in which the space shows something by now.
-    fn belongs(&self, node: Node) -> Result<Option<Node>, FolderFault> {
-        let around = self.kept.space.tree(|tree| {
-            let (mut around, mut names, mut here) = (None, Vec::new(), node);
-            while here != self.top {
-                if !tree.stat(here)?.is_some_and(|stat| stat.shown) {
-                    return Ok(None);
-                }
-                let Some(parent) = tree.parent(here)? else { return Ok(None) };
-                let parent = here.beside(parent);
-                let Some(entry) = tree.list(parent)?.into_iter().find(|entry| entry.node == here) else {
-                    return Ok(None);
-                };
-                names.push(entry.name);
-                let shown = if Some(parent) == tree.entered(self.top)? {
-                    Some(self.top)
-                } else if parent.id == NodeId::ROOT {
-                    tree.mounted_at(parent.realm)?
-                } else {
-                    Some(parent)
-                };
-                let Some(shown) = shown else { return Ok(None) };
-                around = around.or(Some(shown));
-                here = shown;
-            }
-            names.reverse();
-            Ok(around.map(|around| (around, names)))
-        })?;
-        let Some((around, names)) = around else { return Ok(None) };
-        let Ok(path) = RelPath::parse(&names.join(&b'/')) else { return Ok(None) };
-        let is_dir = matches!(node.id.kind(), Some(NodeKind::Dir | NodeKind::Realm));
-        Ok((!self.rules.leave_out(&path, is_dir)).then_some(around))
     }
 
     /// Removes what is not shown any more, from the bottom up.
@@ -428,16 +308,6 @@ impl<'a> Down<'a> {
             self.passed.warnings.push(what);
         }
     }
-}
-
-enum Put {
-    There(Print),
-    /// The content is on another device.
-    Waiting,
-    /// Something else is there.
-    Blocked,
-    /// The reason was said.
-    Failed,
 }
 
 /// What stops everything: others would fail as well.

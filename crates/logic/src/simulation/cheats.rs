@@ -269,7 +269,7 @@ impl Cheat {
                     self.trick(device, header, b"x".to_vec());
                 }
             }
-            Deed::BadNames => {
+            Deed::BadNames if dice.permille(100) => {
                 let Some(header) = hand.header(device, hand.tip, true, Kind::Data) else { return };
                 let Some(key) = device.db.keys.get(&header.epoch).copied() else { return };
                 let make = |(index, name): (u32, &&[u8])| {

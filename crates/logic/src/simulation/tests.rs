@@ -14,7 +14,7 @@ use super::device::Habits;
 use super::world::{Plan, Report, World};
 
 /// Steps that are simulated in every test run, besides those of single deeds: together more than a million.
-const STEPS: u64 = 600_000;
+const STEPS: u64 = 800_000;
 /// Steps of the long check.
 const LONG: u64 = 20_000_000;
 
@@ -97,7 +97,7 @@ fn spread(work: impl Fn(u64) -> bool + Sync) {
 }
 
 /// Runs of each deed alone.
-const ALONE: u64 = 6;
+const ALONE: u64 = 3;
 
 /// Each deed alone: nobody honest is hurt, and whoever did it is noticed where that is possible.
 #[test]

@@ -51,7 +51,7 @@ impl Plan {
     /// One cheat among five honest devices.
     pub(super) fn alone(deed: Deed, seed: u64) -> Self {
         let cheats = if deed == Deed::Backup { Vec::new() } else { vec![vec![deed]] };
-        Self { cheats, devices: 6, ..Self::honest(seed) }
+        Self { cheats, devices: 6, steps: 2000, ..Self::honest(seed) }
     }
 
     /// Up to three cheats, with up to four deeds each.

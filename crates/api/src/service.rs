@@ -196,6 +196,14 @@ calls! {
     space_trust / SpaceTrust(BySpace) -> Space;
     /// Changes what this device keeps of a space's contents.
     space_keep / SpaceKeep(SpaceKeep) -> Space;
+    /// Limits what this device keeps of a space that it stores without reading.
+    space_quota / SpaceQuota(SpaceQuota) -> Space;
+    /// Chooses how much of a space's past keeps its contents on this device.
+    space_history / SpaceHistory(SpaceHistory) -> Space;
+    /// Checks, mends or makes anew what is stored for spaces.
+    store_care / StoreCare(StoreCare) -> StoreCared;
+    /// Lets go of contents that are not needed any more.
+    store_tidy / StoreTidy(StoreTidy) -> Tidied;
     /// Gives a member a role on a space or a part of it (owners).
     space_share / SpaceShare(SpaceShare) -> Vec<Access>;
     /// Takes a member's role away and changes the keys (owners).

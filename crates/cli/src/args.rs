@@ -8,7 +8,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 use crate::commands::{
     access, cat, cert, completions, config, conflicts, cp, decrypt, demo, device, diff, down, encrypt, evidence, get,
     inbox, init, invite, invites, jobs, join, lock, log, ls, man, mkdir, mv, passphrase, peers, put, receive, restore,
-    rm, send, service, space, status, sync, transfers, undo, unlock, up, verify, version, write,
+    rm, send, service, space, status, store, sync, transfers, undo, unlock, up, verify, version, write,
 };
 use crate::terminal::ColorChoice;
 
@@ -116,6 +116,7 @@ pub(crate) enum Command {
     Sync(sync::Sync),
     Jobs(jobs::Jobs),
     Verify(verify::Verify),
+    Store(store::Store),
     Evidence(evidence::Evidence),
     Device(device::Device),
     Log(log::Log),
@@ -132,7 +133,10 @@ const GROUPS: &[(&str, &[&str])] = &[
     ("This device", &["init", "up", "down", "status", "lock", "unlock", "passphrase", "config"]),
     ("The circle", &["invite", "invites", "join", "peers", "device", "cert"]),
     ("Files from disk to disk", &["send", "receive", "inbox", "transfers", "encrypt", "decrypt"]),
-    ("Spaces: trees of files that several devices keep together", &["space", "access", "sync", "verify", "evidence"]),
+    (
+        "Spaces: trees of files that several devices keep together",
+        &["space", "access", "sync", "verify", "store", "evidence"],
+    ),
     (
         "Files in spaces, as SPACE:PATH",
         &[

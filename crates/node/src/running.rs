@@ -87,6 +87,7 @@ impl Running {
             Err(error) => return Err(database(error)),
         };
         let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
+        let storage_limit = settings.storage_limit.0;
         let settings = Arc::new(RwLock::new(settings));
         let ground = crate::ground::Ground::new(
             circle.clone(),
@@ -100,6 +101,7 @@ impl Running {
         let transfers = Transfers::new(Arc::new(ground), crate::ground::shelf(&db, inputs.clone()))
             .map_err(|e| io_error("read the stored transfers", &e))?;
         transfers.limit_all(rate_limit);
+        spaces.limit_storage(storage_limit);
         let unreadable = transfers.unreadable();
         unreadable.iter().for_each(|record| journal.damaged(TRANSFERS, record));
         // A transfer that cannot be read may need what no other one does.
@@ -167,6 +169,7 @@ impl Running {
         let (seen, sightings) = mpsc::channel(QUEUE);
         self.spawn(self.links.clone().run(links, sightings));
         self.spawn(self.between.clone().run());
+        self.spawn(spaces::housekeeping(self.clone()));
         self.spawn(self.clone().admit(incoming, members));
         self.spawn(self.clone().watch_addresses());
         self.spawn(sending::forward(self.transfers.clone(), self.hub.clone()));
@@ -265,6 +268,7 @@ impl Running {
     pub(crate) fn take_settings(&self, settings: &Settings) {
         *self.settings.write().unwrap_or_else(PoisonError::into_inner) = settings.clone();
         self.transfers.limit_all(settings.rate_limit.0);
+        self.spaces.limit_storage(settings.storage_limit.0);
     }
 
     /// Joins a circle with a device that runs without one.

@@ -5,6 +5,7 @@ mod device;
 mod event;
 mod seal;
 mod space;
+mod store;
 mod transfer;
 mod tree;
 
@@ -13,5 +14,6 @@ pub use device::*;
 pub use event::*;
 pub use seal::*;
 pub use space::*;
+pub use store::*;
 pub use transfer::*;
 pub use tree::*;

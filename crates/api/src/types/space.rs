@@ -57,6 +57,16 @@ pub struct SpaceKeep {
     pub keep: Keep,
 }
 
+/// Limits what this device keeps of a space that it stores without reading.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpaceQuota {
+    /// As in [`BySpace`].
+    pub space: String,
+    /// The most bytes, of contents and changes; absent: no limit. The owners of the space may ask for less.
+    #[serde(default)]
+    pub limit: Option<u64>,
+}
+
 /// A space on this device.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
@@ -70,12 +80,24 @@ pub struct Space {
     pub state: SpaceState,
     /// What it keeps here.
     pub keep: Keep,
+    /// Which versions keep their contents here.
+    #[serde(default)]
+    pub history: super::History,
     /// Files that are shown.
     pub files: u64,
     /// Bytes of these files.
     pub bytes: u64,
     /// Bytes of encrypted objects that this device stores for it.
     pub stored_bytes: u64,
+    /// Bytes that it takes here, changes included.
+    #[serde(default)]
+    pub taken_bytes: u64,
+    /// The most that it may take, where this device stores it without reading and is limited.
+    #[serde(default)]
+    pub limit: Option<u64>,
+    /// Why nothing more is stored here, in words.
+    #[serde(default)]
+    pub full: Option<String>,
     /// Objects that are wanted here and not yet here.
     pub missing_objects: u64,
     /// The latest change.
@@ -154,6 +176,12 @@ pub struct SpaceDevice {
     pub told_at: Option<i64>,
     /// It signed two changes with one number; what it writes counts no more.
     pub forked: bool,
+    /// It stores without reading, and said that it has no room.
+    #[serde(default)]
+    pub full: bool,
+    /// The most bytes that the owners of the space ask of it.
+    #[serde(default)]
+    pub limit: Option<u64>,
 }
 
 /// Gives a member a role.
@@ -168,7 +196,8 @@ pub struct SpaceShare {
     pub member: String,
     /// `owner`, `editor`, `reader` or `storage`.
     pub role: String,
-    /// Of a storage device: the most bytes that it may be asked to keep; absent: as its owner allows.
+    /// With the role `storage`: the most bytes that each device of the member is asked to keep; 0: no limit any more;
+    /// absent: as it was, at first as the device's own owner allows.
     #[serde(default)]
     pub quota: Option<u64>,
 }

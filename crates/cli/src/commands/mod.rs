@@ -37,6 +37,7 @@ pub(crate) mod send;
 pub(crate) mod service;
 pub(crate) mod space;
 pub(crate) mod status;
+pub(crate) mod store;
 mod stream;
 pub(crate) mod sync;
 pub(crate) mod transfers;
@@ -90,6 +91,7 @@ pub(crate) async fn run(command: Command, cx: &mut Context) -> Outcome {
         Command::Sync(args) => Box::pin(args.run(cx)).await,
         Command::Jobs(args) => Box::pin(args.run(cx)).await,
         Command::Verify(args) => Box::pin(args.run(cx)).await,
+        Command::Store(args) => Box::pin(args.run(cx)).await,
         Command::Evidence(args) => Box::pin(args.run(cx)).await,
         Command::Device(args) => Box::pin(args.run(cx)).await,
         Command::Log(args) => Box::pin(args.run(cx)).await,

@@ -2,7 +2,8 @@
 
 use api::Service;
 use api::types::{
-    BySpace, Keep, Nothing, SpaceCreate, SpaceForget, SpaceKeep, SpaceRename, SpaceShare, SpaceUnshare, TreePath,
+    BySpace, History, Keep, Nothing, SpaceCreate, SpaceForget, SpaceHistory, SpaceKeep, SpaceQuota, SpaceRename,
+    SpaceShare, SpaceUnshare, TreePath,
 };
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
@@ -26,6 +27,8 @@ Examples:
   warren space unshare home --with bo                  says what bo could read, and changes the keys
   warren space rename home \"our home\"                  for everybody in it
   warren space keep home on-demand                     contents come when they are read
+  warren space history home 90d                        how long old contents are kept on this device
+  warren space quota home 20G                          on a device that stores it without reading
   warren space forget home                             ends keeping it on this device
 
   warren space share home --with bo --role editor              bo may read and write all of it
@@ -76,6 +79,27 @@ enum Action {
         /// What is kept
         what: Kept,
     },
+    /// Choose how much of its past keeps its contents on this device
+    ///
+    /// What is shown and what is in conflict is always kept, and who wrote what and when is never forgotten. What goes
+    /// beyond is let go by `warren store tidy`.
+    History {
+        /// The space
+        #[arg(value_parser = space())]
+        space: String,
+        /// all; 90d: what was there within so many days; 10v: so many versions of each file
+        #[arg(value_parser = parse_history)]
+        keep: History,
+    },
+    /// Limit what this device takes of a space that it stores without reading
+    Quota {
+        /// The space
+        #[arg(value_parser = space())]
+        space: String,
+        /// At most so many bytes, changes included; or none
+        #[arg(value_parser = parse_quota, value_name = "SIZE")]
+        limit: Limit,
+    },
     /// Take what this device has of a space for the newest
     ///
     /// After its home was put back from a backup or copied, a device changes nothing in a space before another device has told
@@ -110,7 +134,7 @@ struct Share {
     /// What they may do: owner (everything, also share), editor (read and write), reader, storage (keep it unread)
     #[arg(short, long, value_enum, hide_possible_values = true)]
     role: Role,
-    /// At most so many bytes on a storage device
+    /// With the role storage: at most so many bytes on each of its devices; 0: no limit any more
     #[arg(long, value_parser = parse_size, value_name = "SIZE")]
     quota: Option<u64>,
 }
@@ -152,6 +176,28 @@ enum Kept {
     Everything,
     /// What was read or written here; the rest comes when it is read
     OnDemand,
+}
+
+/// A size, or none.
+#[derive(Debug, Clone, Copy)]
+struct Limit(Option<u64>);
+
+fn parse_quota(text: &str) -> Result<Limit, String> {
+    match text {
+        "none" => Ok(Limit(None)),
+        text => Ok(Limit(Some(parse_size(text)?))),
+    }
+}
+
+fn parse_history(text: &str) -> Result<History, String> {
+    let number = |text: &str| text.parse().ok().filter(|number| *number > 0);
+    let history = match text.split_at_checked(text.len().saturating_sub(1)) {
+        _ if text == "all" => Some(History::default()),
+        Some((days, "d")) => number(days).map(|days| History { days: Some(days), versions: None }),
+        Some((versions, "v")) => number(versions).map(|count| History { days: None, versions: Some(count) }),
+        _ => None,
+    };
+    history.ok_or_else(|| "all, so many days (90d) or so many versions of each file (10v)".to_owned())
 }
 
 /// What `forget` did.
@@ -198,6 +244,13 @@ impl Spaces {
                 };
                 service.space_keep(SpaceKeep { space, keep }).await?
             }
+            Action::History { space, keep } => {
+                let space = service.space_history(SpaceHistory { space, history: keep }).await?;
+                cx.show(&space);
+                cx.note("Next: `warren store tidy --preview` says what is not needed any more.");
+                return Ok(());
+            }
+            Action::Quota { space, limit } => service.space_quota(SpaceQuota { space, limit: limit.0 }).await?,
         };
         cx.show(&space);
         Ok(())

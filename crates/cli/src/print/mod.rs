@@ -13,6 +13,7 @@ mod log;
 mod plan;
 pub(crate) mod qr;
 mod space;
+mod store;
 mod sync;
 mod table;
 mod transfer;

@@ -57,6 +57,15 @@ impl Show for Space {
             api::types::Keep::OnDemand => "on demand",
         };
         page.field("kept here", format!("{keeps}, {} of encrypted objects", size(self.stored_bytes)));
+        if self.history != Default::default() {
+            page.field("of its past", super::store::history(self.history));
+        }
+        if let Some(limit) = self.limit {
+            page.field("room here", format!("{} of {} taken", size(self.taken_bytes), size(limit)));
+        }
+        if let Some(full) = &self.full {
+            page.field("full", page.paint(Tone::Bad, &clean(full)));
+        }
         if self.missing_objects > 0 {
             page.field("on the way", count(self.missing_objects, "object"));
         }
@@ -94,11 +103,13 @@ fn members(page: &mut Page, space: &Space) {
             continue;
         }
         for device in &member.devices {
-            let (tone, state) = match (device.forked, device.online) {
-                (true, _) => (Tone::Bad, "forked"),
-                (_, true) => (Tone::Good, "online"),
-                (_, false) => (Tone::Dim, "away"),
+            let (tone, state) = match (device.forked, device.full, device.online) {
+                (true, ..) => (Tone::Bad, "forked"),
+                (_, true, _) => (Tone::Warn, "full"),
+                (_, _, true) => (Tone::Good, "online"),
+                (_, _, false) => (Tone::Dim, "away"),
             };
+            let state = device.limit.map_or(state.to_owned(), |limit| format!("{state}, {} asked", size(limit)));
             let current = match device.current {
                 Some(true) => "yes",
                 Some(false) => "no",
@@ -108,7 +119,7 @@ fn members(page: &mut Page, space: &Space) {
                 (Some(Tone::Strong), std::mem::take(&mut name)),
                 (None, std::mem::take(&mut roles)),
                 (None, device.name.clone()),
-                (Some(tone), state.to_owned()),
+                (Some(tone), state),
                 (None, current.to_owned()),
                 (None, device.told_at.map_or("never".to_owned(), |at| page.relative(at))),
             ]);

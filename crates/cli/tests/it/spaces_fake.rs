@@ -56,6 +56,46 @@ fn sharing(request: &Request) -> Option<ApiResult<Reply>> {
         Request::SpaceKeep(keep) => {
             Reply::SpaceKeep(Space { keep: keep.keep, ..space(&keep.space, SpaceState::Current) })
         }
+        Request::SpaceHistory(asked) => {
+            Reply::SpaceHistory(Space { history: asked.history, ..space(&asked.space, SpaceState::Current) })
+        }
+        Request::SpaceQuota(asked) => Reply::SpaceQuota(Space {
+            role: "storage".into(),
+            limit: asked.limit,
+            full: asked.limit.map(|_| "the limit that this device has for the space is reached".into()),
+            members: vec![member("ada", "owner", Some(true)), member("vault", "storage", Some(false))],
+            ..space(&asked.space, SpaceState::Storage)
+        }),
+        Request::StoreTidy(asked) => Reply::StoreTidy(Tidied {
+            preview: asked.preview,
+            spaces: vec![TidiedSpace {
+                space: "home".into(),
+                history: History { days: Some(90), versions: None },
+                old_objects: 12,
+                old_bytes: 3 << 20,
+                unnamed_objects: 0,
+                unnamed_bytes: 0,
+                stays: vec![format!("files are being put into {EVIL}: try again when that is done")],
+            }],
+            removed_bytes: if asked.preview { 0 } else { 5 << 20 },
+            freed_bytes: if asked.preview { 0 } else { 4 << 20 },
+        }),
+        Request::StoreCare(asked) => Reply::StoreCare(StoreCared {
+            ok: asked.action != StoreAction::Check,
+            holds: vec!["home: all 120 signatures hold".into()],
+            damaged: if asked.action == StoreAction::Check {
+                vec![format!("{EVIL}: 2 values do not open")]
+            } else {
+                vec![]
+            },
+            missing: vec!["home: 1 keys of this space are not for this device, or not here yet".into()],
+            mended: if asked.action == StoreAction::Check {
+                vec![]
+            } else {
+                vec!["home: its tree was made anew".into()]
+            },
+            next: vec!["3 damaged objects are fetched as soon as a device that has them is online".into()],
+        }),
         Request::SpaceForget(forget) if !forget.force => {
             let error = ApiError::new(ErrorCode::NotAllowed, "3 files are on no other device that is known");
             return Some(Err(error.hint("wait until another device has them, or lose them with --force")));
@@ -240,6 +280,10 @@ fn space(name: &str, state: SpaceState) -> Space {
         role: "owner".into(),
         state,
         keep: Keep::Everything,
+        history: History::default(),
+        taken_bytes: (4 << 30) + (20 << 20),
+        limit: None,
+        full: None,
         files: 1234,
         bytes: 5 << 30,
         stored_bytes: 4 << 30,
@@ -258,6 +302,8 @@ fn member(name: &str, role: &str, current: Option<bool>) -> SpaceMember {
         current,
         told_at: current.map(|_| NOW - HOUR),
         forked,
+        full: name == "vault",
+        limit: (name == "vault").then_some(50 << 30),
     };
     let devices = vec![device("desk", true, false), device("old", false, name == "bo")];
     SpaceMember { name: name.into(), role: role.into(), parts: vec![], devices }

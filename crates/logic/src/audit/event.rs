@@ -532,6 +532,45 @@ events! {
         /// The disk or the quota.
         reason: String,
     }
+    /// A device that stores a space without reading it has no room: it is offered nothing until it has.
+    "space.device_full" Failed SpaceDeviceFull {
+        /// Whose.
+        who: Who,
+        /// The space.
+        space: String,
+    }
+    /// What this device may keep of a space that it cannot read was limited.
+    "space.limited" Ok SpaceLimited {
+        /// The space.
+        space: String,
+        /// The most bytes, or `none`.
+        limit: String,
+    }
+    /// This device let go of contents that it needs no more.
+    "space.tidied" Ok SpaceTidied {
+        /// The space.
+        space: String,
+        /// Objects.
+        objects: u64,
+        /// Their bytes.
+        bytes: u64,
+    }
+    /// What is stored for spaces was checked, mended or made anew.
+    "store.cared" Ok StoreCared {
+        /// `check`, `repair` or `rebuild`.
+        action: String,
+        /// Kinds of damage that are left.
+        damaged: u64,
+        /// Kinds of damage that were mended.
+        mended: u64,
+    }
+    /// What this device keeps of a space's past was changed.
+    "space.history" Ok SpaceHistory {
+        /// The space.
+        space: String,
+        /// `all`, so many `d` or `v`.
+        history: String,
+    }
     /// This device made a space.
     "space.created" Ok SpaceCreated {
         /// The space.

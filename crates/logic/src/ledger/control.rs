@@ -101,7 +101,7 @@ pub struct Rekey {
     pub parent: Option<Link>,
 }
 
-/// A control commit's body. The realm that it is about is in the header. Variants are in the order of [`Kind`].
+/// A control commit's body. The realm that it is about is in the header. Variants are in the order of [`Kind`], without data.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Control {
     /// Makes the ledger. The member of the entry founds it and stands above all others.
@@ -144,6 +144,13 @@ pub enum Control {
         /// The first commit after the fork that counts.
         keep: CommitId,
     },
+    /// What is asked of a member's devices that store the header's realm without reading it. The newest one that counts holds.
+    Limit {
+        /// Whose devices, each.
+        member: MemberId,
+        /// The most bytes; `None`: no limit.
+        bytes: Option<u64>,
+    },
 }
 
 impl Control {
@@ -157,6 +164,7 @@ impl Control {
             Self::Realm { .. } => Kind::Realm,
             Self::Rekey(_) => Kind::Rekey,
             Self::Resolve { .. } => Kind::Resolve,
+            Self::Limit { .. } => Kind::Limit,
         }
     }
 

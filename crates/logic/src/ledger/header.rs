@@ -28,6 +28,8 @@ pub enum Kind {
     Resolve,
     /// Encrypted changes.
     Data,
+    /// Limits what a member's storage devices are asked to keep.
+    Limit,
 }
 
 impl Kind {

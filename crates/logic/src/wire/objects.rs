@@ -24,7 +24,7 @@ pub enum Objects {
     Want(Vec<u16>),
     /// What was wanted is durable.
     Stored,
-    /// There is no room: nothing of the last batch was stored.
+    /// There is no room for all of it; what was stored is not wanted again.
     Full,
 }
 

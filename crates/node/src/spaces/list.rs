@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, Weak};
 use std::time::Instant;
 
@@ -14,8 +15,9 @@ use seal::{Keyring, ObjectId};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::database::{Database, DatabaseError, Table};
+use store::durable::Existing;
 use store::objects::{Limits, Namespace, ObjectStore};
-use store::space::Watermark;
+use store::space::{Watermark, is_mark_of, read_log};
 use tokio::sync::watch;
 
 use super::between::Between;
@@ -27,12 +29,32 @@ use crate::clock;
 
 /// How the files of spaces are called.
 const SUFFIX: &str = "space";
+/// How the logs of their commits are called.
+const LOG: &str = "log";
+/// Beside the file of a space: that it is to be made anew.
+const ANEW: &str = "space.anew";
 
 /// What this device's owner has said about a space.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Wish {
     /// Contents are fetched when they are read.
     pub on_demand: bool,
+    /// The most bytes of it that this device keeps while it cannot read it.
+    pub quota: Option<u64>,
+    /// Which of its past is kept.
+    pub history: History,
+}
+
+/// Which versions, besides what is shown and what is in conflict, keep their contents on this device.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum History {
+    /// All of them.
+    #[default]
+    All,
+    /// What was there at any time within so many days.
+    Days(u32),
+    /// So many of each file, the latest.
+    Versions(u32),
 }
 
 /// A space of this home.
@@ -41,6 +63,8 @@ pub(crate) struct Kept {
     pub space: Space,
     path: PathBuf,
     wish: Mutex<Wish>,
+    /// Who stores objects for it that nothing names yet.
+    pub(super) gate: contents::Gate,
     /// What was counted in it, and in which state of it ([`Space::watch`]).
     counted: Mutex<Option<(u64, Shown)>>,
 }
@@ -82,9 +106,14 @@ impl Fetch for Spaces {
     }
 }
 
+/// A space whose file was made anew, or why it was not.
+pub(crate) type MadeAnew = (CommitId, Result<Arc<Kept>, SpaceFault>);
+
 /// See the module.
 pub(crate) struct Spaces {
     dir: PathBuf,
+    /// Where the commits are kept once more.
+    logs: PathBuf,
     keys: Arc<Keyring>,
     circle: Arc<Circle>,
     /// Encrypted contents.
@@ -92,6 +121,8 @@ pub(crate) struct Spaces {
     wishes: Table<Wish>,
     kept: RwLock<BTreeMap<CommitId, Arc<Kept>>>,
     broken: Vec<PathBuf>,
+    /// The most bytes that all spaces together take which this device cannot read; 0: no limit.
+    storage_limit: AtomicU64,
     changed: watch::Sender<u64>,
     /// Who talks about them with other devices.
     between: OnceLock<Weak<Between>>,
@@ -109,16 +140,19 @@ impl Spaces {
         keys: Arc<Keyring>,
         circle: Arc<Circle>,
     ) -> Result<Self, SpaceFault> {
+        let logs = objects.to_owned();
         let (objects, recovered) = ObjectStore::open(objects, database.clone(), Limits::default(), clock::now())?;
         tracing::debug!(?recovered, "objects opened");
         let mut spaces = Self {
             dir: dir.to_owned(),
+            logs,
             keys,
             circle,
             objects,
             wishes: database.table("spaces"),
             kept: RwLock::default(),
             broken: Vec::new(),
+            storage_limit: AtomicU64::new(0),
             changed: watch::Sender::new(0),
             between: OnceLock::new(),
         };
@@ -127,10 +161,15 @@ impl Spaces {
     }
 
     fn find(&mut self) -> Result<(), SpaceFault> {
-        let mut kept = BTreeMap::new();
+        let (mut kept, mut anew) = (BTreeMap::new(), Vec::new());
         for entry in std::fs::read_dir(&self.dir)? {
             let path = entry?.path();
             if path.extension().is_none_or(|suffix| suffix != SUFFIX) {
+                continue;
+            }
+            let asked = path.with_extension(ANEW);
+            if asked.exists() {
+                anew.push(asked);
                 continue;
             }
             match Space::open(&path, self.keys.clone()) {
@@ -142,6 +181,15 @@ impl Spaces {
             }
         }
         self.kept = RwLock::new(kept);
+        if !anew.is_empty() {
+            for (ledger, made) in self.rebuild()? {
+                if let Err(error) = made {
+                    tracing::warn!(%ledger, %error, "a space could not be made anew");
+                }
+            }
+            // Last, so that nothing is forgotten when this is cut off.
+            anew.iter().try_for_each(|asked| store::durable::remove(asked))?;
+        }
         Ok(())
     }
 
@@ -151,7 +199,16 @@ impl Spaces {
             Err(DatabaseError::Damaged(_)) => Wish::default(),
             Err(error) => return Err(error.into()),
         };
-        Ok(Kept { space, path: path.to_owned(), wish: Mutex::new(wish), counted: Mutex::default() })
+        if let Err(error) = space.keep_log(&self.log_of(space.id())) {
+            tracing::warn!(space = %space.id(), %error, "the commits cannot be kept once more");
+        }
+        Ok(Kept {
+            space,
+            path: path.to_owned(),
+            wish: Mutex::new(wish),
+            gate: Default::default(),
+            counted: Mutex::default(),
+        })
     }
 
     fn kept(&self) -> RwLockReadGuard<'_, BTreeMap<CommitId, Arc<Kept>>> {
@@ -217,9 +274,74 @@ impl Spaces {
         self.dir.join(HEXLOWER.encode(&name)).with_extension(SUFFIX)
     }
 
+    /// Where its commits lie once more.
+    fn log_of(&self, ledger: CommitId) -> PathBuf {
+        let name = self.keys.records.blind("commit logs", ledger.as_bytes());
+        self.logs.join(HEXLOWER.encode(&name)).with_extension(LOG)
+    }
+
+    /// Makes the files of spaces anew that are missing or cannot be opened, from the logs of their commits. What is in their
+    /// way is set aside. With each what did not go well.
+    pub(crate) fn rebuild(&self) -> Result<Vec<MadeAnew>, SpaceFault> {
+        let mut done = Vec::new();
+        for entry in std::fs::read_dir(&self.logs)? {
+            let path = entry?.path();
+            if path.extension().is_none_or(|suffix| suffix != LOG) {
+                continue;
+            }
+            let mut first = None;
+            let report = read_log(&path, &self.keys.records, |bytes| {
+                let commit = Commit::read(&bytes).ok().filter(|commit| commit.header().ledger == CommitId::ZERO);
+                first = first.take().or(commit);
+                Ok::<_, std::io::Error>(())
+            })?;
+            let Some(genesis) = first else {
+                tracing::warn!(path = %path.display(), ?report, "a log of commits has no beginning");
+                continue;
+            };
+            let ledger = genesis.id();
+            if self.get(ledger).is_none() {
+                done.push((ledger, self.rebuild_one(genesis)));
+            }
+        }
+        Ok(done)
+    }
+
+    fn rebuild_one(&self, genesis: Commit) -> Result<Arc<Kept>, SpaceFault> {
+        let ledger = genesis.id();
+        let path = self.marked_path(ledger)?.unwrap_or_else(|| self.path_of(ledger));
+        let aside = format!("damaged-{}", clock::now().0);
+        for suffix in [SUFFIX.to_owned(), format!("{SUFFIX}-wal"), format!("{SUFFIX}-shm")] {
+            let there = path.with_extension(&suffix);
+            if there.exists() {
+                std::fs::rename(&there, path.with_extension(format!("{suffix}.{aside}")))?;
+            }
+        }
+        self.add_at(&path, |path| Space::adopt_again(path, self.keys.clone(), genesis))
+    }
+
+    /// The file of a space is damaged, and in use: it is made anew at the next start.
+    pub(crate) fn rebuild_later(&self, kept: &Kept) -> Result<(), SpaceFault> {
+        Ok(store::durable::write(&kept.path.with_extension(ANEW), b"", Existing::Replace)?)
+    }
+
+    /// Where the watermark of a ledger lies, without its ending: what was signed must not be forgotten.
+    fn marked_path(&self, ledger: CommitId) -> Result<Option<PathBuf>, SpaceFault> {
+        for entry in std::fs::read_dir(&self.dir)? {
+            let path = entry?.path();
+            let ends = path.extension().is_some_and(|suffix| suffix == "mark");
+            if ends && is_mark_of(&path, &self.keys.records, ledger) {
+                return Ok(Some(path.with_extension("")));
+            }
+        }
+        Ok(None)
+    }
+
     /// Ends keeping a space: its file and its contents go, the watermark stays.
     pub(crate) fn forget(&self, kept: &Kept) -> Result<(), SpaceFault> {
         let id = kept.space.id();
+        // First: what it could be made anew from.
+        store::durable::remove(&self.log_of(id))?;
         self.kept.write().unwrap_or_else(PoisonError::into_inner).remove(&id);
         self.changed.send_modify(|count| *count += 1);
         let mark = |path: &Path| path.with_extension(format!("{SUFFIX}.mark"));
@@ -256,6 +378,22 @@ impl Spaces {
         self.kept.write().unwrap_or_else(PoisonError::into_inner).insert(kept.space.id(), kept.clone());
         self.changed.send_modify(|count| *count += 1);
         Ok(kept)
+    }
+
+    /// Bytes that a space takes here.
+    pub(crate) fn taken(&self, kept: &Kept) -> Result<u64, SpaceFault> {
+        let file = kept.space.peek(|store| Ok(store.file_bytes()?))?;
+        Ok(self.objects.usage(&kept.namespace())?.bytes.saturating_add(file))
+    }
+
+    /// The most bytes that all spaces together take which this device cannot read.
+    pub(crate) fn storage_limit(&self) -> Option<u64> {
+        Some(self.storage_limit.load(Ordering::Relaxed)).filter(|limit| *limit > 0)
+    }
+
+    /// Sets that limit; 0: there is none.
+    pub(crate) fn limit_storage(&self, bytes: u64) {
+        self.storage_limit.store(bytes, Ordering::Relaxed);
     }
 
     /// Notes what the owner wants of a space.

@@ -3,6 +3,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `list` | the spaces of a home |
+//! | `logged` | its commits once more, to make it anew from |
 //! | `space` | the one door to ledger, tree and disk of one space |
 //! | `write` | what this device signs |
 //! | `pen` | changes that may need several commits |
@@ -19,6 +20,7 @@ pub(crate) mod contents;
 mod epochs;
 pub(crate) mod folder;
 mod list;
+mod logged;
 mod pen;
 pub(super) mod space;
 mod talk;
@@ -37,7 +39,7 @@ use thiserror::Error;
 
 use crate::circle::CircleError;
 
-pub(crate) use calls::{answer, read};
+pub(crate) use calls::{answer, housekeeping, read};
 pub(crate) use contents::Jobs;
 pub(crate) use list::{Kept, Spaces};
 pub use space::{Outcome, Space};

@@ -10,15 +10,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use logic::Misbehaved;
-use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen, Shelf};
+use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen};
 use logic::space::{BadBody, Change, Effect, Node, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
-use store::space::{Note, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth};
+use store::space::{
+    Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth,
+};
 use tokio::sync::watch;
 
 use super::SpaceFault;
 use super::epochs::{self, Seeker};
+use super::logged::Logged;
 
 /// Under which kind of value the ledger's memory is stored.
 const LEDGER: &str = "ledger";
@@ -27,12 +30,14 @@ const BATCH: usize = 256;
 
 /// See the module.
 pub struct Space {
-    store: SpaceStore,
+    pub(super) store: SpaceStore,
     pub(super) keys: Arc<Keyring>,
     /// `None` after a failure: to be read again.
     ledger: Mutex<Option<Ledger>>,
     changed: watch::Sender<u64>,
     listeners: Mutex<Vec<Weak<Listener>>>,
+    /// Where its commits are kept once more.
+    pub(super) log: Mutex<Option<Logged>>,
 }
 
 /// Directories in which readers see something differently.
@@ -92,15 +97,28 @@ impl Space {
     pub fn adopt(path: &Path, keys: Arc<Keyring>, genesis: Commit) -> Result<Self, SpaceFault> {
         let ledger = Ledger::open(genesis)?;
         let store = SpaceStore::create(path, &keys.records, ledger.id())?;
-        let space = Self {
-            store,
-            keys,
-            ledger: Mutex::new(Some(ledger)),
-            changed: watch::Sender::new(0),
-            listeners: Mutex::default(),
-        };
+        Self::begin(store, keys, ledger)
+    }
+
+    /// As [`Self::adopt`], for a ledger that was kept here before.
+    ///
+    /// # Errors
+    /// As above.
+    pub(super) fn adopt_again(path: &Path, keys: Arc<Keyring>, genesis: Commit) -> Result<Self, SpaceFault> {
+        let ledger = Ledger::open(genesis)?;
+        let store = SpaceStore::create_again(path, &keys.records, ledger.id())?;
+        Self::begin(store, keys, ledger)
+    }
+
+    fn begin(store: SpaceStore, keys: Arc<Keyring>, ledger: Ledger) -> Result<Self, SpaceFault> {
+        let space = Self::of(store, keys, Some(ledger));
         space.change(|_| Ok(()))?;
         Ok(space)
+    }
+
+    fn of(store: SpaceStore, keys: Arc<Keyring>, ledger: Option<Ledger>) -> Self {
+        let (changed, listeners, log) = (watch::Sender::new(0), Mutex::default(), Mutex::default());
+        Self { store, keys, ledger: Mutex::new(ledger), changed, listeners, log }
     }
 
     /// Opens the file of a space, and finishes what a crash left undone.
@@ -109,8 +127,7 @@ impl Space {
     /// As above.
     pub fn open(path: &Path, keys: Arc<Keyring>) -> Result<Self, SpaceFault> {
         let store = SpaceStore::open(path, &keys.records)?;
-        let space =
-            Self { store, keys, ledger: Mutex::new(None), changed: watch::Sender::new(0), listeners: Mutex::default() };
+        let space = Self::of(store, keys, None);
         space.change(|_| Ok(()))?;
         Ok(space)
     }
@@ -221,12 +238,14 @@ impl Space {
             let value = change(&mut work)?;
             self.settle(&mut work)?;
             store.set_value(LEDGER, b"", &work.ledger.to_bytes())?;
+            self.note_log(store)?;
             Ok::<_, SpaceFault>((value, work.outcome))
         })?;
         *held = Some(ledger);
         // Before anybody else can change something: who is inside of a change knows whether something has changed.
         self.changed.send_modify(|count| *count += 1);
         drop(held);
+        self.write_log();
         self.tell(&done.1.effects);
         Ok(done)
     }
@@ -298,23 +317,37 @@ impl Space {
                 return Ok(());
             }
             for logged in left {
-                let effects = self.work_off(store, &logged.id, &logged.header, logged.note)?;
-                outcome.effects.extend(effects);
+                match self.work_off(store, &logged.id, &logged.header, logged.note)? {
+                    Some(effects) => outcome.effects.extend(effects),
+                    // Everything is to be done anew.
+                    None => break,
+                }
             }
         }
     }
 
-    /// Does what is left to do with one commit.
+    /// Does what is left to do with one commit. `None`: the tree is empty again.
     fn work_off(
         &self,
         store: &Transaction<'_>,
         id: &CommitId,
         header: &Header,
         note: Note,
-    ) -> Result<Vec<Effect>, SpaceFault> {
-        let (reading, changes) = match note.worth.counts() || note.applied {
-            true => self.open_body(store, id, header)?,
-            false => (note.reading, Vec::new()),
+    ) -> Result<Option<Vec<Effect>>, SpaceFault> {
+        let opened = match note.worth.counts() || note.applied {
+            true => self.open_body(store, id, header),
+            false => Ok((note.reading, Vec::new())),
+        };
+        let (reading, changes) = match opened {
+            // One commit that is damaged keeps nobody from the others. If it is in the tree, what it did there is not
+            // known any more: the tree is made anew without it.
+            Err(SpaceFault::Lost(_)) if note.applied => {
+                store.clear_tree()?;
+                store.set_note(id, &Note { reading: Reading::Lost, applied: false, ..note })?;
+                return Ok(None);
+            }
+            Err(SpaceFault::Lost(_)) => (Reading::Lost, Vec::new()),
+            opened => opened?,
         };
         let apply = note.worth.counts() && reading == Reading::Opened;
         let mut tree = Tree::new(store);
@@ -325,7 +358,7 @@ impl Space {
             _ => Vec::new(),
         };
         store.set_note(id, &Note { reading, applied: apply, ..note })?;
-        Ok(effects)
+        Ok(Some(effects))
     }
 
     /// Opens the body of a data commit, if its key is here.
@@ -336,7 +369,12 @@ impl Space {
         header: &Header,
     ) -> Result<(Reading, Vec<Change>), SpaceFault> {
         let Some(key) = epochs::key(store, &header.epoch)? else { return Ok((Reading::Waits, Vec::new())) };
-        let commit = Shelf::commit(store, id).ok_or(SpaceFault::Lost(*id))?;
+        let bytes = match store.commit_bytes(id) {
+            Ok(bytes) => bytes.ok_or(SpaceFault::Lost(*id))?,
+            Err(SpaceError::Damaged(Part::Bodies)) => return Err(SpaceFault::Lost(*id)),
+            Err(error) => return Err(error.into()),
+        };
+        let commit = Commit::read(&bytes).ok().filter(|commit| commit.id() == *id).ok_or(SpaceFault::Lost(*id))?;
         let opened = match body::open(&key, &context(store.ledger(), header), commit.body()) {
             Ok(plain) => plain,
             Err(BodyError::TooNew) => return Ok((Reading::TooNew, Vec::new())),

@@ -86,6 +86,7 @@ impl Space {
             };
             let ((accepted, own_came), outcome) = self.take(commits, peer, now)?;
             heard.own_came |= own_came;
+            self.reconcile()?;
             // A message brings one batch at most.
             heard.outcome = outcome;
             let next = self.look(|ledger, store| Ok(session.taken(accepted, ledger, store)))?;

@@ -54,6 +54,11 @@ impl ObjectStore {
         Ok(index::find(&self.database.connection(), id)?.is_some_and(|row| row.is_here()))
     }
 
+    /// Bytes of an object that the index knows, here or not.
+    pub fn len(&self, id: &ObjectId) -> Result<Option<u64>, ObjectError> {
+        Ok(index::find(&self.database.connection(), id)?.map(|row| row.len.into()))
+    }
+
     /// Those of `ids` that are not here, or damaged.
     pub fn absent(&self, ids: &[ObjectId]) -> Result<Vec<ObjectId>, ObjectError> {
         let mut absent = Vec::new();
@@ -63,6 +68,12 @@ impl ObjectStore {
             }
         }
         Ok(absent)
+    }
+
+    /// Bytes that are free on its disk.
+    pub fn free_space(&self) -> Result<u64, ObjectError> {
+        let path = self.files.path();
+        crate::disk::free_space(path).map_err(|source| ObjectError::at(path, source))
     }
 
     /// What there is and how much room it takes. Reads the whole index.

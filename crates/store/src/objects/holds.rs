@@ -124,6 +124,15 @@ impl ObjectStore {
         ids.iter().map(one).collect()
     }
 
+    /// Does `namespace` hold an object, be it here or not?
+    pub fn is_held(&self, namespace: &Namespace, id: &ObjectId) -> Result<bool, ObjectError> {
+        let (tagger, connection) = (self.tagger(namespace), self.database.connection());
+        match index::find(&connection, id)? {
+            Some(row) => index::holds(&connection, row.number, &tagger.tag(id)),
+            None => Ok(false),
+        }
+    }
+
     /// Lets `namespace` hold these no more. What nobody holds then is removed after a time of grace, which begins now.
     pub fn release(&self, namespace: &Namespace, ids: &[ObjectId], now: Timestamp) -> Result<(), ObjectError> {
         let tagger = self.tagger(namespace);

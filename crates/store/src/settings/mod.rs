@@ -160,6 +160,8 @@ settings! {
     rate_limit: Rate = Rate(None);
     /// Accept offers up to this size from every member without asking; 0 always asks.
     auto_accept: Size = Size(0);
+    /// Most bytes that spaces which this device stores without reading may take, all together; 0 sets no limit.
+    storage_limit: Size = Size(0);
     /// Entries kept in the activity log.
     log_keep: u64 = 100_000;
 }
@@ -224,6 +226,7 @@ mod tests {
             ("tcp_lane", "no"),
             ("rate_limit", "2.5M"),
             ("auto_accept", "1G"),
+            ("storage_limit", "2T"),
             ("log_keep", "10"),
         ];
         assert_eq!(values.map(|(key, _)| key), KEYS, "every setting is tried");

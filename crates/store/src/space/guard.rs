@@ -165,6 +165,12 @@ impl Guard {
     }
 }
 
+/// Is the file at `path` the watermark of this ledger, on this device?
+pub fn is_mark_of(path: &Path, key: &RecordKey, ledger: CommitId) -> bool {
+    let key = key.table(&format!("space watermark/{ledger}"));
+    std::fs::read(path).is_ok_and(|bytes| key.open(&[], &bytes).is_ok())
+}
+
 fn read_file(bytes: &[u8]) -> Option<Saved> {
     postcard::from_bytes(bytes).ok().filter(|saved: &Saved| saved.version == VERSION)
 }

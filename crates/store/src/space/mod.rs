@@ -19,6 +19,7 @@ mod check;
 mod error;
 mod guard;
 mod keys;
+mod log;
 mod notes;
 mod reader;
 mod rows;
@@ -37,7 +38,9 @@ use seal::RecordKey;
 
 pub use check::{Damage, Report};
 pub use error::{Part, SpaceError};
+pub use guard::is_mark_of;
 pub use guard::{Standing, Watermark};
+pub use log::{CommitLog, LogId, LogReport, read_log};
 pub use notes::{Logged, Moment, Note, Reading, Worth};
 pub use reader::Reader;
 pub use transaction::Transaction;
@@ -84,6 +87,16 @@ impl SpaceStore {
             store.shared.guard.write(Watermark::default())?;
         }
         Ok(store)
+    }
+
+    /// As [`Self::create`], for a ledger that was kept here before: where the watermark is lost as well, nobody knows what
+    /// was signed, and [`Self::standing`] says so.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn create_again(path: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
+        let (connection, about) = schema::create(path, key, ledger)?;
+        Self::of(path, key, connection, about)
     }
 
     /// Opens the file at `path`. Look at [`Self::standing`] before anything is signed.

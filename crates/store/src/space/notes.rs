@@ -62,6 +62,8 @@ pub enum Reading {
     Unreadable,
     /// A newer version of the program can read it.
     TooNew,
+    /// Its bytes are damaged on this disk.
+    Lost,
 }
 
 /// What became of a commit.
@@ -233,6 +235,24 @@ impl Reader<'_> {
     /// As above.
     pub fn arrived(&self, after: i64, limit: usize) -> Result<Vec<Logged>, SpaceError> {
         self.logged(&format!("{COLUMNS} WHERE number > ? ORDER BY number LIMIT ?"), params![after, size(limit)])
+    }
+
+    /// As which a commit came, counted from 1; `None`: it is not stored.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn arrival(&self, id: &CommitId) -> Result<Option<i64>, SpaceError> {
+        let mut query = self.connection.prepare_cached("SELECT number FROM commits WHERE id = ?")?;
+        Ok(query.query_row(params![self.keys().commit(id)], |row| row.get(0)).optional()?)
+    }
+
+    /// The number of the commit that came last; 0: there is none.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn last_arrival(&self) -> Result<i64, SpaceError> {
+        let mut query = self.connection.prepare_cached("SELECT max(number) FROM commits")?;
+        Ok(query.query_row([], |row| row.get::<_, Option<i64>>(0))?.unwrap_or(0))
     }
 
     fn logged(&self, query: &str, parameters: impl rusqlite::Params) -> Result<Vec<Logged>, SpaceError> {

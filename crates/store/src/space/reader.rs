@@ -31,6 +31,16 @@ impl<'a> Reader<'a> {
         self.store.ledger()
     }
 
+    /// Bytes that the file of the space has, or will have when its log has been moved into it.
+    ///
+    /// # Errors
+    /// [`SpaceError`].
+    pub fn file_bytes(&self) -> Result<u64, SpaceError> {
+        let pages: i64 = self.connection.pragma_query_value(None, "page_count", |row| row.get(0))?;
+        let size: i64 = self.connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+        Ok(pages.unsigned_abs().saturating_mul(size.unsigned_abs()))
+    }
+
     /// Keeps an error for the end, when whoever asked cannot be told.
     pub(super) fn or_fault<T: Default>(&self, outcome: Result<T, SpaceError>) -> T {
         outcome.unwrap_or_else(|error| {

@@ -26,8 +26,9 @@ impl Room {
     /// Looks once at the beginning; true if it is not known that the disk is the newest. Whatever this device signs, it notes
     /// with it: own commits beyond that came from others, and the device stopped before it drew the consequences.
     pub(super) fn look_back(&self) -> Result<bool, SpaceFault> {
-        let noted = self.kept.space.peek(|store| Ok(store.watermark()?))?.commits;
+        // In this order: something may be signed in between.
         let own = self.held()?.entries().find(|tip| tip.device == self.own.device);
+        let noted = self.kept.space.peek(|store| Ok(store.watermark()?))?.commits;
         if own.is_some_and(|tip| tip.seq >= noted) && !self.in_doubt()? {
             self.kept.space.doubt()?;
         }

@@ -18,6 +18,9 @@ pub(super) enum Ended {
     /// The peer owed an answer, or did not read.
     #[error("the peer fell silent")]
     Silent,
+    /// There is no room, here or there.
+    #[error("there is no room")]
+    NoRoom,
     /// The space is not for this device.
     #[error("{0}")]
     Unwanted(&'static str),

@@ -179,7 +179,7 @@ impl Between {
         }
         match error {
             Ended::Fault(SpaceFault::Objects(full @ (ObjectError::DiskFull(_) | ObjectError::OverQuota { .. }))) => {
-                self.note_full(room, full);
+                self.note_full(room, &full.to_string());
                 sleep(PAUSE.1).await;
             }
             _ => sleep(PAUSE.0).await,
@@ -187,11 +187,18 @@ impl Between {
     }
 
     /// Says that there is no room, when that is news.
-    pub(super) fn note_full(&self, room: &Room, full: &ObjectError) {
-        let reason = full.to_string();
-        if room.facts().full.replace(reason.clone()).is_none() {
-            self.note(Event::SpaceStorageFull { space: name(room.id()), reason });
+    pub(super) fn note_full(&self, room: &Room, reason: &str) {
+        if room.facts().full.replace(reason.to_owned()).is_none() {
+            self.note(Event::SpaceStorageFull { space: name(room.id()), reason: reason.to_owned() });
             self.show(room.id());
+        }
+    }
+
+    /// Asks for objects of a space that are damaged or lost here. Blocking.
+    pub(crate) fn want_again(&self, kept: &Kept, ids: &[ObjectId]) -> Result<(), SpaceFault> {
+        match self.room(kept.space.id()) {
+            Some(room) => room.queue.want(&room.kept.space, ids),
+            None => Ok(()),
         }
     }
 

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use logic::Misbehaved;
+use logic::audit::Event;
 use logic::ledger::SpaceRole;
 use logic::limits::{OBJECTS_FRAME, OBJECTS_NAMED};
 use logic::wire::{Objects, StreamHeader};
@@ -20,6 +21,7 @@ use super::errors::{Ended, blocking};
 use super::ports::Peer;
 use super::room::Room;
 use super::serving::{say, write_object};
+use super::session::name;
 use crate::clock;
 use crate::spaces::SpaceFault;
 use crate::transfers::Stream;
@@ -52,9 +54,20 @@ impl Between {
         let (mut fetched, mut changed) = (room.fetched.subscribe(), room.kept.space.watch());
         let mut stated = room.stated.subscribe();
         loop {
-            if let Err(error) = self.hand_all(room, peer).await {
-                tracing::debug!(peer = %peer.device().short(), %error, "objects could not be handed over");
-                sleep(PAUSE).await;
+            let handed = self.hand_all(room, peer).await;
+            self.note_full_there(room, peer, matches!(handed, Err(Ended::NoRoom)));
+            match handed {
+                Ok(()) => {}
+                // Who asks what of it, and what it has to keep, may change.
+                Err(Ended::NoRoom) => tokio::select! {
+                    _ = changed.changed() => {}
+                    _ = stated.changed() => {}
+                    () = sleep(PAUSE) => {}
+                },
+                Err(error) => {
+                    tracing::debug!(peer = %peer.device().short(), %error, "objects could not be handed over");
+                    sleep(PAUSE).await;
+                }
             }
             tokio::select! {
                 _ = fetched.changed() => {}
@@ -63,6 +76,21 @@ impl Between {
                 () = sleep(LOOK) => {}
             }
             sleep(GATHER).await;
+        }
+    }
+
+    /// Says that a device takes no more contents, or takes them again, when that is news.
+    fn note_full_there(&self, room: &Room, peer: &Arc<dyn Peer>, full: bool) {
+        let device = peer.device();
+        let news = match full {
+            true => room.facts().full_there.insert(device),
+            false => room.facts().full_there.remove(&device),
+        };
+        if news && full {
+            self.note(Event::SpaceDeviceFull { who: self.who(device), space: name(room.id()) });
+        }
+        if news {
+            self.show(room.id());
         }
     }
 
@@ -126,7 +154,7 @@ async fn answer(stream: &mut Stream) -> Result<Objects, Ended> {
     let read = timeout(ANSWER, read_body(&mut stream.recv, OBJECTS_FRAME));
     let body = read.await.map_err(|_| Ended::Silent)??.ok_or(Ended::Unwanted("it takes nothing"))?;
     match Objects::read(&body)? {
-        Objects::Full => Err(Ended::Unwanted("there is no room there")),
+        Objects::Full => Err(Ended::NoRoom),
         answer => Ok(answer),
     }
 }

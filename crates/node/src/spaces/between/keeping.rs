@@ -13,7 +13,7 @@ use super::errors::{Ended, blocking};
 use super::room::{Own, Probation, Room};
 use super::session::name;
 use crate::clock;
-use crate::spaces::{Kept, SpaceFault};
+use crate::spaces::{Kept, SpaceFault, contents};
 
 /// At most so often it is said that a space changed.
 const SHOW_EVERY: Duration = Duration::from_millis(500);
@@ -170,7 +170,11 @@ impl Between {
                 Some(SpaceRole::Owner) => kept.kept.space.rekey_where_due(clock::now()).map(drop),
                 _ => Ok(()),
             });
-            said(done.await, room, "keys could not be changed");
+            let done = done.await;
+            if done.is_err() {
+                due.keys = Some(now + LOOK_EVERY);
+            }
+            said(done, room, "keys could not be changed");
         }
         if due.state.is_some_and(|(quiet, latest)| quiet.min(latest) <= now) {
             due.state = None;
@@ -199,6 +203,7 @@ impl Between {
         }
         room.resolve()?;
         self.enter(room)?;
+        contents::mark_time(&room.kept, clock::now())?;
         self.want_new(room, false)
     }
 }

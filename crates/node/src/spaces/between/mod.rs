@@ -8,7 +8,7 @@
 //! | `heads`, `evidence` | statements of what devices hold, and what proves that somebody cheats |
 //! | `queue`, `fetching` | objects that are wanted, from whoever has them |
 //! | `serving` | objects for others, and from others for a device that stores without reading |
-//! | `handing` | objects handed to such devices |
+//! | `handing` | objects handed to such devices; `allowance`: how much they take |
 //! | `room` | what is known of one space while this device runs; `keeping`: its own work |
 //! | `standing` | how all that stands, for people |
 //!
@@ -17,6 +17,7 @@
 //! member was seen in it; objects are checked by their names before they are stored. What blocks runs on threads that may.
 
 mod access;
+pub(crate) mod allowance;
 mod doubt;
 mod errors;
 pub(crate) mod evidence;
@@ -73,6 +74,8 @@ pub(crate) struct Between {
     rooms: Mutex<BTreeMap<CommitId, Arc<Room>>>,
     /// Held from the look at which spaces there are until they have rooms: a space that is being taken in is on probation.
     furnishing: Mutex<()>,
+    /// Held while it is looked whether there is room, and until what came is stored.
+    storing: Mutex<()>,
     /// The next claim's number.
     claims: Mutex<u64>,
     /// Somebody has to be told something, or a session is to be opened.
@@ -121,6 +124,7 @@ impl Between {
             peers: Mutex::default(),
             rooms: Mutex::default(),
             furnishing: Mutex::default(),
+            storing: Mutex::default(),
             claims: Mutex::default(),
             wake: Notify::new(),
             runtime: Handle::current(),

@@ -66,6 +66,10 @@ pub(super) struct Facts {
     pub(super) noted: BTreeSet<DeviceId>,
     /// Why no contents are stored.
     pub(super) full: Option<String>,
+    /// How much room there was when it was full: of what is allowed, and on the disk.
+    pub(super) left: Option<(u64, u64)>,
+    /// Storage devices that said that they are full.
+    pub(super) full_there: BTreeSet<DeviceId>,
 }
 
 impl Room {
@@ -87,7 +91,10 @@ impl Room {
 
     /// Objects came.
     pub(super) fn came(&self) {
-        self.facts().full = None;
+        {
+            let mut facts = self.facts();
+            (facts.full, facts.left) = (None, None);
+        }
         self.fetched.send_modify(|count| *count += 1);
         self.kept.space.nudge();
     }

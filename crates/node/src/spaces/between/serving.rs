@@ -1,6 +1,6 @@
 //! Objects for a peer that asks, and from a peer that offers, where this device stores without reading.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use logic::Misbehaved;
@@ -31,6 +31,8 @@ const WRITE: Duration = Duration::from_secs(120);
 const IDLE: Duration = Duration::from_secs(60);
 /// Bytes that are stored in one step.
 const STEP: usize = 8 << 20;
+/// So much more has to be free on a disk that was full.
+const MORE: u64 = 64 << 20;
 /// Offers in a row of which nothing is wanted.
 const IDLE_OFFERS: usize = 1024;
 
@@ -160,8 +162,13 @@ impl Between {
         });
         let held = held.await?;
         let places: Vec<_> = (0_u16..).zip(&held).filter(|(_, held)| !**held).map(|(place, _)| place).collect();
-        say(&mut stream.send, &Objects::Want(places.clone())).await?;
         let wanted = !places.is_empty();
+        if wanted && self.clone().is_full(room.clone()).await? {
+            // Before anything is sent for nothing.
+            say(&mut stream.send, &Objects::Full).await?;
+            return Err(Ended::NoRoom);
+        }
+        say(&mut stream.send, &Objects::Want(places.clone())).await?;
         let (mut come, mut bytes) = (Vec::new(), 0);
         for id in places.iter().filter_map(|place| ids.get(usize::from(*place))) {
             if let Some(object) = read_object(&mut stream.recv, id).await? {
@@ -185,25 +192,63 @@ impl Between {
         stream: &mut Stream,
     ) -> Result<(), Ended> {
         let (between, kept) = (self.clone(), room.clone());
-        let put = blocking(move || {
-            let objects: Vec<_> = come.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
-            let namespace = kept.kept.namespace();
-            Ok::<_, SpaceFault>(between.parts.spaces.objects.put_many(&namespace, &objects, clock::now())?)
-        });
-        match put.await {
-            Ok(()) => {
-                room.came();
-                Ok(())
-            }
-            Err(Ended::Fault(SpaceFault::Objects(
-                full @ (ObjectError::DiskFull(_) | ObjectError::OverQuota { .. }),
-            ))) => {
-                self.note_full(room, &full);
+        match blocking(move || between.put_allowed(&kept, &come)).await? {
+            None => Ok(()),
+            Some(reason) => {
+                self.note_full(room, &reason);
                 say(&mut stream.send, &Objects::Full).await?;
-                Err(Ended::Unwanted("no room"))
+                Err(Ended::NoRoom)
             }
-            Err(error) => Err(error),
         }
+    }
+
+    /// Stores as many of these as there is room for. `Some`: why not all of them. Blocking.
+    fn put_allowed(&self, room: &Room, come: &[(ObjectId, Vec<u8>)]) -> Result<Option<String>, SpaceFault> {
+        let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
+        let allowance = self.allowance(room)?;
+        let left = allowance.map_or(u64::MAX, |allowance| allowance.contents_left());
+        let mut bytes = 0_u64;
+        let fits = |(_, object): &&(ObjectId, Vec<u8>)| {
+            bytes += object.len() as u64;
+            bytes <= left
+        };
+        let count = come.iter().take_while(fits).count();
+        let objects: Vec<_> = come.iter().take(count).map(|(id, bytes)| (*id, &bytes[..])).collect();
+        let put = match objects.is_empty() {
+            true => Ok(()),
+            false => self.parts.spaces.objects.put_many(&room.kept.namespace(), &objects, clock::now()),
+        };
+        let reason = match put {
+            Ok(()) => {
+                if !objects.is_empty() {
+                    room.came();
+                }
+                (count < come.len()).then(|| allowance.map(|allowance| allowance.reason()).unwrap_or_default())
+            }
+            Err(full @ (ObjectError::DiskFull(_) | ObjectError::OverQuota { .. })) => Some(full.to_string()),
+            Err(error) => return Err(error.into()),
+        };
+        if reason.is_some() {
+            let now = self.room_left(room)?;
+            room.facts().left = Some(now);
+        }
+        Ok(reason)
+    }
+
+    /// Bytes of contents that are allowed, and that the disk has.
+    fn room_left(&self, room: &Room) -> Result<(u64, u64), SpaceFault> {
+        let allowed = self.allowance(room)?.map_or(u64::MAX, |allowance| allowance.contents_left());
+        Ok((allowed, self.parts.spaces.objects.free_space()?))
+    }
+
+    /// There was no room, and there is no more now.
+    async fn is_full(self: Arc<Self>, room: Arc<Room>) -> Result<bool, Ended> {
+        let Some((allowed, free)) = room.facts().left else { return Ok(false) };
+        blocking(move || {
+            let now = self.room_left(&room)?;
+            Ok::<_, SpaceFault>(now.0 <= allowed && now.1 < free.saturating_add(MORE))
+        })
+        .await
     }
 }
 

@@ -195,6 +195,7 @@ impl Talk {
     fn hear(&self, message: Message, size: usize) -> Result<Vec<Message>, Ended> {
         let access = self.access()?;
         self.pay(&message, size, &access)?;
+        self.check_room(&message, size)?;
         let message = match (message, &access) {
             (Message::Want(mut wants), Access::Farewell(tips)) => {
                 wants.retain(|want| tips.iter().any(|tip| tip.id == want.goal.id));
@@ -225,6 +226,20 @@ impl Talk {
             state.unproven = state.unproven.checked_sub(size).ok_or(Misbehaved::SpaceDenied)?;
         }
         Ok(())
+    }
+
+    /// A device that stores without reading takes no more changes than it may keep.
+    fn check_room(&self, message: &Message, size: usize) -> Result<(), Ended> {
+        if !matches!(message, Message::Commits { .. }) || self.room.on_probation() {
+            return Ok(());
+        }
+        match self.between.allowance(&self.room)? {
+            Some(allowance) if allowance.changes_left() < size as u64 => {
+                self.between.note_full(&self.room, &allowance.reason());
+                Err(Ended::NoRoom)
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Draws the consequences.

@@ -8,6 +8,7 @@ use seal::{DeviceId, Timestamp};
 use store::space::Standing as Disk;
 
 use super::Between;
+use super::allowance::Allowance;
 use super::room::Room;
 use crate::spaces::{Kept, SpaceFault};
 
@@ -20,6 +21,8 @@ pub(crate) struct Standing {
     pub missing_objects: u64,
     /// Why no contents are stored, where that is so.
     pub full: Option<String>,
+    /// How much of it may be kept here, where that is limited.
+    pub allowance: Option<Allowance>,
     /// The devices that have entered.
     pub devices: BTreeMap<DeviceId, DeviceStanding>,
 }
@@ -33,14 +36,16 @@ pub(crate) struct DeviceStanding {
     pub current: Option<bool>,
     /// When it last told what it has.
     pub told_at: Option<Timestamp>,
+    /// It stores without reading, and said that it has no room.
+    pub full: bool,
 }
 
 impl Between {
     /// How a space stands. Blocking.
     pub(crate) fn standing(&self, kept: &Kept) -> Result<Standing, SpaceFault> {
         let Some(room) = self.room(kept.space.id()) else {
-            let (missing_objects, full, devices) = Default::default();
-            return Ok(Standing { state: SpaceState::Alone, missing_objects, full, devices });
+            let (missing_objects, full, allowance, devices) = Default::default();
+            return Ok(Standing { state: SpaceState::Alone, missing_objects, full, allowance, devices });
         };
         let sharing = self.sharing(room.id());
         let held = room.held()?;
@@ -56,13 +61,15 @@ impl Between {
                 online: sharing.contains(&device),
                 current: (!told.is_empty()).then_some(current),
                 told_at: told.iter().map(|(_, at)| *at).max(),
+                full: facts.full_there.contains(&device),
             };
             (device, standing)
         });
         let devices = devices.filter(|(device, _)| *device != room.own.device).collect();
         let full = facts.full.clone();
         drop(facts);
-        Ok(Standing { state: state(&room, !sharing.is_empty())?, missing_objects: room.queue.len(), full, devices })
+        let (state, missing_objects) = (state(&room, !sharing.is_empty())?, room.queue.len());
+        Ok(Standing { state, missing_objects, full, allowance: self.allowance(&room)?, devices })
     }
 }
 

@@ -12,6 +12,7 @@ use store::space::{Reader, Standing};
 use super::people::{People, role_name};
 use super::scene::{Eye, Scene, is_dir};
 use super::{Calls, access};
+use crate::spaces::between::allowance::asked;
 use crate::spaces::between::{self, evidence};
 use crate::spaces::{Kept, SpaceFault, epochs};
 
@@ -42,7 +43,7 @@ impl Calls {
     /// A space as the API shows it.
     fn shown(&self, kept: &Kept, name: &str, people: &People) -> Result<ApiSpace, SpaceFault> {
         let usage = self.spaces.objects.usage(&kept.namespace())?;
-        let standing = kept.space.standing()?;
+        let (standing, taken) = (kept.space.standing()?, self.spaces.taken(kept)?);
         let counted = self.count(kept)?;
         let between = self.spaces.between().map(|between| between.standing(kept)).transpose()?;
         let evidence = evidence::all(&kept.space)?.len() as u64;
@@ -65,9 +66,13 @@ impl Calls {
                     (state, _) => state,
                 },
                 keep: if kept.wish().on_demand { Keep::OnDemand } else { Keep::Everything },
+                history: kept.wish().history.into(),
                 files: counted.files,
                 bytes: counted.bytes,
                 stored_bytes: usage.bytes,
+                taken_bytes: taken,
+                limit: between.as_ref().and_then(|between| between.allowance).map(|allowance| allowance.limit),
+                full: between.as_ref().and_then(|between| between.full.clone()),
                 missing_objects: between.as_ref().map_or(0, |between| between.missing_objects),
                 last_change: last_change(reader, &scene, people)?,
                 conflicts: conflicts.sum::<Result<u64, SpaceFault>>()?,
@@ -164,6 +169,8 @@ where
     for (device, state) in judgement.devices() {
         if realms(ledger).into_iter().any(|realm| ledger.role_of(device, realm).is_some()) {
             let own = device == people.device;
+            let roles = realms(ledger).into_iter().filter_map(|realm| ledger.role_of(device, realm));
+            let stores = roles.max() == Some(SpaceRole::Storage);
             let stands = between.and_then(|between| between.devices.get(&device)).copied().unwrap_or_default();
             devices.entry(state.member).or_default().push(SpaceDevice {
                 name: people.device_name(device, Some(state.member)),
@@ -171,6 +178,8 @@ where
                 current: if own { Some(true) } else { stands.current },
                 told_at: stands.told_at.map(|at| at.0),
                 forked: forked.contains(&device),
+                full: stands.full,
+                limit: asked(ledger, state.member).filter(|_| stores),
             });
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use api::types::{Keep, Space as ApiSpace, SpaceForget, SpaceKeep, SpaceUnshare, Unshared};
+use api::types::{Keep, Space as ApiSpace, SpaceForget, SpaceKeep, SpaceQuota, SpaceUnshare, Unshared};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Control, Kind as CommitKind, Ledger, RealmId, RevokeReason, SpaceRole, Target};
 use logic::space::{Event, Node, NodeKind, Rows, Tree, Written};
@@ -90,8 +90,20 @@ impl Calls {
     /// Answers `space_keep`.
     pub(super) fn keep(&self, request: &SpaceKeep) -> ApiResult<ApiSpace> {
         let (kept, _) = self.find(&request.space)?;
-        let wish = Wish { on_demand: request.keep == Keep::OnDemand };
+        let wish = Wish { on_demand: request.keep == Keep::OnDemand, ..kept.wish() };
         self.spaces.set_wish(&kept, wish)?;
+        self.space(&kept.space.id().to_string())
+    }
+
+    /// Answers `space_quota`.
+    pub(super) fn quota(&self, request: &SpaceQuota) -> ApiResult<ApiSpace> {
+        let (kept, name) = self.find(&request.space)?;
+        if self.reads(&kept)? && request.limit.is_some() {
+            let message = format!("this device reads {name}: a limit is for spaces that it stores without reading");
+            return Err(ApiError::new(ErrorCode::BadRequest, message)
+                .hint("`warren space keep` and `warren space history` say what is kept of spaces that it reads"));
+        }
+        self.spaces.set_wish(&kept, Wish { quota: request.limit, ..kept.wish() })?;
         self.space(&kept.space.id().to_string())
     }
 

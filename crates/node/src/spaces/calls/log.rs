@@ -229,6 +229,10 @@ where
             Control::Realm { .. } => return None,
             Control::Rekey(_) => ("rekeyed", None),
             Control::Resolve { device, .. } => ("resolved", Some(self.device(*device))),
+            Control::Limit { member, bytes } => {
+                let most = bytes.map_or("no limit".to_owned(), |bytes| format!("at most {bytes} bytes"));
+                ("limited", Some(format!("{} keeps {most}", self.people.name(*member))))
+            }
         };
         Some(TreeVersion { path: part.map(TreePath), detail, void, ..self.line(logged, what) })
     }

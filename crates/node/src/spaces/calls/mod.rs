@@ -12,11 +12,13 @@
 //! | `files` | files of this machine, and contents |
 //! | `making`, `carry`, `restore`, `conflicts`, `settle` | changing |
 //! | `verify`, `lost`, `leave` | checking; what is to be done about lost devices, and roles no longer wanted |
+//! | `store`, `care` | the care of what is stored |
 //! | `sync` | folders in step |
 //! | `fault`, `notes` | what went wrong, for people; what the log says |
 
 mod access;
 mod at;
+mod care;
 mod carry;
 mod conflicts;
 mod diff;
@@ -36,6 +38,7 @@ mod restore;
 mod scene;
 mod settle;
 mod share;
+mod store;
 mod sync;
 #[cfg(test)]
 pub(super) mod tests;
@@ -56,6 +59,7 @@ use crate::journal::Journal;
 use crate::running::Running;
 pub(super) use info::Shown;
 use scene::Scene;
+pub(crate) use store::housekeeping;
 
 /// Steps that a reply lists, at most.
 const STEPS: usize = 10_000;
@@ -134,6 +138,10 @@ impl Calls {
             }
             Request::SpaceTrust(request) => Reply::SpaceTrust(self.trust(&request.space)?),
             Request::SpaceKeep(request) => Reply::SpaceKeep(self.keep(request)?),
+            Request::SpaceQuota(request) => Reply::SpaceQuota(self.quota(request)?),
+            Request::SpaceHistory(request) => Reply::SpaceHistory(self.history(request)?),
+            Request::StoreCare(request) => Reply::StoreCare(self.care(request)?),
+            Request::StoreTidy(request) => Reply::StoreTidy(self.tidy(request)?),
             Request::SpaceShare(request) => Reply::SpaceShare(self.share(request)?),
             Request::SpaceUnshare(request) => Reply::SpaceUnshare(self.unshare(request)?),
             Request::SpaceAccess(request) => Reply::SpaceAccess(self.access(request)?),

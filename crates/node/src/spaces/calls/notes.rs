@@ -51,6 +51,18 @@ pub(super) fn events(
             let keep = if asked.keep == Keep::OnDemand { "on_demand" } else { "everything" };
             Some(Event::SpaceKept { space, keep: keep.into() })
         }
+        (Request::SpaceQuota(asked), _) => {
+            let limit = asked.limit.map_or("none".to_owned(), |limit| limit.to_string());
+            Some(Event::SpaceLimited { space, limit })
+        }
+        (Request::SpaceHistory(asked), _) => {
+            let history = match (asked.history.days, asked.history.versions) {
+                (Some(days), _) => format!("{days}d"),
+                (_, Some(count)) => format!("{count}v"),
+                _ => "all".to_owned(),
+            };
+            Some(Event::SpaceHistory { space, history })
+        }
         (Request::SpaceTrust(_), _) => Some(Event::SpaceTrusted { space }),
         (Request::SpaceForget(_), _) => Some(Event::SpaceForgotten { space }),
         (_, Reply::EvidenceExport(file)) => {

@@ -60,11 +60,22 @@ impl Calls {
             let meant = paths::find(&Eye::new(&tree, None, scene), &request.path)?;
             let around = inside(&meant.entry).realm;
             people.check_role(work.ledger, around, SpaceRole::Owner, "to share it")?;
-            check_grant(work, &people, member, role, around, &meant)?;
+            let limit = request.quota.filter(|_| role == SpaceRole::Storage);
+            let has = work.ledger.judgement().role_of(member, around);
+            let only_limit = limit.is_some() && has == Some(SpaceRole::Storage);
+            if !only_limit {
+                check_grant(work, &people, member, role, around, &meant)?;
+            }
             let is_realm = inside(&meant.entry).id == NodeId::ROOT;
             let realm = if is_realm { around } else { make_realm(&kept, work, &meant, now)? };
             let control = Control::Grant { member, role };
-            kept.space.rule(work, realm, CommitKind::Grant, &control, now)?;
+            if !only_limit {
+                kept.space.rule(work, realm, CommitKind::Grant, &control, now)?;
+            }
+            if let Some(bytes) = limit {
+                let control = Control::Limit { member, bytes: Some(bytes).filter(|bytes| *bytes > 0) };
+                kept.space.rule(work, realm, CommitKind::Limit, &control, now)?;
+            }
             kept.space.rekey_due(work, now)?;
             Ok(realm)
         })?;

@@ -43,6 +43,22 @@ impl Calls {
         let people = self.people()?;
         let mut said =
             Verified { ok: false, holds: Vec::new(), missing: Vec::new(), damaged: Vec::new(), cheats: Vec::new() };
+        if self.look_over(&kept, &mut said)? {
+            self.contents(&kept, &mut said)?;
+        }
+        said.cheats = cheats(&kept, &people)?;
+        said.ok = said.damaged.is_empty() && said.cheats.is_empty();
+        self.journal.note(Event::SpaceVerified {
+            space: kept.space.id().to_string(),
+            ok: said.ok,
+            damaged: said.damaged.len() as u64,
+            cheats: said.cheats.len() as u64,
+        });
+        Ok(said)
+    }
+
+    /// Checks the file of a space and what is in it; true: nothing there is damaged.
+    pub(super) fn look_over(&self, kept: &Kept, said: &mut Verified) -> Result<bool, SpaceFault> {
         let report = kept.space.check()?;
         for (part, damage) in &report.damage {
             let values =
@@ -68,20 +84,11 @@ impl Calls {
         // What is damaged cannot be read by what follows.
         if report.is_whole() {
             kept.space.look(|ledger, reader| {
-                chains(ledger, reader)?.say(&mut said);
-                keys(ledger, reader, &mut said)
+                chains(ledger, reader)?.say(said);
+                keys(ledger, reader, said)
             })?;
-            self.contents(&kept, &mut said)?;
         }
-        said.cheats = cheats(&kept, &people)?;
-        said.ok = said.damaged.is_empty() && said.cheats.is_empty();
-        self.journal.note(Event::SpaceVerified {
-            space: kept.space.id().to_string(),
-            ok: said.ok,
-            damaged: said.damaged.len() as u64,
-            cheats: said.cheats.len() as u64,
-        });
-        Ok(said)
+        Ok(report.is_whole())
     }
 
     /// Reads every object that is held, and looks which files are not whole here.
@@ -176,7 +183,7 @@ fn chains(ledger: &Ledger, reader: &Reader<'_>) -> Result<Chains, SpaceFault> {
             found.void += u64::from(matches!(logged.note.worth, Worth::Void(_)));
             match logged.note.reading {
                 Reading::Waits => found.waits += 1,
-                Reading::Unreadable => found.unreadable += 1,
+                Reading::Unreadable | Reading::Lost => found.unreadable += 1,
                 Reading::TooNew => found.newer += 1,
                 Reading::Clear | Reading::Sealed | Reading::Opened => {}
             }

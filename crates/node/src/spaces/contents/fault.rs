@@ -24,6 +24,11 @@ pub(crate) enum ContentFault {
     /// What is not on this device, and cannot be fetched now.
     #[error(transparent)]
     NotHere(#[from] NotHere),
+    /// It is of a version whose content this device does not keep any more.
+    #[error(
+        "this device does not keep the content of that version any more (`warren space history`), and no device that does is here"
+    )]
+    LetGo,
     /// This disk has other bytes than were stored, and nobody who has them is there.
     #[error("object {0} is damaged on this disk, and no device that has it can be reached")]
     Damaged(ObjectId),
@@ -70,6 +75,8 @@ impl From<ContentFault> for ApiError {
             ContentFault::Objects(error) => objects(&error),
             ContentFault::NotHere(_) => Self::new(ErrorCode::Unreachable, message)
                 .hint("it comes as soon as a device that has it is online; `warren space info` shows who is"),
+            ContentFault::LetGo => Self::new(ErrorCode::Unreachable, message)
+                .hint("bring a device online that keeps more of the past; `warren space info` shows who has the space"),
             ContentFault::Damaged(_) => Self::new(ErrorCode::Damaged, message)
                 .hint("bring a device online that has the space: damaged contents are fetched again from there"),
             ContentFault::Manifest(_) | ContentFault::Chunk(_) | ContentFault::WrongHash => {

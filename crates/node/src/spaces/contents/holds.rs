@@ -78,6 +78,11 @@ pub(crate) fn hold_again(kept: &Kept) -> Result<(), SpaceFault> {
     kept.space.jot(|store| Ok(store.remove_value(CURSOR.0, CURSOR.1)?))
 }
 
+/// True if every commit that came was looked into, and all that it names is known.
+pub(crate) fn all_held(kept: &Kept) -> Result<bool, SpaceFault> {
+    kept.space.peek(|reader| Ok(reader.values(SHUT)?.is_empty() && reader.values(UNLISTED)?.is_empty()))
+}
+
 /// Looks at what could not be looked into before.
 fn look_again(
     kept: &Kept,
@@ -147,19 +152,23 @@ fn look(kept: &Kept, objects: &ObjectStore, reader: &Reader<'_>, id: &CommitId) 
     for change in &changes {
         let Change::Put { written, .. } = change else { continue };
         let Content::File { size, manifest, .. } = &written.content else { continue };
-        match Manifest::read(manifest, *size) {
-            Ok(Manifest::Parts(parts)) => ids.extend(named(&parts)),
-            Ok(Manifest::Index(parts)) => {
-                ids.extend(named(&parts));
-                match listed(objects, &parts, *size)? {
-                    Some(chunks) => ids.extend(named(&chunks)),
-                    None => all = false,
-                }
-            }
-            Ok(Manifest::Inline(_)) | Err(_) => {}
-        }
+        let (more, whole) = names_of(objects, manifest, *size)?;
+        ids.extend(more);
+        all &= whole;
     }
     Ok(Look::Names { ids, all })
+}
+
+/// The objects that a manifest names. False: its list of chunks is not here, so not all of them.
+pub(super) fn names_of(objects: &ObjectStore, manifest: &[u8], size: u64) -> Result<(Vec<ObjectId>, bool), SpaceFault> {
+    Ok(match Manifest::read(manifest, size) {
+        Ok(Manifest::Parts(parts)) => (named(&parts).collect(), true),
+        Ok(Manifest::Index(parts)) => match listed(objects, &parts, size)? {
+            Some(chunks) => (named(&parts).chain(named(&chunks)).collect(), true),
+            None => (named(&parts).collect(), false),
+        },
+        Ok(Manifest::Inline(_)) | Err(_) => (Vec::new(), true),
+    })
 }
 
 fn named(parts: &[Part]) -> impl Iterator<Item = ObjectId> {

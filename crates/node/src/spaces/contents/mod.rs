@@ -10,12 +10,14 @@
 //! | `copy` | contents in another space |
 //! | `holds` | which objects the commits name that came |
 //! | `single` | the same, file by file, for folders in step |
+//! | `tidy`, `gate` | letting go of what is not needed any more |
 //! | `jobs` | work that takes time |
 
 mod commit;
 mod copy;
 mod fault;
 mod fetch;
+mod gate;
 mod get;
 mod holds;
 mod jobs;
@@ -28,14 +30,17 @@ mod single;
 mod target;
 #[cfg(test)]
 mod tests;
+mod tidy;
 
 pub(crate) use copy::copy_content;
 pub(crate) use fault::ContentFault;
 pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
+pub(crate) use gate::Gate;
 pub(crate) use get::{Get, destination, get};
-pub(crate) use holds::{hold_again, hold_new};
+pub(crate) use holds::{all_held, hold_again, hold_new};
 pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces};
 pub(crate) use reading::nothing;
 pub(crate) use single::{Single, give, hash, shape, take};
+pub(crate) use tidy::{GRACE, Unneeded, mark_time, tidy};

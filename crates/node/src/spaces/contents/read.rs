@@ -9,12 +9,15 @@ use std::time::{Duration, Instant};
 
 use logic::space::Content;
 use logic::space::manifest::{BadManifest, Chunk, Manifest, Part, covering, read_index};
+use seal::ObjectId;
 use seal::chunk::{ChunkError, ChunkOpener};
 use store::objects::{ObjectError, ObjectStore};
 
 use super::fault::ContentFault;
 use super::fetch::{Fetch, NotHere};
+use super::tidy::RELEASED;
 use crate::spaces::Kept;
+use crate::spaces::list::History;
 
 /// How long one attempt to fetch something takes; then it is looked whether the reader goes on.
 const ATTEMPT: Duration = Duration::from_secs(1);
@@ -89,6 +92,9 @@ impl Access {
                 }
             }
             if until.is_some_and(|until| Instant::now() + ATTEMPT > until) {
+                if self.was_let_go(&chunk.id)? {
+                    return Err(ContentFault::LetGo);
+                }
                 return Err(lacks.into());
             }
             waiting.waits(true);
@@ -99,6 +105,14 @@ impl Access {
                 std::thread::sleep(Duration::from_millis(50));
             }
         }
+    }
+
+    /// It is of a version that this device does not keep any more.
+    fn was_let_go(&self, id: &ObjectId) -> Result<bool, ContentFault> {
+        let by_choice = self.kept.wish().history != History::All;
+        let ever = || self.kept.space.peek(|reader| Ok(reader.value(RELEASED, b"")?.is_some()));
+        let held = || self.objects.is_held(&self.kept.namespace(), id);
+        Ok(by_choice && ever()? && !held()?)
     }
 
     /// Where the bytes of a file are.

@@ -18,6 +18,7 @@ use store::objects::{ObjectError, ObjectStore};
 use store::space::Transaction;
 
 use super::fault::ContentFault;
+use super::gate::Storing;
 use crate::clock;
 use crate::spaces::{Kept, SpaceFault, epochs};
 
@@ -49,6 +50,8 @@ pub(super) struct Sealing<'a> {
     noted: Vec<(Fingerprint, ObjectId, ChunkKey)>,
     /// Objects that were here before, to be held.
     found: Vec<ObjectId>,
+    /// Nothing is let go until what is sealed here was signed.
+    _storing: Storing<'a>,
 }
 
 enum Pending {
@@ -86,6 +89,7 @@ impl Noted {
 impl<'a> Sealing<'a> {
     /// Under the newest key of a realm, if this device may write there.
     pub(super) fn new(kept: &'a Kept, objects: &'a ObjectStore, realm: RealmId) -> Result<Self, SpaceFault> {
+        let storing = kept.gate.enter();
         let due = kept.space.look(|ledger, _| {
             if ledger.judgement().cap_for(kept.space.device(), realm, SpaceRole::Editor).is_none() {
                 return Err(SpaceFault::MayNot(SpaceRole::Editor));
@@ -115,6 +119,7 @@ impl<'a> Sealing<'a> {
             fresh: HashMap::new(),
             noted: Vec::new(),
             found: Vec::new(),
+            _storing: storing,
         })
     }
 

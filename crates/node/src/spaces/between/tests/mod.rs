@@ -6,6 +6,7 @@ mod doubt;
 mod evil;
 mod objects;
 mod real;
+mod rebuilt;
 mod story;
 
 use std::collections::HashMap;
@@ -107,6 +108,17 @@ fn start(person: Person) -> Dev {
     let between = Between::new(parts);
     tokio::spawn(between.clone().run());
     Dev { keys, member, spaces, between, journal, dir }
+}
+
+/// The device ends, something happens to its home, and it begins again.
+async fn again(dev: Dev, meanwhile: impl FnOnce(&std::path::Path)) -> Dev {
+    dev.between.stop().await;
+    let Dev { keys, spaces, between, journal, dir, .. } = dev;
+    drop((spaces, between, journal));
+    meanwhile(dir.path());
+    let database = Database::open(&dir.path().join("database"), keys.records.clone()).unwrap();
+    let circle = Circle::open(&database, keys.clone()).unwrap();
+    start(Person { keys, dir, database, circle })
 }
 
 impl Dev {
@@ -280,9 +292,16 @@ impl Peer for Pipe {
             Far::Script(_, told) => drop(told.send(ledgers)),
             Far::Honest(far) => {
                 let (Some(far), Some(peer)) = (far.upgrade(), self.seen_from_there()) else { return false };
-                if let Err(offence) = far.told(&peer, ledgers) {
-                    peer.offended(offence);
-                }
+                let cut = self.cut.clone();
+                // Nobody reads before the link is up at that end.
+                tokio::spawn(cut.run_until_cancelled_owned(async move {
+                    while far.same(&mut far.peers(), &peer).is_none() {
+                        tokio::time::sleep(Duration::from_millis(1)).await;
+                    }
+                    if let Err(offence) = far.told(&peer, ledgers) {
+                        peer.offended(offence);
+                    }
+                }));
             }
         }
         true
@@ -351,6 +370,10 @@ impl Between {
     async fn fetch_soon(&self, ledger: CommitId, ids: &[ObjectId]) -> Result<(), ()> {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(3);
         self.hurry(ledger, ids, deadline).await.unwrap().then_some(()).ok_or(())
+    }
+
+    fn allowance_of(&self, ledger: CommitId) -> Option<super::allowance::Allowance> {
+        self.allowance(&self.room(ledger).unwrap()).unwrap()
     }
 
     fn room_of(&self, ledger: CommitId) -> Arc<super::room::Room> {

@@ -25,7 +25,7 @@ use crate::spaces::{Kept, Space, Spaces};
 pub struct Home {
     pub keys: Arc<Keyring>,
     pub calls: Calls,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 impl Home {
@@ -41,7 +41,7 @@ impl Home {
         let spaces = Arc::new(Spaces::open(&spaces, &objects, &database, keys.clone(), circle.clone()).unwrap());
         let journal = Journal::open(&database, EventHub::default(), 10_000).unwrap();
         let book = Arc::new(Book::open(&database, |_, _| {}).unwrap());
-        Self { keys, calls: Calls { spaces, circle, book, journal }, _dir: dir }
+        Self { keys, calls: Calls { spaces, circle, book, journal }, dir }
     }
 
     /// The founder of a circle.
@@ -85,6 +85,10 @@ impl Home {
         let roster = self.calls.circle.read(Clone::clone).unwrap();
         let update = roster.missing(&other.calls.circle.summary().unwrap());
         other.calls.circle.merge(&update).unwrap();
+    }
+
+    pub fn dir(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub fn spaces(&self) -> Arc<Spaces> {

@@ -9,6 +9,7 @@ mod properties;
 mod putting;
 mod reading;
 mod speed;
+mod tidying;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -1,0 +1,92 @@
+//! The care of what is stored, as it is asked for.
+
+use api::types::*;
+use api::{Reply, Request};
+use logic::ledger::SpaceRole;
+
+use super::world::Home;
+
+fn care(home: &Home, action: StoreAction) -> StoreCared {
+    match home.call(Request::StoreCare(StoreCare { action })).unwrap() {
+        Reply::StoreCare(said) => said,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn nothing_is_wrong_with_a_whole_store_whatever_is_asked() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    ada.write("a", "text");
+    for action in [StoreAction::Check, StoreAction::Repair, StoreAction::Rebuild, StoreAction::Check] {
+        let said = care(&ada, action);
+        assert!(said.ok && said.damaged.is_empty(), "{said:?}");
+        assert!(said.holds.iter().any(|line| line.starts_with("ours: all")), "{said:?}");
+    }
+}
+
+#[test]
+fn a_damaged_tree_is_made_anew() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    ada.write("a", "text");
+    let file = std::fs::read_dir(ada.dir().join("spaces")).unwrap().map(|entry| entry.unwrap().path());
+    let path = file.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "space")).unwrap();
+    let other = rusqlite::Connection::open(path).unwrap();
+    other.execute("UPDATE tree SET body = zeroblob(80) WHERE kind = 5", []).unwrap();
+    drop(other);
+    assert!(!care(&ada, StoreAction::Check).ok);
+    let said = care(&ada, StoreAction::Repair);
+    assert!(said.ok && said.mended.len() == 1, "{said:?}");
+    let listed = ada.kept("ours").space.tree(|tree| Ok(tree.list(logic::space::Node::ROOT)?.len())).unwrap();
+    assert_eq!(listed, 1);
+}
+
+#[test]
+fn what_is_asked_of_a_storage_device_can_be_changed_and_lifted() {
+    let ada = Home::founder("ada");
+    let _vault = ada.member("vault");
+    ada.create("ours");
+    let share = |quota| {
+        let (space, path, role) = ("ours".into(), "".into(), "storage".into());
+        ada.calls.share(&SpaceShare { space, path, member: "vault".into(), role, quota })
+    };
+    let asked = || {
+        let kept = ada.kept("ours");
+        kept.space
+            .look(|ledger, _| {
+                let member = ledger.judgement().grants().find(|(_, grant)| grant.role == SpaceRole::Storage);
+                let member = member.map(|(_, grant)| grant.member);
+                Ok(member.and_then(|member| crate::spaces::between::allowance::asked(ledger, member)))
+            })
+            .unwrap()
+    };
+    share(Some(1 << 30)).unwrap();
+    assert_eq!(asked(), Some(1 << 30));
+    share(Some(2 << 30)).unwrap();
+    assert_eq!(asked(), Some(2 << 30));
+    assert!(share(None).is_err(), "it has that role already");
+    share(Some(0)).unwrap();
+    assert_eq!(asked(), None);
+    // Whoever reads is not limited.
+    let quota = SpaceQuota { space: "ours".into(), limit: Some(1) };
+    assert!(ada.call(Request::SpaceQuota(quota)).is_err());
+}
+
+#[test]
+fn how_much_of_the_past_is_kept_can_be_chosen_and_is_shown() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    let set = |history| ada.call(Request::SpaceHistory(SpaceHistory { space: "ours".into(), history }));
+    for history in
+        [History { days: Some(90), versions: None }, History { days: None, versions: Some(10) }, History::default()]
+    {
+        set(history).unwrap();
+        assert_eq!(ada.calls.space("ours").unwrap().history, history);
+    }
+    assert!(set(History { days: Some(1), versions: Some(1) }).is_err());
+    assert!(set(History { days: None, versions: Some(0) }).is_err());
+    let tidy = StoreTidy { space: None, preview: true };
+    let Reply::StoreTidy(found) = ada.call(Request::StoreTidy(tidy)).unwrap() else { panic!() };
+    assert_eq!(found.spaces.len(), 1);
+}

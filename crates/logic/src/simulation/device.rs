@@ -75,6 +75,8 @@ struct Mind {
     gaps: BTreeSet<CommitId>,
     /// It has said that it lacks a key.
     lacks: bool,
+    /// It has said that its disk is older than what it signed.
+    older: bool,
     changed: bool,
 }
 
@@ -86,14 +88,12 @@ pub(super) struct Habits {
     pub(super) guard: bool,
     /// It says nothing before it is durable.
     pub(super) durable: bool,
-    /// It keeps statements of others.
-    pub(super) remember: bool,
     /// It compares what a peer shows with what it signed.
     pub(super) compare: bool,
 }
 
 impl Habits {
-    pub(super) const GOOD: Self = Self { rules: Rules::ALL, guard: true, durable: true, remember: true, compare: true };
+    pub(super) const GOOD: Self = Self { rules: Rules::ALL, guard: true, durable: true, compare: true };
 }
 
 pub(super) struct Device {
@@ -172,16 +172,18 @@ impl Device {
             ledger.expect("what it has written itself")
         });
         let mut heads = Heads::default();
-        for statement in self.db.heads.values().filter(|_| self.habits.remember) {
+        for statement in self.db.heads.values() {
             heads.hear(statement.clone());
         }
-        if self.db.mark.commits >= self.mark.commits && self.db.mark.statements >= self.mark.statements {
+        let older = if self.db.mark.commits >= self.mark.commits && self.db.mark.statements >= self.mark.statements {
             self.mark = self.db.mark;
+            false
         } else {
             self.log.push(Happened::Noticed(Alarm::OlderDisk));
-        }
-        let (talks, shown, suspects, noted, gaps) = Default::default();
-        self.mind = Some(Mind { ledger, talks, heads, shown, suspects, noted, gaps, lacks: false, changed: false });
+            true
+        };
+        let (talks, shown, suspects, noted, gaps, lacks, changed) = Default::default();
+        self.mind = Some(Mind { ledger, talks, heads, shown, suspects, noted, gaps, lacks, older, changed });
         self.catch_up();
         self.mirror();
     }
@@ -612,6 +614,27 @@ impl Device {
         }
     }
 
+    /// Who may read a realm, and who can have its newest keys, for whoever looks for a fault.
+    pub(super) fn words_on_keys(&self, realm: RealmId) -> String {
+        let Some(judgement) = self.ledger().map(Ledger::judgement) else { return String::new() };
+        let names = |devices: &BTreeSet<DeviceId>| devices.iter().map(|id| people().number(*id)).collect::<Vec<_>>();
+        let epoch = |epoch: &crate::ledger::Epoch| {
+            let rekey = self.ledger().and_then(|ledger| ledger.control(&epoch.id)?.control());
+            let Some(Control::Rekey(rekey)) = rekey else { return String::new() };
+            let wraps: BTreeSet<_> = rekey.wraps.iter().map(|wrap| wrap.device).collect();
+            let links = [&rekey.back, &rekey.parent].map(|link| link.as_ref().map(|link| link.epoch));
+            let holders = judgement.holders(realm, epoch.id).map(names);
+            format!("\n  {epoch:?} for {:?}, back and parent {links:?}, held by {holders:?}", names(&wraps))
+        };
+        let all = judgement.epochs(realm);
+        let epochs: String = all.iter().rev().take(4).map(epoch).collect();
+        let (count, readers) = (all.len(), names(&judgement.readers(realm)));
+        format!(
+            "{realm:?}: {count} keys, due: {:?}, readers {readers:?}{epochs}",
+            self.ledger().map(|l| is_due(l, realm))
+        )
+    }
+
     /// A new key for a realm; `twist` is what a cheat makes of it.
     pub(super) fn rekey(
         &mut self,
@@ -712,7 +735,10 @@ impl Device {
     ) -> Option<CommitId> {
         let older = header.seq < self.mark.commits || self.db.mark.statements < self.mark.statements;
         if self.habits.guard && older {
-            self.notice(Alarm::OlderDisk);
+            // Once: whoever tries again and again has nothing new to say.
+            if self.mind.as_mut().is_some_and(|mind| !std::mem::replace(&mut mind.older, true)) {
+                self.notice(Alarm::OlderDisk);
+            }
             return None;
         }
         let body = body(&header);

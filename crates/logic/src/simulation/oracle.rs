@@ -32,6 +32,8 @@ struct Wrote {
     epoch: EpochId,
     lamport: u64,
     readers: BTreeSet<DeviceId>,
+    /// What who wrote it had.
+    knew: Frontier,
 }
 
 pub(super) struct Oracle {
@@ -92,11 +94,10 @@ impl Oracle {
                     hold!(lie.is_none(), "the honest {number} signed that it holds less than before: {lie:?}");
                 }
                 Happened::Wrote { epoch, clean, readers } if honest && clean => {
-                    let lamport = device.ledger().map_or(0, |ledger| {
-                        let tip = ledger.frontier().of(device.id).and_then(|(_, id)| device.db.shelf.stored(&id));
-                        tip.map_or(0, |stored| stored.header.lamport)
-                    });
-                    self.wrote.push(Wrote { epoch, lamport, readers });
+                    let Some(knew) = device.ledger().map(Ledger::frontier) else { continue };
+                    let Some((_, tip)) = knew.of(device.id) else { continue };
+                    let lamport = device.db.shelf.stored(&tip).map_or(0, |stored| stored.header.lamport);
+                    self.wrote.push(Wrote { epoch, lamport, readers, knew });
                 }
                 Happened::Noticed(alarm) if honest => {
                     self.is_just(number, &alarm)?;
@@ -245,7 +246,17 @@ impl Oracle {
         Ok(())
     }
 
-    /// I13: nobody has the key of what was written when it might not read, and was not granted anything later.
+    /// True if somebody gave a device a key, and with it what that leads to, and who wrote did not know of it.
+    fn is_given_unseen(&self, device: &Device, wrote: &Wrote, all: &BTreeMap<CommitId, Commit>) -> bool {
+        let is_gift = |commit: &Commit| match commit.control() {
+            Some(Control::Rekey(rekey)) => rekey.wraps.iter().any(|wrap| wrap.device == device.id),
+            _ => false,
+        };
+        all.values().any(|commit| is_gift(commit) && !wrote.knew.covers(commit.device(), commit.header().seq))
+    }
+
+    /// I13: nobody has the key of what was written when it might not read, as far as who wrote could know, and was not
+    /// granted anything later.
     fn keeps_secrets(&self, devices: &[&Device], all: &BTreeMap<CommitId, Commit>) -> Result<(), String> {
         let granted = |device: &Device, since: u64| {
             let member = people().member(device.number);
@@ -261,7 +272,14 @@ impl Oracle {
                     device.ledger().is_some_and(|ledger| ledger.judgement().readers(realm).contains(&device.id));
                 let may = reads || wrote.readers.contains(&device.id) || granted(device, wrote.lamport);
                 let later = || self.wrote.iter().any(|w| w.lamport > wrote.lamport && w.readers.contains(&device.id));
-                hold!(may || later(), "{} has a key of what was written behind its back", device.number);
+                let unseen = || self.is_given_unseen(device, wrote, all);
+                hold!(
+                    may || later() || unseen(),
+                    "{} has the key {:?} of what was written behind its back\n{}",
+                    device.number,
+                    wrote.epoch,
+                    device.words_on_keys(realm)
+                );
             }
         }
         Ok(())

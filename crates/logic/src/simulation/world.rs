@@ -15,7 +15,7 @@ use super::oracle::Oracle;
 use super::people::{BEGIN, people};
 use crate::Misbehaved;
 use crate::ledger::sync::Message;
-use crate::ledger::{Control, RealmId, RevokeReason, SpaceRole, Target};
+use crate::ledger::{CommitId, Control, RealmId, RevokeReason, Shelf, SpaceRole, Target};
 use crate::limits::LEDGER_FRAME;
 use crate::space::{Change, Content, Kind as NodeOf, NodeId, NodeKind, Written};
 
@@ -24,6 +24,9 @@ const FATE: usize = usize::MAX;
 /// Names that meet each other. Whoever cannot read must not have any of them.
 const NAMES: [&[u8]; 6] =
     [b"canary-a", b"CANARY-A", b"canary-b", "canary-\u{e9}".as_bytes(), "canary-e\u{301}".as_bytes(), b"canary.txt"];
+
+/// Commits that may be signed when everybody is left in peace.
+const LATE: usize = 400;
 
 /// What a run is made of.
 #[derive(Debug, Clone)]
@@ -101,6 +104,8 @@ pub(super) struct World {
     oracle: Oracle,
     steps: u64,
     peace: bool,
+    /// What was signed since there is peace.
+    late: Vec<CommitId>,
 }
 
 fn pair(a: usize, b: usize) -> (usize, usize) {
@@ -136,7 +141,21 @@ impl World {
         let honest: Vec<_> = cast.iter().copied().filter(|number| !cheats.contains_key(number)).collect();
         let oracle = Oracle::new(&honest);
         let (links, cuts, waking, backups) = Default::default();
-        Self { plan, dice, net, devices, cheats, links, cuts, waking, backups, oracle, steps: 0, peace: false }
+        Self {
+            plan,
+            dice,
+            net,
+            devices,
+            cheats,
+            links,
+            cuts,
+            waking,
+            backups,
+            oracle,
+            steps: 0,
+            peace: false,
+            late: Vec::new(),
+        }
     }
 
     /// A whole run. An error says what did not hold.
@@ -324,6 +343,16 @@ impl World {
         let log = std::mem::take(&mut device.log);
         let busy = !log.is_empty();
         let device = &self.devices[&number];
+        if self.peace {
+            let signed = log.iter().filter_map(|happened| match happened {
+                Happened::Signed(id) => Some(*id),
+                _ => None,
+            });
+            self.late.extend(signed);
+            if self.late.len() > LATE {
+                return Err(self.unrest(device));
+            }
+        }
         self.oracle.look(device, log)?;
         if device.is_on() && (busy || (device.is_waiting() && !self.peace)) && self.waking.insert(number) {
             let wait = if busy { 2000 + 300 * number as i64 } else { PATIENCE_MS + 1000 };
@@ -331,6 +360,20 @@ impl World {
             self.net.wake(number, Timestamp(self.net.now().0 + wait));
         }
         Ok(())
+    }
+
+    /// What does not come to rest.
+    fn unrest(&self, device: &Device) -> String {
+        let mut last = BTreeMap::new();
+        for commit in self.late.iter().rev().take(LATE / 2).filter_map(|id| device.db.shelf.commit(id)) {
+            let header = commit.header();
+            let worth = device.db.worth.get(&commit.id());
+            let what = (people().number(header.device), header.kind, header.realm);
+            last.entry(what).or_insert_with(|| (0, commit.id(), worth)).0 += 1;
+        }
+        let realms: BTreeSet<_> = last.keys().map(|(.., realm)| *realm).collect();
+        let keys: Vec<_> = realms.into_iter().map(|realm| device.words_on_keys(realm)).collect();
+        format!("they never come to rest: {last:#?}\n{}", keys.join("\n"))
     }
 
     fn link(&mut self, a: usize, b: usize) -> Fault {
@@ -588,7 +631,7 @@ impl World {
         for round in 0.. {
             let before = self.steps;
             while self.step()? {
-                if self.steps - before > 400_000 {
+                if self.steps - before > 20_000 {
                     return Err("they never fall silent".into());
                 }
             }

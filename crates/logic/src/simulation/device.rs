@@ -406,6 +406,7 @@ impl Device {
     ) -> Result<(), Misbehaved> {
         let Some(mind) = &mut self.mind else { return Ok(()) };
         let Some(talk) = mind.talks.remove(&from) else { return Ok(()) };
+        let mut shows = false;
         let talk = match talk {
             Talk::Learning { newcomer, asked } => self.hear_as_newcomer(from, newcomer, asked, message)?,
             Talk::Talking { mut session, told, keeps } => {
@@ -418,11 +419,15 @@ impl Device {
                 if let Some(mind) = self.mind.as_mut().filter(|_| showed && !keeps) {
                     mind.changed = true;
                 }
+                shows = showed;
                 Talk::Talking { session, told, keeps: keeps || showed }
             }
         };
         if let Some(mind) = &mut self.mind {
             mind.talks.insert(from, talk);
+        }
+        if shows {
+            self.suspect(from, now);
         }
         Ok(())
     }
@@ -484,7 +489,6 @@ impl Device {
                 if let Some(mind) = &mut self.mind {
                     mind.shown.insert(from, frontier);
                 }
-                self.suspect(from, now);
             }
             Out::Head(head) => self.hear_head(*head),
             Out::Settled => {}

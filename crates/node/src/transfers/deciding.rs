@@ -24,10 +24,11 @@ pub(super) async fn decide(
 ) -> Result<Result<Accepted, End>, Broken> {
     let mut asked = false;
     loop {
-        if let Some(accepted) = item.record().accepted {
+        if let Some(accepted) = item.decided() {
             return Ok(Ok(accepted));
         }
-        let decision = if asked { Decision::Ask } else { item.deps.host.decide(&item.peer, &offer) };
+        let by_person = asked || item.lock().live.over;
+        let decision = if by_person { Decision::Ask } else { item.deps.host.decide(&item.peer, &offer) };
         match decision {
             Decision::Accept { to, ceiling } => {
                 let to = to.unwrap_or_else(|| item.deps.host.received_dir());
@@ -90,10 +91,25 @@ pub(super) fn cancelled(item: &Arc<Item>) -> Result<End, Broken> {
     Ok(End::Over)
 }
 
+/// More comes than a rule accepts: what has come stays until a person has decided.
+pub(super) fn over(item: &Arc<Item>, control: &Control<FromSender>) -> End {
+    control.send(&FromReceiver::Stuck(Reason::Other("it is more than a rule accepts: a person is asked".into())));
+    item.lock().live.over = true;
+    End::Yielded
+}
+
 impl Item {
     /// Notes that the offer is accepted; the caller stores it.
     pub(super) fn agree(&self, to: &Path, ceiling: Option<u64>) {
         let to = ByteBuf::from(to.as_os_str().as_bytes());
-        self.lock().record.accepted = Some(Accepted { to, ceiling, landing: None });
+        let mut inner = self.lock();
+        inner.record.accepted = Some(Accepted { to, ceiling, landing: None });
+        inner.live.over = false;
+    }
+
+    /// What was agreed to, as long as that holds.
+    pub(super) fn decided(&self) -> Option<Accepted> {
+        let inner = self.lock();
+        inner.record.accepted.clone().filter(|_| !inner.live.over)
     }
 }

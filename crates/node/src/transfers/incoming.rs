@@ -1,7 +1,7 @@
 //! One run of an incoming transfer: decision, control messages, the threads behind them, and the landing.
 
 use super::control::{Broken, Control};
-use super::deciding::{cancelled, decide};
+use super::deciding::{cancelled, decide, over};
 use super::item::{Command, Item, in_words};
 use super::lanes::{Failing, read_lane, read_token};
 use super::leftovers::Leftovers;
@@ -286,14 +286,15 @@ impl Run {
         let intake = self.intake.clone();
         loop {
             let wake_at = self.act()?;
+            // What comes after the end of a run fails.
+            if let Some(end) = self.end.take() {
+                return Ok(Exit::End(end));
+            }
             if let Some(broken) = intake.failure() {
                 return Err(broken);
             }
             if self.land {
                 return Ok(Exit::Land);
-            }
-            if let Some(end) = self.end.take() {
-                return Ok(Exit::End(end));
             }
             let pause = wake_at.map(|at| at.saturating_sub(self.item.deps.clock()));
             tokio::select! {
@@ -390,6 +391,7 @@ impl Run {
                     self.item.happened(if paused { What::Paused } else { What::Resumed });
                     self.item.show_pause(|live| live.paused_there = paused);
                 }
+                Some(ReceiverAction::Over) => self.end = Some(over(&self.item, &self.control)),
                 Some(ReceiverAction::Cancelled(_)) => self.end = Some(cancelled(&self.item)?),
             }
         }

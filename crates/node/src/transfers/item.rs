@@ -55,6 +55,8 @@ pub(super) struct Live {
     pub resumed: bool,
     /// Why there is no link, where whoever brings links up knows.
     pub absence: Option<String>,
+    /// It turned out to be more than a rule accepts: a person decides, and no rule does.
+    pub over: bool,
 }
 
 impl Live {
@@ -140,6 +142,7 @@ impl Item {
             paused_there: false,
             resumed: false,
             absence: None,
+            over: false,
         };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
         let inner = Inner {

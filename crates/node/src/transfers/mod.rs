@@ -368,8 +368,12 @@ impl Transfers {
         let item = self.find_acceptable(id)?;
         let to = to.map_or_else(|| self.deps.host.received_dir(), Path::to_owned);
         Landing::probe(&to).map_err(|source| TransferError::Landing { to: to.clone(), source })?;
-        if item.lock().record.accepted.is_some() {
+        if item.decided().is_some() {
             return self.accept_elsewhere(&item, &to);
+        }
+        // Something of it may have come by a rule.
+        if item.record().accepted.is_some_and(|rule| rule.folder() != to) {
+            incoming::discard(&item);
         }
         item.agree(&to, None);
         item.store(|_| {})?;
@@ -414,15 +418,15 @@ impl Transfers {
         let item = self.find_open(id)?;
         let stuck = {
             let inner = item.lock();
-            let trouble = inner.record.accepted.is_some() && inner.record.trouble.is_some();
-            trouble && inner.live.state == TransferState::Waiting
+            let decided = inner.record.accepted.is_some() && !inner.live.over;
+            decided && inner.record.problem.is_some() && inner.live.state == TransferState::Waiting
         };
         if stuck && !item.outgoing { Ok(item) } else { self.find_offer(id) }
     }
 
     fn find_offer(&self, id: &str) -> Result<Arc<Item>, TransferError> {
         let item = self.find_open(id)?;
-        let decided = item.outgoing || item.lock().record.accepted.is_some();
+        let decided = item.outgoing || item.decided().is_some();
         if decided { Err(TransferError::NoOffer(id.to_owned())) } else { Ok(item) }
     }
 

@@ -148,7 +148,7 @@ impl Transfers {
             inner.failures
         };
         let paused = item.lock().record.paused;
-        let undecided = !item.outgoing && item.lock().record.accepted.is_none();
+        let undecided = !item.outgoing && item.decided().is_none();
         item.state(match () {
             () if paused => TransferState::Paused,
             () if undecided => TransferState::Offered,

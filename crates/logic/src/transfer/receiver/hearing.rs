@@ -38,7 +38,20 @@ impl Receiver {
         }
         self.found = found;
         self.complete = complete;
+        if self.phase == Phase::Running && self.is_over(found.bytes) {
+            return self.give_back();
+        }
         Ok(())
+    }
+
+    fn is_over(&self, bytes: u64) -> bool {
+        self.ceiling.is_some_and(|ceiling| bytes > ceiling)
+    }
+
+    /// Whoever agreed did so without knowing how much it would be.
+    fn give_back(&mut self) -> Result<(), Misbehaved> {
+        self.phase = Phase::Ended;
+        self.tell(ReceiverAction::Over)
     }
 
     fn entries(&mut self, first: u32, entries: &[Entry]) -> Result<(), Misbehaved> {
@@ -54,6 +67,9 @@ impl Receiver {
     }
 
     fn entry(&mut self, entry: &Entry) -> Result<(), Misbehaved> {
+        if self.phase != Phase::Running {
+            return Ok(());
+        }
         let number = self.listing.next();
         if number - self.outcomes.next() >= WINDOW {
             return Err(Misbehaved::ListingTooFarAhead);
@@ -65,6 +81,9 @@ impl Receiver {
         }
         if let Kind::File { size, .. } = entry.kind {
             self.grow(0, size)?;
+            if self.is_over(self.bytes_listed) {
+                return self.give_back();
+            }
         }
         if let Some(objection) = self.naming.path_objection(&path) {
             self.outcomes.set(number, Outcome::Skipped);
@@ -107,13 +126,12 @@ impl Receiver {
         }
     }
 
-    /// Counts a file whose size was `from` and is now `to`, within what was accepted.
+    /// Counts a file whose size was `from` and is now `to`, within what was offered.
     fn grow(&mut self, from: u64, to: u64) -> Result<(), Misbehaved> {
         let total = (self.bytes_listed - from).checked_add(to).ok_or(Misbehaved::MoreThanAccepted)?;
-        let offered = self.complete.then(|| self.found.bytes.saturating_add(GROWTH));
-        let most = self.ceiling.into_iter().chain(offered).min().unwrap_or(u64::MAX);
+        let too_much = self.complete && total > self.found.bytes.saturating_add(GROWTH);
         let too_many = self.complete && self.listing.totals().entries > self.found.entries;
-        if total > most || too_many {
+        if too_much || too_many {
             return Err(Misbehaved::MoreThanAccepted);
         }
         self.bytes_listed = total;
@@ -162,6 +180,9 @@ impl Receiver {
         let (before, verified) = (file.size, file.verified);
         let held = file.held.as_ref().map_or(0, |held| held.values.len());
         self.grow(before, size)?;
+        if self.is_over(self.bytes_listed) {
+            return self.give_back();
+        }
         self.done.bytes -= verified;
         self.held_values -= held;
         if let Some(file) = self.files.get_mut(&entry) {

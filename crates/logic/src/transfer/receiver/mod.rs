@@ -108,8 +108,8 @@ impl Receiver {
         })
     }
 
-    /// Accepts the offer. `resume`: something of it may lie here already. `ceiling`: most bytes that were agreed to;
-    /// what a complete offer announces is a ceiling anyway.
+    /// Accepts the offer. `resume`: something of it may lie here already. `ceiling`: most bytes that were agreed to without
+    /// knowing how much it is, see [`ReceiverAction::Over`]; above what a complete offer announces is an offence.
     pub fn accept(&mut self, resume: bool, token: Token, ceiling: Option<u64>) {
         if self.phase == Phase::Offered {
             self.phase = Phase::Running;

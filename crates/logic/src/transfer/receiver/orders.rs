@@ -80,6 +80,9 @@ pub enum ReceiverAction {
     Land,
     /// The sender paused, or goes on.
     Paused(bool),
+    /// It is more than was agreed to without asking. Nothing above that was taken, and the run is over: somebody has to be
+    /// asked.
+    Over,
     /// The sender gave up.
     Cancelled(Reason),
 }

@@ -183,3 +183,44 @@ async fn what_cannot_be_sent_is_refused_at_once() {
     }
     assert!(from.list().is_empty());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_turns_out_to_be_more_than_a_rule_accepts_waits_for_a_person_and_is_nobodys_fault() {
+    for elsewhere in [false, true] {
+        let (a, b, top) = pair();
+        fs::create_dir(&top).unwrap();
+        for number in 0..4 {
+            fs::write(top.join(format!("{number}")), random(MIB, number)).unwrap();
+        }
+        *b.decision.lock().unwrap() = Decision::Accept { to: None, ceiling: Some(3 << 20) };
+        let (from, to) = (a.start(), b.start());
+        from.link_up(Link::up(&a, &b, &to, i64::MAX));
+        let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
+        let told = |view: &Transfer| view.problem.as_deref().is_some_and(|problem| problem.contains("rule accepts"));
+        until(&from, &id, told).await;
+        until(&to, &id, |view| view.state == TransferState::Offered).await;
+        // The sender asks again, and is told that somebody thinks about it.
+        until(&from, &id, |view| view.state == TransferState::Offered).await;
+        assert_eq!(to.get(&id).unwrap().problem, None);
+        assert_eq!(
+            fs::read_dir(b.received_dir()).map_or(0, |found| {
+                found.filter(|entry| !entry.as_ref().unwrap().file_name().as_encoded_bytes().starts_with(b".")).count()
+            }),
+            0
+        );
+        let folder = if elsewhere { b.home.path().join("other") } else { b.received_dir() };
+        let (acceptor, named, other) = (to.clone(), id.clone(), folder.clone());
+        let accepting =
+            tokio::task::spawn_blocking(move || acceptor.accept(&named, elsewhere.then_some(&*other)).unwrap());
+        accepting.await.unwrap();
+        until(&from, &id, |view| view.state == TransferState::Done).await;
+        let landed = fs::read_dir(folder.join("tree")).unwrap().count();
+        assert_eq!((landed, fs::read(folder.join("tree/3")).unwrap() == random(MIB, 3)), (4, true));
+        let offences =
+            b.events.lock().unwrap().iter().filter(|event| matches!(event.what, What::Misbehaved(_))).count();
+        assert_eq!(offences, 0);
+        while !Landing::open(&b.received_dir()).unwrap().unfinished().unwrap().is_empty() {
+            tokio::task::yield_now().await;
+        }
+    }
+}

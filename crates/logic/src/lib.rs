@@ -22,4 +22,7 @@ pub mod space;
 pub mod transfer;
 pub mod wire;
 
+#[cfg(test)]
+mod simulation;
+
 pub use misbehaved::Misbehaved;

@@ -142,7 +142,7 @@ impl Ledger {
         Self::open_with(genesis, Rules::ALL)
     }
 
-    pub(super) fn open_with(genesis: Commit, rules: Rules) -> Result<Self, Misbehaved> {
+    pub(crate) fn open_with(genesis: Commit, rules: Rules) -> Result<Self, Misbehaved> {
         let (plane, placed) = found(&genesis)?;
         let judgement = judge(&plane, rules);
         let mut ledger = Self {
@@ -160,10 +160,10 @@ impl Ledger {
     }
 
     /// A ledger around what [`super::state`] read.
-    pub(super) fn around(plane: Plane) -> Self {
-        let judgement = judge(&plane, Rules::ALL);
+    pub(super) fn around(plane: Plane, rules: Rules) -> Self {
+        let judgement = judge(&plane, rules);
         let (room, actions, fresh, unjudged) = Default::default();
-        Self { plane, judgement, rules: Rules::ALL, room, actions, fresh, unjudged, stale: false }
+        Self { plane, judgement, rules, room, actions, fresh, unjudged, stale: false }
     }
 
     /// Takes a commit, from a peer or from this device itself (`None`).

@@ -357,6 +357,12 @@ impl Judgement {
         keys.map(|(id, devices)| Epoch { id: *id, clean: devices.is_subset(&readers) }).collect()
     }
 
+    /// The devices that can have a key that counts.
+    pub fn holders(&self, realm: RealmId, epoch: EpochId) -> Option<&BTreeSet<DeviceId>> {
+        let keys = self.epochs.get(&realm)?;
+        keys.iter().find(|(id, _)| *id == epoch).map(|(_, devices)| devices)
+    }
+
     /// The key to write under: the newest clean one, else the newest. One that is not clean should be replaced first.
     pub fn writers_epoch(&self, realm: RealmId) -> Option<Epoch> {
         let epochs = self.epochs(realm);

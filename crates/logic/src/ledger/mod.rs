@@ -36,7 +36,7 @@ mod judge;
 mod judgement;
 mod plane;
 mod realms;
-mod rules;
+pub(crate) mod rules;
 pub mod session;
 mod shelf;
 mod state;
@@ -44,7 +44,7 @@ pub mod sync;
 mod waiting;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use chains::{Past, Spot};
 pub use commit::{BadDraft, Commit};

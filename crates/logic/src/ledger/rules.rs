@@ -2,42 +2,42 @@
 
 /// Which rules hold. Everything but tests uses [`Rules::ALL`].
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Rules {
+pub(crate) struct Rules {
     /// Revocations void.
-    pub(super) revoke: bool,
+    pub(crate) revoke: bool,
     /// What the revoking device had seen still counts.
-    pub(super) cut: bool,
+    pub(crate) cut: bool,
     /// The grant that somebody acts under must count itself.
-    pub(super) cap: bool,
+    pub(crate) cap: bool,
     /// The role must allow it.
-    pub(super) role: bool,
+    pub(crate) role: bool,
     /// Owners are revoked by members above them only.
-    pub(super) above: bool,
+    pub(crate) above: bool,
     /// ... who act by fewer grants than the revoked one.
-    pub(super) shallower: bool,
+    pub(crate) shallower: bool,
     /// After a fork nothing counts.
-    pub(super) fork: bool,
+    pub(crate) fork: bool,
     /// Only the founding member settles forks.
-    pub(super) founder: bool,
+    pub(crate) founder: bool,
     /// A realm that does not inherit keeps roles of the realm around it out.
-    pub(super) inherit: bool,
+    pub(crate) inherit: bool,
     /// A grant counts on its realm and what is inside, not elsewhere.
-    pub(super) realm: bool,
+    pub(crate) realm: bool,
     /// A revocation on a realm reaches no further than that realm.
-    pub(super) scope: bool,
+    pub(crate) scope: bool,
     /// A grant after a revocation brings the member back.
-    pub(super) again: bool,
+    pub(crate) again: bool,
     /// ... but not a device that was revoked.
-    pub(super) lost: bool,
+    pub(crate) lost: bool,
     /// Among the devices of one member the older one wins.
-    pub(super) elder: bool,
+    pub(crate) elder: bool,
     /// Nobody is granted anything by somebody whom it stands above.
-    pub(super) circle: bool,
+    pub(crate) circle: bool,
 }
 
 impl Rules {
     /// All of them.
-    pub(super) const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         revoke: true,
         cut: true,
         cap: true,

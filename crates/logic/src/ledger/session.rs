@@ -45,14 +45,14 @@ pub struct Session {
     told: Option<Vec<Seen>>,
     /// The tips that the peer told of last.
     theirs: Vec<Seen>,
-    /// A question is open.
-    asked: bool,
+    /// The question that is open.
+    asked: Option<Vec<Want>>,
 }
 
 impl Session {
     /// A session about a ledger that is here.
     pub fn new(ledger: CommitId) -> Self {
-        Self { ledger, told: None, theirs: Vec::new(), asked: false }
+        Self { ledger, told: None, theirs: Vec::new(), asked: None }
     }
 
     /// Goes on after [`Begin::Found`], once the ledger is there.
@@ -83,7 +83,7 @@ impl Session {
             }
             Message::Want(wants) => Ok(vec![Out::Send(sync::serve(ledger, shelf, &wants))]),
             Message::Commits { commits, .. } => {
-                if !self.asked {
+                if self.asked.is_none() {
                     return Err(Misbehaved::FrameOutOfTurn);
                 }
                 Ok(vec![Out::Take(sync::read_commits(&commits)?)])
@@ -99,26 +99,28 @@ impl Session {
     /// So many of the commits that were handed out are new and accepted. Whoever serves what is known, or what has to wait,
     /// brings nothing forward.
     pub fn taken(&mut self, accepted: usize, ledger: &Ledger, shelf: &dyn Shelf) -> Option<Out> {
-        self.asked = false;
-        if accepted > 0 {
-            // The question is put anew: what has come is known by now.
+        let asked = self.asked.take();
+        let wants = sync::wants(ledger, shelf, &self.theirs);
+        // What was asked for may have come from somebody else meanwhile, and the peer may have told of more: then the answer
+        // says nothing about what is missing now, and the question is put anew. So it is where something came with it.
+        if accepted > 0 || asked.as_ref() != Some(&wants) {
             return self.ask(ledger, shelf);
         }
-        let missing: Vec<_> = sync::wants(ledger, shelf, &self.theirs).into_iter().map(|want| want.goal).collect();
+        let missing: Vec<_> = wants.into_iter().map(|want| want.goal).collect();
         self.theirs.clear();
         Some(if missing.is_empty() { Out::Settled } else { Out::Withheld(missing) })
     }
 
     /// Asks for what the peer has and this side has not.
     fn ask(&mut self, ledger: &Ledger, shelf: &dyn Shelf) -> Option<Out> {
-        if self.asked || self.theirs.is_empty() {
+        if self.asked.is_some() || self.theirs.is_empty() {
             return None;
         }
         let wants = sync::wants(ledger, shelf, &self.theirs);
         if wants.is_empty() {
             return Some(Out::Settled);
         }
-        self.asked = true;
+        self.asked = Some(wants.clone());
         Some(Out::Send(Message::Want(wants)))
     }
 }

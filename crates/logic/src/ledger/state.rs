@@ -15,6 +15,7 @@ use super::commit::Commit;
 use super::engine::Ledger;
 use super::id::CommitId;
 use super::plane::{Plane, Ruled};
+use super::rules::Rules;
 use super::shelf::Shelf;
 
 /// Version of the bytes.
@@ -53,6 +54,10 @@ impl Ledger {
     /// # Errors
     /// [`BadState`].
     pub fn from_bytes(bytes: &[u8], shelf: &dyn Shelf) -> Result<Self, BadState> {
+        Self::from_bytes_with(bytes, shelf, Rules::ALL)
+    }
+
+    pub(crate) fn from_bytes_with(bytes: &[u8], shelf: &dyn Shelf, rules: Rules) -> Result<Self, BadState> {
         let body = match bytes {
             [VERSION, body @ ..] => body,
             [version, ..] if *version > VERSION => return Err(BadState::TooNew(*version)),
@@ -67,7 +72,7 @@ impl Ledger {
             let ruled = recall(&plane, fetch(id)?, shelf).ok_or(BadState::Damaged)?;
             plane.add(ruled);
         }
-        Ok(Self::around(plane))
+        Ok(Self::around(plane, rules))
     }
 }
 

@@ -141,7 +141,8 @@ impl Seeker<'_> {
         let mut wraps = Vec::new();
         for device in judgement.readers(realm) {
             // A device that offers no usable key cannot be given one: it sees that it waits for it.
-            let Some(wrapped) = self.sealing(device).and_then(|to| wrap(&to, &context(device), &fresh).ok()) else {
+            let Some(wrapped) = sealing(self.ledger, device).and_then(|to| wrap(&to, &context(device), &fresh).ok())
+            else {
                 tracing::warn!(device = %device.short(), "a device offers no key to which another could be sealed");
                 continue;
             };
@@ -170,21 +171,26 @@ impl Seeker<'_> {
             return Ok(None);
         };
         let Some(epoch) = judgement.writers_epoch(around).map(|epoch| epoch.id) else { return Ok(None) };
+        // Not under a key that somebody can have who may not read inside: this one would never be clean.
+        let inside = judgement.readers(realm);
+        if !judgement.holders(around, epoch).is_some_and(|devices| devices.is_subset(&inside)) {
+            return Ok(None);
+        }
         let Some(outer) = key(store, &epoch)? else { return Ok(None) };
         let link = Link { epoch, sealed: ByteBuf::new() };
         let sealed = outer.seal_child(&self.context(realm, &link), fresh)?;
         Ok(Some(Link { epoch, sealed: ByteBuf::from(sealed) }))
     }
+}
 
-    /// To what keys for a device are sealed, by its first commit.
-    fn sealing(&self, device: DeviceId) -> Option<HpkePublic> {
-        let entered = self.ledger.judgement().devices().find(|(id, _)| *id == device)?.1.entered;
-        let entry = match self.ledger.control(&entered)?.control()? {
-            Control::Genesis { entry, .. } | Control::Enter(entry) => entry,
-            _ => return None,
-        };
-        HpkePublic::from_offers(entry.sealing.iter().map(|key| (key.algorithm, &key.public[..]))).ok()
-    }
+/// To what keys for a device are sealed, by its first commit.
+fn sealing(ledger: &Ledger, device: DeviceId) -> Option<HpkePublic> {
+    let entered = ledger.judgement().devices().find(|(id, _)| *id == device)?.1.entered;
+    let entry = match ledger.control(&entered)?.control()? {
+        Control::Genesis { entry, .. } | Control::Enter(entry) => entry,
+        _ => return None,
+    };
+    HpkePublic::from_offers(entry.sealing.iter().map(|key| (key.algorithm, &key.public[..]))).ok()
 }
 
 /// What a device offers in its first commit.
@@ -193,12 +199,15 @@ pub(super) fn offers(seed: &ReadSeed) -> Vec<SealingKey> {
     offers.map(|(algorithm, public)| SealingKey { algorithm, public: ByteBuf::from(public) }).collect()
 }
 
-/// True if somebody may read a realm and has not got its newest key, or can have it and may not.
+/// True if somebody may read a realm and has not got its newest key though it could be given one, or can have it and may
+/// not.
 pub(super) fn is_due(ledger: &Ledger, realm: RealmId) -> bool {
     let judgement = ledger.judgement();
     let Some(epoch) = judgement.writers_epoch(realm).filter(|epoch| epoch.clean) else { return true };
     let control = ledger.control(&epoch.id).and_then(|commit| commit.control());
     let Some(Control::Rekey(rekey)) = control else { return true };
     let has = |device: &DeviceId| rekey.wraps.iter().any(|wrap| wrap.device == *device);
-    !judgement.readers(realm).iter().all(has)
+    // Who offers nothing to seal a key to would not have the next one either.
+    let lacks = |device: &DeviceId| !has(device) && sealing(ledger, *device).is_some();
+    judgement.readers(realm).iter().any(lacks)
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use logic::ledger::session::{Begin, Newcomer, Session};
 use logic::ledger::sync::Message;
-use logic::ledger::{RealmId, RevokeReason, SpaceRole, Target};
+use logic::ledger::{CommitId, Control, Draft, Entry, Kind as CommitKind, RealmId, RevokeReason, SpaceRole, Target};
 use logic::space::{Change, Content, Kind, Node, NodeId, NodeKind, Written};
 use logic::transfer::path::RelPath;
 use seal::pki::Role;
@@ -197,6 +197,49 @@ fn what_was_written_before_somebody_came_is_read_by_the_way_back_of_the_keys() {
     ada.space().rekey_where_due(NOW).unwrap();
     talk(&ada, &carl);
     assert!(carl.shows().is_empty());
+}
+
+#[test]
+fn keys_are_not_changed_again_and_again() {
+    let (_circle, ada, bob) = pair();
+    let made = ada.space().change(|work| {
+        let control = Control::Realm { inherit: true, file: false };
+        ada.space().rule(work, RealmId::ROOT, CommitKind::Realm, &control, NOW)
+    });
+    let inside = RealmId::made_by(made.unwrap().0);
+    talk(&ada, &bob);
+    // Who reads around may not read inside any more.
+    ada.space().revoke(inside, Target::Member(bob.member), RevokeReason::Withdrawn, NOW).unwrap();
+    let count = || ada.space().look(|ledger, _| Ok(ledger.judgement().controls().count())).unwrap();
+    let before = count();
+    ada.space().rekey_where_due(NOW).unwrap();
+    assert_eq!(count(), before, "a new key would be no better");
+}
+
+#[test]
+fn who_offers_nothing_to_seal_a_key_to_makes_nobody_change_keys_for_ever() {
+    let mut circle = Circle::new();
+    let (mut ada, mut bob) = (circle.device("Ada"), circle.device("Bob"));
+    ada.found(&circle);
+    ada.space().grant(RealmId::ROOT, bob.member, SpaceRole::Reader, NOW).unwrap();
+    let genesis = ada.space().look(|ledger, _| Ok(ledger.control(&ledger.id()).cloned())).unwrap().unwrap();
+    bob.space = Some(Space::adopt(&bob.path(), bob.keys.clone(), genesis).unwrap());
+    talk(&ada, &bob);
+    let draft = Draft {
+        kind: CommitKind::Enter,
+        realm: RealmId::ROOT,
+        cap: CommitId::ZERO,
+        epoch: CommitId::ZERO,
+        time: NOW,
+        sure: true,
+    };
+    let entry = Control::Enter(Entry { chain: bob.chain.clone(), sealing: Vec::new() }).to_bytes();
+    bob.space().change(|work| bob.space().sign(work, &draft, |_| Ok(entry)).map(drop)).unwrap();
+    talk(&bob, &ada);
+    let count = || ada.space().look(|ledger, _| Ok(ledger.judgement().controls().count())).unwrap();
+    let before = count();
+    ada.space().rekey_where_due(NOW).unwrap();
+    assert_eq!(count(), before);
 }
 
 #[test]

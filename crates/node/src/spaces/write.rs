@@ -253,7 +253,7 @@ impl Space {
     }
 
     /// Signs and takes a commit of this device.
-    fn sign(
+    pub(super) fn sign(
         &self,
         work: &mut Work<'_, '_>,
         draft: &Draft,

@@ -8,9 +8,11 @@ use super::world::{Node, people};
 use crate::ledger::*;
 
 /// A history with everything that the questions need.
-pub(super) struct Case<'a> {
-    pub(super) commits: &'a BTreeMap<CommitId, Commit>,
-    pub(super) worth: BTreeMap<CommitId, Verdict>,
+pub(crate) struct Case<'a> {
+    commits: &'a BTreeMap<CommitId, Commit>,
+    worth: BTreeMap<CommitId, Verdict>,
+    members: BTreeMap<DeviceId, MemberId>,
+    founder: MemberId,
     pasts: BTreeMap<CommitId, BTreeSet<CommitId>>,
     forks: BTreeMap<DeviceId, u64>,
 }
@@ -23,6 +25,17 @@ macro_rules! hold {
 
 impl<'a> Case<'a> {
     pub(super) fn new(commits: &'a BTreeMap<CommitId, Commit>, node: &Node) -> Self {
+        let members = people().keys.iter().enumerate().map(|(at, key)| (key.id(), people().members[at / 2]));
+        Self::of(commits, node.said.clone(), members.collect(), people().members[0])
+    }
+
+    /// Of all commits, what somebody said of each, whose the devices are, and who founded the ledger.
+    pub(crate) fn of(
+        commits: &'a BTreeMap<CommitId, Commit>,
+        worth: BTreeMap<CommitId, Verdict>,
+        members: BTreeMap<DeviceId, MemberId>,
+        founder: MemberId,
+    ) -> Self {
         let mut order: Vec<_> = commits.values().collect();
         order.sort_by_key(|commit| commit.header().lamport);
         let mut pasts: BTreeMap<CommitId, BTreeSet<CommitId>> = BTreeMap::new();
@@ -39,7 +52,7 @@ impl<'a> Case<'a> {
         for ((device, seq), _) in places.into_iter().filter(|(_, count)| *count > 1) {
             forks.entry(device).or_insert(seq);
         }
-        Self { commits, worth: node.said.clone(), pasts, forks }
+        Self { commits, worth, members, founder, pasts, forks }
     }
 
     fn counts(&self, id: &CommitId) -> bool {
@@ -55,8 +68,7 @@ impl<'a> Case<'a> {
     }
 
     fn member(&self, commit: &Commit) -> MemberId {
-        let at = people().keys.iter().position(|key| key.id() == commit.device()).unwrap();
-        people().members[at / 2]
+        self.members[&commit.device()]
     }
 
     /// The grants from a commit to the founding member, nearest first.
@@ -91,7 +103,7 @@ impl<'a> Case<'a> {
     }
 
     /// All questions. An answer is a violation.
-    pub(super) fn check(&self) -> Result<(), String> {
+    pub(crate) fn check(&self) -> Result<(), String> {
         for commit in self.commits.values() {
             hold!(self.worth.contains_key(&commit.id()), "nothing was said about {commit:?}");
         }
@@ -126,11 +138,8 @@ impl<'a> Case<'a> {
             if let Some(Control::Grant { member, .. }) = commit.control() {
                 hold!(!members.contains(member), "{commit:?} grants something to a member above it");
             }
-            hold!(self.member(holder) == people().members[0], "{commit:?} counts without the founding member");
-            hold!(
-                kind != Kind::Resolve || self.member(commit) == people().members[0],
-                "{commit:?} is not its to settle"
-            );
+            hold!(self.member(holder) == self.founder, "{commit:?} counts without the founding member");
+            hold!(kind != Kind::Resolve || self.member(commit) == self.founder, "{commit:?} is not its to settle");
         }
         Ok(())
     }
@@ -161,7 +170,7 @@ impl<'a> Case<'a> {
                 }
                 _ => false,
             };
-            let settled = self.effective().any(|commit| settles(commit) && self.member(commit) == people().members[0]);
+            let settled = self.effective().any(|commit| settles(commit) && self.member(commit) == self.founder);
             let behind = |commit: &&Commit| commit.device() == *device && commit.header().seq >= *fork;
             hold!(settled || !self.effective().any(|commit| behind(&commit)), "{device:?} counts behind its fork");
         }
@@ -203,7 +212,7 @@ impl<'a> Case<'a> {
             if Self::is_care(commit) {
                 let rank = |commit: &Commit| self.rank(commit.device());
                 let by_elder = self.member(revoke) == self.member(commit) && rank(revoke) < rank(commit);
-                let by_founder = self.member(revoke) == people().members[0];
+                let by_founder = self.member(revoke) == self.founder;
                 hold!(by_elder || by_founder, "{commit:?} is void by {revoke:?}, which is not older");
             } else {
                 hold!(self.is_voided_by(commit, revoke), "{commit:?} is void by {revoke:?}, which is not above it");
@@ -234,7 +243,7 @@ impl<'a> Case<'a> {
                 Why::OutsideRealm => cap.is_some_and(|grant| !self.covers(grant, commit)),
                 Why::Revoked(_) => true,
                 Why::Circular => header.kind == Kind::Grant,
-                Why::NotFounder => header.kind == Kind::Resolve && self.member(commit) != people().members[0],
+                Why::NotFounder => header.kind == Kind::Resolve && self.member(commit) != self.founder,
             };
             hold!(just, "{commit:?} is void without reason: {why:?}");
         }

@@ -6,7 +6,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod check;
+pub(crate) mod check;
 mod chosen;
 mod evidence;
 mod exchange;

@@ -188,6 +188,31 @@ fn whoever_promises_and_does_not_give_is_asked_once() {
 }
 
 #[test]
+fn what_is_told_while_a_question_is_open_is_asked_for_after_it() {
+    let mut world = World::new(5);
+    world.begin();
+    let mut end = End::of(&world.nodes[2]);
+    let one = world.write(0, RealmId::ROOT).unwrap();
+    let then = sync::summary(&world.nodes[0].ledger);
+    let two = world.write(0, RealmId::ROOT).unwrap();
+    let asked = |said: &[Message]| match said {
+        [Message::Want(wants), ..] => wants.iter().map(|want| want.goal.id).collect(),
+        _ => Vec::new(),
+    };
+    end.hear(&Message::Have(then));
+    assert_eq!(asked(&end.step().unwrap()), [one]);
+    // Somebody else was faster, and the peer has more by now.
+    end.node.take(&world.all[&one]).unwrap();
+    end.node.perform();
+    end.hear(&Message::Have(sync::summary(&world.nodes[0].ledger)));
+    assert!(asked(&end.step().unwrap()).is_empty(), "one question at a time");
+    let commits = vec![ByteBuf::from(world.all[&one].to_bytes())];
+    end.hear(&Message::Commits { commits, more: false });
+    assert_eq!(asked(&end.step().unwrap()), [two]);
+    assert_eq!(end.withheld, 0);
+}
+
+#[test]
 fn statements_are_about_this_ledger_and_hold() {
     let world = World::history(1);
     let node = &world.nodes[0];

@@ -231,7 +231,8 @@ fn whoever_is_taken_out_reads_nothing_new_and_damage_is_found() {
     // One bit of what is stored turns over.
     alice.down();
     let packs = files_below(&alice.home().join("objects"));
-    let largest = packs.iter().max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
+    let packs = packs.iter().filter(|path| path.extension().is_some_and(|end| end == "pack"));
+    let largest = packs.max_by_key(|path| std::fs::metadata(path).unwrap().len()).unwrap();
     let mut bytes = std::fs::read(largest).unwrap();
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;

@@ -30,6 +30,8 @@ use crate::transfers::Stream;
 const HANDED: &str = "handed";
 /// After so many milliseconds everything is offered again: numbers of objects change when the index is made anew.
 const AGAIN_MS: i64 = 7 * 24 * 3_600_000;
+/// The same over a new link: the disk there may be another one by now.
+const LINKED_MS: i64 = 10 * 60_000;
 /// How long it is looked whether there is something new.
 const LOOK: Duration = Duration::from_secs(30);
 /// How long new objects gather.
@@ -53,6 +55,8 @@ impl Between {
     pub(super) async fn hand_to(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
         let (mut fetched, mut changed) = (room.fetched.subscribe(), room.kept.space.watch());
         let mut stated = room.stated.subscribe();
+        let (kept, device) = (room.clone(), peer.device());
+        blocking(move || linked(&kept, device)).await?;
         loop {
             let handed = self.hand_all(room, peer).await;
             self.note_full_there(room, peer, matches!(handed, Err(Ended::NoRoom)));
@@ -126,7 +130,8 @@ impl Between {
             return Ok(None);
         }
         let now = clock::now();
-        let handed = handed(room, peer.device(), now)?;
+        let anew = room.facts().anew.remove(&peer.device());
+        let handed = if anew { Handed::first(now) } else { handed(room, peer.device(), now)? };
         let (ids, next) =
             self.parts.spaces.objects.held(&room.kept.namespace(), HeldPlace::from_number(handed.place))?;
         Ok(next.map(|next| (ids, Handed { place: next.number(), ..handed })))
@@ -159,11 +164,25 @@ async fn answer(stream: &mut Stream) -> Result<Objects, Ended> {
     }
 }
 
+impl Handed {
+    fn first(now: Timestamp) -> Self {
+        Self { place: 0, begun: now.0 }
+    }
+}
+
+/// A new link: everything is offered again unless that was begun just now.
+fn linked(room: &Room, device: DeviceId) -> Result<(), SpaceFault> {
+    let now = clock::now();
+    if now.0 - handed(room, device, now)?.begun >= LINKED_MS {
+        room.facts().anew.insert(device);
+    }
+    Ok(())
+}
+
 fn handed(room: &Room, device: DeviceId, now: Timestamp) -> Result<Handed, SpaceFault> {
     let stored = room.kept.space.peek(|store| Ok(store.value(HANDED, device.as_bytes())?))?;
     let handed = stored.and_then(|bytes| postcard::from_bytes::<Handed>(&bytes).ok());
-    let fresh = Handed { place: 0, begun: now.0 };
-    Ok(handed.filter(|handed| (0..AGAIN_MS).contains(&(now.0 - handed.begun))).unwrap_or(fresh))
+    Ok(handed.filter(|handed| (0..AGAIN_MS).contains(&(now.0 - handed.begun))).unwrap_or(Handed::first(now)))
 }
 
 fn remember(room: &Room, device: DeviceId, handed: Handed) -> Result<(), SpaceFault> {

@@ -86,7 +86,13 @@ impl Room {
     /// A peer shows that it has this. True: for a while now it has shown less than it signed.
     pub(super) fn hear_shown(&self, peer: DeviceId, frontier: Frontier, now: Timestamp) -> Result<bool, SpaceFault> {
         let mut facts = self.facts();
-        let first = facts.shown.insert(peer, (frontier, now)).is_none();
+        let less = !facts.heads.withheld(peer, &frontier).is_empty();
+        let before = facts.shown.insert(peer, (frontier.clone(), now));
+        let first = before.is_none();
+        if first && less || before.is_some_and(|(before, _)| !frontier.dominates(&before)) {
+            // Its disk is an older one: objects may lack as well.
+            facts.anew.insert(peer);
+        }
         drop(facts);
         if first {
             // What waited until the peer keeps the space: objects for it.

@@ -64,6 +64,8 @@ pub(super) struct Facts {
     pub(super) suspects: HashMap<DeviceId, Timestamp>,
     /// Devices that were noted for it.
     pub(super) noted: BTreeSet<DeviceId>,
+    /// Devices to which everything is to be offered again.
+    pub(super) anew: BTreeSet<DeviceId>,
     /// Why no contents are stored.
     pub(super) full: Option<String>,
     /// How much room there was when it was full: of what is allowed, and on the disk.

@@ -44,6 +44,14 @@ impl Home {
         Self { keys, calls: Calls { spaces, circle, book, journal }, dir }
     }
 
+    /// The file of the one space.
+    pub fn file_of_space(&self) -> std::path::PathBuf {
+        let files = std::fs::read_dir(self.dir.path().join("spaces")).unwrap();
+        let mut spaces =
+            files.map(|file| file.unwrap().path()).filter(|path| path.extension().is_some_and(|end| end == "space"));
+        spaces.next().unwrap()
+    }
+
     /// The founder of a circle.
     pub fn founder(name: &str) -> Self {
         let keys = Keyring { root: Some(RootKey::generate()), ..Keyring::generate() };

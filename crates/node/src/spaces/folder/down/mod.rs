@@ -252,6 +252,7 @@ impl<'a> Down<'a> {
             self.passed.again.insert(dir);
             return Ok(());
         }
+        self.check_gone(known)?;
         match self.folder.remove(&path, &known.print) {
             // What is left in it is known to nobody else: it stays, and the directory with it.
             Err(FolderError::NotEmpty(_)) => return Ok(()),

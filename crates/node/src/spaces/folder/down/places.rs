@@ -60,9 +60,8 @@ impl Down<'_> {
                 }
                 let Some(parent) = tree.parent(here)? else { return Ok(None) };
                 let parent = here.beside(parent);
-                let Some(entry) = tree.list(parent)?.into_iter().find(|entry| entry.node == here) else {
-                    return Ok(None);
-                };
+                let listed = tree.list(parent)?.into_iter().find(|entry| entry.node == here);
+                let entry = listed.ok_or_else(|| SpaceFault::Tree("a directory does not list what is in it".into()))?;
                 names.push(entry.name);
                 let shown = if Some(parent) == tree.entered(self.top)? {
                     Some(self.top)
@@ -82,5 +81,22 @@ impl Down<'_> {
         let Ok(path) = RelPath::parse(&names.join(&b'/')) else { return Ok(None) };
         let is_dir = matches!(node.id.kind(), Some(NodeKind::Dir | NodeKind::Realm));
         Ok((!self.rules.leave_out(&path, is_dir)).then_some(around))
+    }
+
+    /// That something is not shown any more must follow from the changes. A tree that has lost rows shows nothing either, and
+    /// then what is in the folder may be the last that there is.
+    pub(super) fn check_gone(&self, known: &Known) -> Result<(), FolderFault> {
+        let Some(version) = known.version else { return Ok(()) };
+        let is_lost = self.kept.space.tree(|tree| {
+            let applied = tree.rows().note(&version.commit)?.is_some_and(|note| note.applied);
+            Ok(applied && tree.version(known.node, version)?.is_none())
+        })?;
+        match is_lost {
+            true => {
+                Err(SpaceFault::Tree("it has lost what a change says; nothing is deleted from the folder".into())
+                    .into())
+            }
+            false => Ok(()),
+        }
     }
 }

@@ -568,3 +568,27 @@ fn a_directory_that_takes_the_place_of_another_one_is_another_one() {
     assert_eq!((bob.read("dir/x"), bob.has("dir/y"), bob.conflicts()), ("new".into(), false, vec![]));
     assert_eq!(ada.folder(), bob.folder());
 }
+
+#[test]
+fn a_tree_that_has_lost_rows_deletes_nothing_from_the_folder() {
+    for what in ["DELETE FROM tree"] {
+        let (mut ada, mut bob) = pair();
+        for name in ["a", "dir/b", "dir/inside/c", "dir/inside/d"] {
+            ada.write(name, name);
+        }
+        settle(&mut ada, &mut bob);
+        let before = bob.folder();
+        rusqlite::Connection::open(bob.home.file_of_space()).unwrap().execute_batch(what).unwrap();
+        let mut open = bob.keeper.open().unwrap();
+        let all = || Dirty { all: true, ..Dirty::default() };
+        for _ in 0..3 {
+            let _ = bob.keeper.rounds(&mut open, all(), None);
+        }
+        let after = bob.folder();
+        assert!(before.iter().all(|(path, lies)| after.get(path) == Some(lies)), "{what}: {after:?}");
+        // The space was told of no deletion either.
+        exchange(&ada, &bob);
+        ada.round();
+        assert!(before.keys().all(|path| ada.folder().contains_key(path)), "{what}");
+    }
+}

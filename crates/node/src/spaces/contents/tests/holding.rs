@@ -82,6 +82,7 @@ fn what_could_not_be_remembered_is_wanted_again() {
     home.restart();
     let fails = |_: &[ObjectId]| Err(crate::spaces::SpaceFault::Unfinished);
     hold_new(home.kept(), &home.spaces().objects, false, fails).unwrap_err();
-    assert_eq!(wanted(&home).len(), 1);
+    // How many chunks a file has is a secret of the space.
+    assert!(!wanted(&home).is_empty());
     assert_eq!(wanted(&home).len(), 0);
 }

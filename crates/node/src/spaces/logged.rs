@@ -12,9 +12,7 @@ use std::sync::{MutexGuard, PoisonError};
 use logic::ledger::sync::summary;
 use logic::ledger::{Commit, CommitId, Ledger, Shelf, Shelved};
 use serde::{Deserialize, Serialize};
-use store::space::{
-    CommitLog, LogId, LogReport, Note, Part, Reader, Reading, SpaceError, Standing, Transaction, Watermark,
-};
+use store::space::{CommitLog, LogId, LogReport, Note, Part, Reader, Reading, SpaceError, Standing, Transaction};
 
 use super::{Space, SpaceFault};
 use crate::clock;
@@ -162,7 +160,7 @@ impl Space {
     }
 
     /// This device's own chain: how many commits, and the last. `None`: it is forked.
-    fn own_chain(&self, ledger: &Ledger) -> Option<(u64, CommitId)> {
+    pub(super) fn own_chain(&self, ledger: &Ledger) -> Option<(u64, CommitId)> {
         let own: Vec<_> = summary(ledger).into_iter().filter(|tip| tip.device == self.device()).collect();
         match own.as_slice() {
             [] => Some((0, CommitId::ZERO)),
@@ -173,13 +171,10 @@ impl Space {
 
     /// The database may be older than what was signed, and own commits have come back: once all are here, it is not any more.
     pub(super) fn reconcile(&self) -> Result<(), SpaceFault> {
-        let Standing::RolledBack { here, shown } = self.standing()? else { return Ok(()) };
-        let Some((commits, tip)) = self.look(|ledger, _| Ok(self.own_chain(ledger)))? else { return Ok(()) };
-        if commits > shown.commits || (commits == shown.commits && tip == shown.tip) {
-            let statements = here.statements.max(shown.statements);
-            self.store.vouch(Watermark { commits, tip, statements })?;
+        match self.standing()? {
+            Standing::RolledBack { .. } => self.vouch(0).map(drop),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }
 

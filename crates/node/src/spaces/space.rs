@@ -155,9 +155,11 @@ impl Space {
         Ok(self.store.doubt()?)
     }
 
-    /// This is all that this device ever signed. False: it is known to have signed more.
-    pub(super) fn vouch(&self, mark: Watermark) -> Result<bool, SpaceFault> {
-        match self.store.vouch(mark) {
+    /// The commits that are here are all that this device ever signed, with so many statements at least. False: it is known
+    /// to have signed others.
+    pub(super) fn vouch(&self, statements: u64) -> Result<bool, SpaceFault> {
+        let Some((commits, tip)) = self.look(|ledger, _| Ok(self.own_chain(ledger)))? else { return Ok(false) };
+        match self.store.vouch(Watermark { commits, tip, statements }) {
             Ok(()) => {
                 self.nudge();
                 Ok(true)

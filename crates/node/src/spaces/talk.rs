@@ -66,6 +66,17 @@ impl Space {
         Ok((taken, outcome))
     }
 
+    /// The beginning of a session: the peer may have told what it has.
+    ///
+    /// # Errors
+    /// [`SpaceFault`].
+    pub fn greet(&self, session: &mut Session) -> Result<Heard, SpaceFault> {
+        let mut heard = Heard::default();
+        let next = self.look(|ledger, store| Ok(session.begin(ledger, store)))?;
+        next.into_iter().for_each(|out| heard.take(out));
+        Ok(heard)
+    }
+
     /// Takes a message of a session about this space.
     ///
     /// # Errors

@@ -5,8 +5,8 @@
 //! a number twice and look like a cheat.
 //!
 //! Noticed: an older or a new database with the newer file beside it, or with none; and database and file put back
-//! together (a whole home from a backup), because the file says where the database lay that it was written for: a copy
-//! is another file. Not noticed here: a whole disk that was put back, as with a snapshot of a machine. Others notice
+//! together (a whole home from a backup), because the file says for which database it was written, and in which
+//! directory: copies are others. Not noticed here: a whole disk that was put back, as with a snapshot of a machine. Others notice
 //! that, because they hold what the device signed since; see [`SpaceStore::doubt`].
 
 use std::ffi::OsString;
@@ -27,7 +27,7 @@ use super::transaction::Transaction;
 use crate::durable::{self, Existing};
 
 /// Version of [`Saved`].
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 /// Kind and name of the value in the database.
 const VALUE: (&str, &[u8]) = ("watermark", b"");
 
@@ -76,19 +76,42 @@ pub enum Standing {
     Unknown,
 }
 
-/// Which file the database is. A copy is born later; where the file system does not say when, it has another number.
+/// Which file or directory something is. A copy is born later; where the file system does not say when, it has another number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-enum Place {
+enum Origin {
     Born(u64, u32),
     Number(u64),
 }
 
-impl Place {
-    fn of(database: &Path) -> io::Result<Self> {
-        let meta = std::fs::metadata(database)?;
+impl Origin {
+    fn of(path: &Path) -> io::Result<Self> {
+        let meta = std::fs::metadata(path)?;
         let born = meta.created().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
         Ok(born.map_or(Self::Number(meta.ino()), |born| Self::Born(born.as_secs(), born.subsec_nanos())))
     }
+}
+
+/// For which database the file was written, and in which directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+struct Place {
+    dir: Origin,
+    database: Origin,
+}
+
+impl Place {
+    fn of(database: &Path) -> io::Result<Self> {
+        let dir = database.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        Ok(Self { dir: Origin::of(dir)?, database: Origin::of(database)? })
+    }
+}
+
+/// Where a database comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Database {
+    /// It was there: perhaps it was put back.
+    Found,
+    /// It was made just now: that it is another one than before means nothing.
+    Made,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -119,7 +142,7 @@ pub(super) struct Guard {
 
 impl Guard {
     /// Reads the file beside a database.
-    pub(super) fn load(database: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
+    pub(super) fn load(database: &Path, from: Database, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
         let key = key.table(&format!("space watermark/{ledger}"));
         let mut path = OsString::from(database);
         path.push(".mark");
@@ -131,14 +154,23 @@ impl Guard {
             Err(source) => return Err(failed(&path, source).into()),
         };
         let place = Place::of(database).map_err(|source| failed(database, source))?;
-        let held =
-            saved.map_or(Held::default(), |saved| Held { mark: Some(saved.mark), sure: saved.place == Some(place) });
+        let is_here = |was: Place| was.dir == place.dir && (was.database == place.database || from == Database::Made);
+        let held = saved
+            .map_or(Held::default(), |saved| Held { mark: Some(saved.mark), sure: saved.place.is_some_and(is_here) });
         Ok(Self { path, key, place, held: Mutex::new(held) })
     }
 
     /// True if there is no file.
     pub(super) fn is_missing(&self) -> bool {
         !self.path.exists()
+    }
+
+    /// A file that was written for an earlier database is one for this from now on; what it says stays.
+    pub(super) fn move_in(&self) -> Result<(), SpaceError> {
+        match self.held() {
+            Held { mark: Some(mark), sure: true } => self.write(mark),
+            _ => Ok(()),
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -229,8 +261,8 @@ impl SpaceStore {
         let Held { mark, sure } = self.shared.guard.held();
         Ok(match mark {
             None => Standing::Unknown,
-            Some(shown) if !here.reaches(&shown) => Standing::RolledBack { here, shown },
             Some(_) if !sure => Standing::Unknown,
+            Some(shown) if !here.reaches(&shown) => Standing::RolledBack { here, shown },
             Some(shown) if shown == here => Standing::Good,
             Some(_) => Standing::Behind,
         })
@@ -246,13 +278,16 @@ impl SpaceStore {
         self.shared.guard.replace(shown.filter(|shown| !here.reaches(shown)).unwrap_or(here), false)
     }
 
-    /// Others have been asked, and this is all that was shown or signed: the database and the file say so from now on.
+    /// Others have been asked, and these are all commits that were signed, and so many statements at least: the database and
+    /// the file say so from now on.
     ///
     /// # Errors
-    /// [`SpaceError::WouldGoBack`] if one of them says more.
+    /// [`SpaceError::WouldGoBack`] if one of them knows of other commits.
     pub fn vouch(&self, mark: Watermark) -> Result<(), SpaceError> {
         let here = self.read(|reader| reader.watermark())?;
         let shown = self.shared.guard.held().mark;
+        let statements = mark.statements.max(here.statements).max(shown.map_or(0, |shown| shown.statements));
+        let mark = Watermark { statements, ..mark };
         if !mark.reaches(&here) || shown.is_some_and(|shown| !mark.reaches(&shown)) {
             return Err(SpaceError::WouldGoBack);
         }

@@ -45,7 +45,7 @@ pub use notes::{Logged, Moment, Note, Reading, Worth};
 pub use reader::Reader;
 pub use transaction::Transaction;
 
-use guard::Guard;
+use guard::{Database, Guard};
 use keys::Keys;
 use schema::{About, Use};
 use tally::Tally;
@@ -82,9 +82,10 @@ impl SpaceStore {
     /// [`SpaceError`], here and below.
     pub fn create(path: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
         let (connection, about) = schema::create(path, key, ledger)?;
-        let store = Self::of(path, key, connection, about)?;
-        if store.shared.guard.is_missing() {
-            store.shared.guard.write(Watermark::default())?;
+        let store = Self::of(path, Database::Made, key, connection, about)?;
+        match store.shared.guard.is_missing() {
+            true => store.shared.guard.write(Watermark::default())?,
+            false => store.shared.guard.move_in()?,
         }
         Ok(store)
     }
@@ -96,7 +97,9 @@ impl SpaceStore {
     /// As above.
     pub fn create_again(path: &Path, key: &RecordKey, ledger: CommitId) -> Result<Self, SpaceError> {
         let (connection, about) = schema::create(path, key, ledger)?;
-        Self::of(path, key, connection, about)
+        let store = Self::of(path, Database::Made, key, connection, about)?;
+        store.shared.guard.move_in()?;
+        Ok(store)
     }
 
     /// Opens the file at `path`. Look at [`Self::standing`] before anything is signed.
@@ -105,16 +108,22 @@ impl SpaceStore {
     /// As above.
     pub fn open(path: &Path, key: &RecordKey) -> Result<Self, SpaceError> {
         let (connection, about) = schema::open(path, key)?;
-        let store = Self::of(path, key, connection, about)?;
+        let store = Self::of(path, Database::Found, key, connection, about)?;
         if store.standing()? == Standing::Behind {
             store.mirror()?;
         }
         Ok(store)
     }
 
-    fn of(path: &Path, key: &RecordKey, connection: Connection, about: About) -> Result<Self, SpaceError> {
+    fn of(
+        path: &Path,
+        from: Database,
+        key: &RecordKey,
+        connection: Connection,
+        about: About,
+    ) -> Result<Self, SpaceError> {
         let About { keys, ledger, tally } = about;
-        let guard = Guard::load(path, key, ledger)?;
+        let guard = Guard::load(path, from, key, ledger)?;
         let writer = Mutex::new(Writer { connection, tally });
         let shared = Shared { path: path.to_owned(), keys, ledger, writer, readers: Mutex::default(), guard };
         Ok(Self { shared: Arc::new(shared) })

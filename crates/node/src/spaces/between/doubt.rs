@@ -1,8 +1,8 @@
 //! Whether this device's copy of a space may be an older one: it was put back from a backup, or its own signatures come back
 //! from others and it does not know them. Until others were asked it signs nothing, because it would sign a number twice.
 
-use logic::ledger::{Frontier, HeadStatement, Heard};
-use store::space::{Standing, Watermark};
+use logic::ledger::{HeadStatement, Heard};
+use store::space::Standing;
 
 use super::Between;
 use super::heads;
@@ -72,23 +72,12 @@ impl Room {
 
     /// Takes what is here for the newest, unless something is known that this device signed and that is not here.
     pub(super) fn vouch(&self) -> Result<bool, SpaceFault> {
-        let space = &self.kept.space;
-        let (here, noted) = match space.standing()? {
-            Standing::RolledBack { here, shown } => (here, shown.statements),
-            _ => (space.peek(|store| Ok(store.watermark()?))?, 0),
-        };
-        let held: Frontier = self.held()?;
+        let held = self.held()?;
         let signed = self.facts().heads.of(self.own.device).map(|last| last.held().clone());
         if signed.as_ref().is_some_and(|signed| !held.dominates(&signed.frontier)) {
             return Ok(false);
         }
-        let tip = held.entries().find(|tip| tip.device == self.own.device);
-        let statements = here.statements.max(noted).max(signed.map_or(0, |signed| signed.counter));
-        let mark = match tip {
-            Some(tip) => Watermark { commits: tip.seq + 1, tip: tip.id, statements },
-            None => Watermark { statements, ..Watermark::default() },
-        };
-        space.vouch(mark)
+        self.kept.space.vouch(signed.map_or(0, |signed| signed.counter))
     }
 
     /// No other device or member has, or had, anything to do with this space.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use logic::Misbehaved;
 use logic::audit::Event;
-use logic::ledger::session::{Begin, Newcomer, Out, Session};
+use logic::ledger::session::{Begin, Newcomer, Session};
 use logic::ledger::sync::Message;
 use logic::ledger::{Commit, CommitId, Control, SpaceRole};
 use logic::limits::LEDGER_FRAME;
@@ -93,17 +93,12 @@ impl Between {
         let begun = timeout(PATIENCE, begin(&mut stream, ledger));
         let (genesis, session) = begun.await.map_err(|_| Ended::Silent)??;
         let (between, from) = (self.clone(), peer.member());
-        let (room, session, first) = blocking(move || between.take_in(from, genesis, session)).await?;
-        self.clone().converse(claim, room, peer, session, stream, first).await
+        let room = blocking(move || between.take_in(from, genesis)).await?;
+        self.clone().converse(claim, room, peer, session, stream).await
     }
 
     /// Begins to keep a space, on probation. Blocking.
-    fn take_in(
-        self: &Arc<Self>,
-        from: MemberId,
-        genesis: Commit,
-        mut session: Session,
-    ) -> Result<(Arc<Room>, Session, Vec<Message>), Ended> {
+    fn take_in(self: &Arc<Self>, from: MemberId, genesis: Commit) -> Result<Arc<Room>, Ended> {
         let root = self.parts.circle.now().map_err(SpaceFault::from)?.root.der().to_vec();
         match genesis.control() {
             Some(Control::Genesis { root: theirs, .. }) if theirs[..] == root[..] => {}
@@ -122,12 +117,7 @@ impl Between {
         if self.too_many(&room)? {
             return Err(Ended::Unwanted("too many spaces of its founder"));
         }
-        let next = kept.space.look(|ledger, store| Ok(session.begin(ledger, store)))?;
-        let first = match next {
-            Some(Out::Send(message)) => vec![message],
-            _ => Vec::new(),
-        };
-        Ok((room, session, first))
+        Ok(room)
     }
 
     fn too_many(&self, new: &Room) -> Result<bool, SpaceFault> {

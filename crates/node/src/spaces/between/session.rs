@@ -74,11 +74,19 @@ impl Talk {
     }
 
     /// Goes on until the stream, the link or the patience ends.
-    pub(super) async fn run(self: Arc<Self>, stream: Stream, first: Vec<Message>) -> Result<(), Ended> {
+    pub(super) async fn run(self: Arc<Self>, stream: Stream) -> Result<(), Ended> {
+        let talk = self.clone();
+        let first = blocking(move || talk.greet()).await?;
         let (out, answers) = mpsc::channel(ANSWERS);
         let Stream { send, recv } = stream;
         let asked = first.iter().any(|message| matches!(message, Message::Want(_)));
         tokio::try_join!(self.say(send, first, answers), self.listen(recv, asked, out)).map(drop)
+    }
+
+    /// What there is to ask for at once: of a space that was learned of in this session the peer has told already. Blocking.
+    fn greet(&self) -> Result<Vec<Message>, Ended> {
+        let heard = self.room.kept.space.greet(&mut self.state().session)?;
+        self.consider(heard)
     }
 
     /// Writes news and answers.

@@ -201,7 +201,7 @@ impl Between {
             };
             let session = Session::new(ledger);
             let ended = match opened {
-                Ok(stream) => between.clone().converse(&claim, room, &peer, session, stream, Vec::new()).await,
+                Ok(stream) => between.clone().converse(&claim, room, &peer, session, stream).await,
                 Err(error) => Err(error.into()),
             };
             between.ended(&peer, ledger, &ended);
@@ -214,7 +214,7 @@ impl Between {
         let Some(room) = self.room(ledger) else { return };
         let Some(claim) = self.claim(peer, ledger, false) else { return };
         let session = Session::new(ledger);
-        let ended = self.clone().converse(&claim, room, peer, session, stream, Vec::new()).await;
+        let ended = self.clone().converse(&claim, room, peer, session, stream).await;
         self.ended(peer, ledger, &ended);
     }
 
@@ -226,13 +226,12 @@ impl Between {
         peer: &Arc<dyn Peer>,
         session: Session,
         stream: Stream,
-        first: Vec<logic::ledger::sync::Message>,
     ) -> Result<(), Ended> {
         let talk = Talk::new(self.clone(), room.clone(), peer.clone(), session);
         tokio::select! {
             () = claim.end.cancelled() => Ok(()),
             () = room.gone.cancelled() => Ok(()),
-            ended = talk.clone().run(stream, first) => ended,
+            ended = talk.clone().run(stream) => ended,
             never = self.fetch_from(&room, peer) => never,
             never = self.hand_to(&room, peer) => never,
         }

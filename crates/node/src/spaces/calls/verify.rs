@@ -76,7 +76,11 @@ impl Calls {
             Standing::RolledBack { .. } => said
                 .damaged
                 .push("the file of the space is older than what this device has signed: the disk was put back".into()),
-            Standing::Unknown => said.missing.push("what guards the file of the space against older copies".into()),
+            Standing::Unknown => said.missing.push(
+                "whether this is the newest copy: it was put back or copied, or what tells is lost; nothing is written here before \
+                 another device was asked"
+                    .into(),
+            ),
             Standing::Good | Standing::Behind => {
                 said.holds.push("the file is the newest one that this device wrote".into())
             }

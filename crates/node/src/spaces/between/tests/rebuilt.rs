@@ -77,3 +77,20 @@ async fn own_changes_that_the_log_has_lost_come_back_from_others_before_a_number
 async fn without_both_they_come_back_too() {
     rebuilt_after(true, 64).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_space_that_others_tell_of_again_is_the_one_whose_changes_lie_in_the_log() {
+    let [ada, bob] = devices();
+    let (ledger, wire) = shared(&ada, &bob).await;
+    bob.write(ledger, "one", &[bytes_of(1)]).unwrap();
+    until("ada has it", || ada.names(ledger).len() == 1).await;
+    wire.cut();
+    drop(wire);
+    let bob = again(bob, |dir| lose(dir, true, 0)).await;
+    // Nobody makes it anew: it is learned of, and all of it is here already.
+    let _wire = link(&ada, &bob);
+    until("bob writes", || bob.spaces.get(ledger).is_some() && bob.can_write(ledger)).await;
+    bob.write(ledger, "two", &[bytes_of(2)]).unwrap();
+    until("ada has both", || ada.names(ledger).len() == 2).await;
+    assert!(!ada.log().iter().any(|event| event == "space.forked"));
+}

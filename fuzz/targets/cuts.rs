@@ -53,7 +53,7 @@ fn run(data: &[u8]) -> Result<()> {
         at += chunk.len();
         assert!(chunk.len() <= MAX && (chunk.len() >= MIN || at == file.len()));
         let sealed = sealer.seal(chunk).expect("within bounds");
-        assert!(opener.open(&sealed.id, &sealed.key, &sealed.stored).as_deref() == Ok(chunk));
+        assert!(opener.open(&sealed.object.id(), &sealed.key, sealed.object.bytes()).as_deref() == Ok(chunk));
     }
     assert_eq!(at, file.len());
     assert!(pieces.next_chunk().expect("memory").is_none());

@@ -72,11 +72,11 @@ fn measure(what: &str, files: &[Vec<u8>], epoch: &EpochKey) -> Outcome<()> {
     let mut opener = ChunkOpener::new();
     let opening = best(|| {
         for chunk in &sealed {
-            black_box(opener.open(&chunk.id, &chunk.key, &chunk.stored)?);
+            black_box(opener.open(&chunk.object.id(), &chunk.key, chunk.object.bytes())?);
         }
         Ok(())
     })?;
-    let stored: usize = sealed.iter().map(|chunk| chunk.stored.len()).sum();
+    let stored: usize = sealed.iter().map(|chunk| chunk.object.bytes().len()).sum();
     println!(
         "{what:>28} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>9.0}  {:.1} % in {} chunks",
         rate(cutting),

@@ -5,7 +5,7 @@ use super::{COMPRESSED, ChunkKey, MAX, MAX_STORED, NONCE, PLAIN, TAG, VERSION};
 use crate::id::ObjectId;
 use crate::labels;
 use crate::padding;
-use aws_lc_rs::aead::{Aad, Nonce};
+use ring::aead::{Aad, Nonce};
 use zstd::bulk::Decompressor;
 
 /// Why an object did not open as a chunk.
@@ -59,17 +59,13 @@ impl ChunkOpener {
             0 => return Err(ChunkError::Malformed),
             _ => return Err(ChunkError::TooNew),
         }
-        let (sealed, tag) = sealed.split_last_chunk::<TAG>().ok_or(ChunkError::Malformed)?;
-        let mut content = vec![0; sealed.len()];
-        key.cipher()
-            .open_separate_gather(
-                Nonce::assume_unique_for_key(NONCE),
-                Aad::from(labels::CHUNK),
-                sealed,
-                tag,
-                &mut content,
-            )
-            .map_err(|_| ChunkError::WrongKey)?;
+        if sealed.len() < TAG {
+            return Err(ChunkError::Malformed);
+        }
+        let (mut content, nonce) = (sealed.to_vec(), Nonce::assume_unique_for_key(NONCE));
+        let opened = key.cipher().open_in_place(nonce, Aad::from(labels::CHUNK), &mut content);
+        let length = opened.map_err(|_| ChunkError::WrongKey)?.len();
+        content.truncate(length);
         padding::unpad(&mut content).map_err(|_| ChunkError::Malformed)?;
         self.expand(content)
     }

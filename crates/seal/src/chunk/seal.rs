@@ -7,12 +7,12 @@
 use super::open::ChunkOpener;
 use super::{COMPRESSED, ChunkKey, MAX, NONCE, PLAIN, TAG, VERSION};
 use crate::epoch::EpochKey;
-use crate::id::ObjectId;
 use crate::labels;
+use crate::object::Object;
 use crate::padding;
 use crate::xaead::Unsound;
-use aws_lc_rs::aead::{Aad, Nonce};
 use hkdf::Hkdf;
+use ring::aead::{Aad, Nonce};
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use std::fmt;
@@ -42,12 +42,10 @@ pub struct Fingerprint(pub [u8; 32]);
 /// A chunk as it is stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunk {
-    /// What it is stored under.
-    pub id: ObjectId,
+    /// What is stored.
+    pub object: Object,
     /// What opens it.
     pub key: ChunkKey,
-    /// The bytes to store.
-    pub stored: Vec<u8>,
 }
 
 /// Why a chunk was not sealed.
@@ -141,12 +139,11 @@ impl ChunkSealer {
         let nonce = Nonce::assume_unique_for_key(NONCE);
         let tag = key.cipher().seal_in_place_separate_tag(nonce, Aad::from(labels::CHUNK), content);
         stored.extend_from_slice(tag.map_err(|_| Unsound)?.as_ref());
-        let id = ObjectId::of(&stored);
         let opened = self.opener.open_whole(&key, &stored).map_err(|_| Unsound)?;
         if opened != plain {
             return Err(Unsound.into());
         }
-        Ok(Chunk { id, key, stored })
+        Ok(Chunk { object: Object::of(stored), key })
     }
 
     /// `version ‖ content`, compressed if that saves 3 %; with room for padding and tag.
@@ -179,10 +176,10 @@ mod tests {
         let plain: Vec<u8> = (0..50_000_u32).flat_map(|number| (number * number).to_string().into_bytes()).collect();
         let key = ContentKey::of(&EpochKey::from_bytes(&[1; 32]));
         let [now, later] = [LEVEL, 19].map(|level| ChunkSealer::with_level(key.clone(), level).seal(&plain).unwrap());
-        assert_ne!(now.stored, later.stored);
+        assert_ne!(now.object, later.object);
         assert_ne!(now.key, later.key, "one key and nonce for two messages");
         for chunk in [now, later] {
-            assert_eq!(ChunkOpener::new().open(&chunk.id, &chunk.key, &chunk.stored).unwrap(), plain);
+            assert_eq!(ChunkOpener::new().open(&chunk.object.id(), &chunk.key, chunk.object.bytes()).unwrap(), plain);
         }
     }
 }

@@ -10,7 +10,7 @@ use crate::keyring::Loaded;
 use crate::pki::{Bundle, PkiFault, verify_device};
 use crate::vault::{CostFloor, unlock_above};
 use crate::words::safety_words;
-use crate::{DeviceId, DeviceKey, EpochKey, Keyring, ObjectId, Purpose, ReadSeed, RecordKey};
+use crate::{DeviceId, DeviceKey, EpochKey, Keyring, Object, ObjectId, Purpose, ReadSeed, RecordKey};
 use data_encoding::HEXLOWER;
 
 const RECORD: &str = "01da24d2e3778b4458528663d10c3f6a6e6f7196eff7e8a1881d15e6b049a57f5091c173a194102b9e0031dd4ccd";
@@ -119,11 +119,12 @@ fn chunks() {
     for (name, plain) in [("plain", "short".to_owned()), ("compressed", "words ".repeat(200))] {
         let array = |part| field(SPACE, &format!("{name}-{part}")).try_into().unwrap();
         let stored = field(SPACE, &format!("{name}-stored"));
-        let chunk = Chunk { id: ObjectId::from_bytes(array("id")), key: ChunkKey::from_bytes(array("key")), stored };
-        let opened = ChunkOpener::new().open(&chunk.id, &chunk.key, &chunk.stored);
+        let (id, key_of_chunk) = (ObjectId::from_bytes(array("id")), ChunkKey::from_bytes(array("key")));
+        let opened = ChunkOpener::new().open(&id, &key_of_chunk, &stored);
         assert_eq!(opened.unwrap(), plain.as_bytes());
         if name == "plain" {
             // Another zstd may compress differently; what is not compressed must stay one object.
+            let chunk = Chunk { object: Object::of(stored), key: key_of_chunk };
             assert_eq!(ChunkSealer::new(key.clone()).seal(plain.as_bytes()).unwrap(), chunk);
         }
     }

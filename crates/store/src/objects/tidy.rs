@@ -135,7 +135,10 @@ impl ObjectStore {
             }
         }
         // An empty pack that is being added to is not garbage.
-        let waits = |filling: &Filling| filling.is_new() && writer.is_active(filling.pack.number);
+        let waits = |filling: &Filling| {
+            let number = filling.pack.number;
+            writer.is_busy(number) || filling.is_new() && writer.is_idle(number)
+        };
         let fillings = index::fillings(&connection, None)?;
         Ok(fillings.into_iter().find(|filling| filling.is_worth_it() && !waits(filling)))
     }

@@ -201,6 +201,11 @@ impl Pieces {
         Ok(Self { access, opener: ChunkOpener::new(), bytes, parts: parts.into_iter() })
     }
 
+    /// How many pieces are left.
+    pub(super) fn left(&self) -> usize {
+        self.parts.len() + usize::from(self.bytes.is_some())
+    }
+
     /// The next bytes; `None` at the end.
     pub(crate) fn next(&mut self, waiting: &dyn Waiting) -> Option<Result<Piece, ContentFault>> {
         if let Some(bytes) = self.bytes.take() {

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use arbitrary::{Result, Unstructured};
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use libfuzzer_sys::fuzz_target;
-use seal::chunk::{ChunkError, ChunkKey, ChunkOpener, ChunkSealer, ContentKey, MAX};
+use seal::chunk::{ChunkError, ChunkKey, ChunkOpener, ChunkSealer, ContentKey, MAX, Plain};
 use seal::{EpochKey, ObjectId};
 use warren_fuzz::{edit, rest};
 
@@ -25,7 +25,7 @@ struct Chunk {
 static REAL: LazyLock<[Chunk; 2]> = LazyLock::new(|| {
     let mut sealer = ChunkSealer::new(ContentKey::of(&EpochKey::from_bytes(&[6; 32])));
     ["words, words, words ".repeat(300), "short".to_owned()].map(|plain| {
-        let seal::chunk::Chunk { object, key } = sealer.seal(plain.as_bytes()).expect("a short chunk");
+        let seal::chunk::Chunk { object, key } = sealer.seal(&Plain::new(plain.into_bytes())).expect("a short chunk");
         Chunk { id: object.id(), key, stored: object.into_bytes() }
     })
 });

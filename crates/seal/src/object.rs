@@ -34,3 +34,9 @@ impl Object {
         self.bytes
     }
 }
+
+impl PartialEq<Vec<u8>> for Object {
+    fn eq(&self, bytes: &Vec<u8>) -> bool {
+        self.bytes == *bytes
+    }
+}

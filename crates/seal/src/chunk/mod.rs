@@ -11,7 +11,7 @@ mod seal;
 
 pub use cut::{Chunker, CutKey};
 pub use open::{ChunkError, ChunkOpener};
-pub use seal::{Chunk, ChunkSealer, ContentKey, Fingerprint, SealError};
+pub use seal::{Chunk, ChunkSealer, ContentKey, Fingerprint, Plain, SealError};
 
 use crate::padding;
 use serde::{Deserialize, Serialize};

@@ -4,6 +4,7 @@
 use super::{COMPRESSED, ChunkKey, MAX, MAX_STORED, NONCE, PLAIN, TAG, VERSION};
 use crate::id::ObjectId;
 use crate::labels;
+use crate::object::Object;
 use crate::padding;
 use ring::aead::{Aad, Nonce};
 use zstd::bulk::Decompressor;
@@ -49,6 +50,17 @@ impl ChunkOpener {
             return Err(ChunkError::WrongObject);
         }
         self.open_whole(key, stored)
+    }
+
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_object(&mut self, key: &ChunkKey, object: &Object) -> Result<Vec<u8>, ChunkError> {
+        if object.bytes().len() > MAX_STORED {
+            return Err(ChunkError::WrongObject);
+        }
+        self.open_whole(key, object.bytes())
     }
 
     /// Opens bytes that are those of their object.

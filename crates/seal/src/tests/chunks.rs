@@ -1,7 +1,7 @@
 //! Contents: cut where they say so, sealed once, opened as they were or not at all, and within bounds.
 
 use crate::chunk::{
-    AVERAGE, ChunkError, ChunkKey, ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey, MAX, MAX_STORED, MIN,
+    AVERAGE, ChunkError, ChunkKey, ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey, MAX, MAX_STORED, MIN, Plain,
     SealError,
 };
 use crate::{EpochKey, ObjectId, labels, padding};
@@ -26,7 +26,7 @@ struct Sealer(ChunkSealer);
 
 impl Sealer {
     fn seal(&mut self, plain: &[u8]) -> Result<Chunk, SealError> {
-        let crate::chunk::Chunk { object, key } = self.0.seal(plain)?;
+        let crate::chunk::Chunk { object, key } = self.0.seal(&Plain::new(plain.to_vec()))?;
         Ok(Chunk { id: object.id(), key, stored: object.into_bytes() })
     }
 }

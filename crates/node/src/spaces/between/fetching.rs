@@ -1,6 +1,7 @@
 //! Objects from peers: each peer is asked for what is wanted and not known to be missing there.
 
 use std::collections::{HashSet, VecDeque};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -291,7 +292,12 @@ async fn read_bytes(recv: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8
         return Ok(None);
     }
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_OBJECT).ok_or(Misbehaved::ObjectTooLong)?;
-    let mut bytes = vec![0; len];
-    timeout(SILENCE, recv.read_exact(&mut bytes)).await.map_err(|_| Ended::Silent)??;
+    let mut bytes = Vec::with_capacity(len);
+    let mut left = recv.take(len as u64);
+    while bytes.len() < len {
+        if timeout(SILENCE, left.read_buf(&mut bytes)).await.map_err(|_| Ended::Silent)?? == 0 {
+            return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into());
+        }
+    }
     Ok(Some(bytes))
 }

@@ -141,7 +141,7 @@ impl Between {
     /// An object of this disk. One that is damaged is said, and wanted again. Blocking.
     pub(super) fn read_here(&self, room: &Room, id: ObjectId) -> Option<Vec<u8>> {
         match self.parts.spaces.objects.get(&id) {
-            Ok(bytes) => Some(bytes),
+            Ok(object) => Some(object.into_bytes()),
             Err(ObjectError::Missing(_)) => None,
             Err(error) => {
                 tracing::warn!(%error, "an object could not be read");

@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use logic::ledger::{EpochId, RealmId, SpaceRole};
 use logic::space::manifest::{self, Manifest, Part};
 use seal::ObjectId;
-use seal::chunk::{ChunkKey, Chunker, ContentKey, CutKey, Fingerprint, MIN};
+use seal::chunk::{ChunkKey, Chunker, ContentKey, CutKey, Fingerprint, MIN, Plain};
 use serde_bytes::ByteBuf;
 use store::objects::{ObjectError, ObjectStore};
 use store::space::Transaction;
@@ -123,15 +123,19 @@ impl<'a> Sealing<'a> {
 
     /// The next chunk of a file.
     pub(super) fn chunk(&mut self, file: usize, plain: &[u8]) -> Result<(), ContentFault> {
-        let fingerprint = (plain.len() >= MIN).then(|| self.key.fingerprint(plain));
-        if let Some(fingerprint) = &fingerprint
-            && let Some(known) = self.known(fingerprint, plain.len())?
+        let plain = match plain.len() {
+            MIN.. => Plain::fingerprinted(plain.to_vec(), &self.key),
+            _ => Plain::new(plain.to_vec()),
+        };
+        let len = plain.bytes().len();
+        if let Some(fingerprint) = plain.fingerprint()
+            && let Some(known) = self.known(&fingerprint, len)?
         {
             self.pending.push(Piece { file, what: What::Done(Part::Data(known)) });
             return Ok(());
         }
-        self.bytes += plain.len();
-        self.pending.push(Piece { file, what: What::Plain(plain.to_vec(), fingerprint) });
+        self.bytes += len;
+        self.pending.push(Piece { file, what: What::Plain(plain) });
         if self.bytes >= WINDOW || self.pending.len() >= PIECES { self.flush() } else { Ok(()) }
     }
 

@@ -6,7 +6,7 @@ use std::thread::{self, JoinHandle};
 
 use logic::space::manifest;
 use logic::space::manifest::Part;
-use seal::chunk::{Chunk, ChunkSealer, ContentKey, Fingerprint};
+use seal::chunk::{Chunk, ChunkSealer, ContentKey, Fingerprint, Plain};
 use store::objects::{ObjectStore, Putting};
 
 use super::fault::ContentFault;
@@ -28,7 +28,7 @@ pub(super) struct Piece {
 
 pub(super) enum What {
     Done(Part),
-    Plain(Vec<u8>, Option<Fingerprint>),
+    Plain(Plain),
 }
 
 /// A part of a file, and the fingerprint of what was sealed for it.
@@ -157,7 +157,7 @@ impl Thread {
 
 impl Worker {
     fn take(&mut self, pieces: Vec<Piece>) -> Outcome {
-        let plain: Vec<&[u8]> = pieces.iter().filter_map(Piece::plain).collect();
+        let plain: Vec<&Plain> = pieces.iter().filter_map(Piece::plain).collect();
         let sealed = self.seal(&plain)?;
         let (objects, keys): (Vec<_>, Vec<_>) = sealed.into_iter().map(|chunk| (chunk.object, chunk.key)).unzip();
         self.putting.add(&objects)?;
@@ -167,31 +167,31 @@ impl Worker {
         let mut sealed = objects.iter().map(seal::Object::id).zip(keys);
         let placed = pieces.into_iter().filter_map(|Piece { file, what }| match what {
             What::Done(part) => Some((file, part, None)),
-            What::Plain(plain, fingerprint) => {
+            What::Plain(plain) => {
                 let (id, key) = sealed.next()?;
-                let len = u32::try_from(plain.len()).expect("a chunk has at most 4 MiB");
-                Some((file, Part::Data(manifest::Chunk { id, key, len }), fingerprint))
+                let len = u32::try_from(plain.bytes().len()).expect("a chunk has at most 4 MiB");
+                Some((file, Part::Data(manifest::Chunk { id, key, len }), plain.fingerprint()))
             }
         });
         Ok(placed.collect())
     }
 
     /// In the same order; by several threads if there is enough to do.
-    fn seal(&mut self, plain: &[&[u8]]) -> Result<Vec<Chunk>, ContentFault> {
-        let bytes: usize = plain.iter().map(|plain| plain.len()).sum();
+    fn seal(&mut self, plain: &[&Plain]) -> Result<Vec<Chunk>, ContentFault> {
+        let bytes: usize = plain.iter().map(|plain| plain.bytes().len()).sum();
         let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
         let threads = if bytes < LITTLE { 1 } else { cores.min(plain.len()).max(1) };
         while self.sealers.len() < threads {
             self.sealers.push(ChunkSealer::new(self.key.clone()));
         }
         let share = bytes / threads + 1;
-        let mut shares: Vec<Vec<&[u8]>> = vec![Vec::new(); threads];
+        let mut shares: Vec<Vec<&Plain>> = vec![Vec::new(); threads];
         let mut before = 0;
         for piece in plain {
             shares[before / share].push(piece);
-            before += piece.len();
+            before += piece.bytes().len();
         }
-        let seal_all = |sealer: &mut ChunkSealer, share: &[&[u8]]| -> Result<Vec<_>, ContentFault> {
+        let seal_all = |sealer: &mut ChunkSealer, share: &[&Plain]| -> Result<Vec<_>, ContentFault> {
             share.iter().map(|piece| Ok(sealer.seal(piece)?)).collect()
         };
         let sealers = &mut self.sealers[..threads];
@@ -209,9 +209,9 @@ impl Worker {
 }
 
 impl Piece {
-    fn plain(&self) -> Option<&[u8]> {
+    fn plain(&self) -> Option<&Plain> {
         match &self.what {
-            What::Plain(plain, _) => Some(plain),
+            What::Plain(plain) => Some(plain),
             What::Done(_) => None,
         }
     }

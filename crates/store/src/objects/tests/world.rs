@@ -234,8 +234,8 @@ impl World {
         for held in self.held.iter().filter(|held| which(held)) {
             let bytes = self.store().get(&id(held.1));
             assert_eq!(
-                bytes.as_ref().ok(),
-                Some(&content(held.1)),
+                bytes.as_ref().ok().map(Object::bytes),
+                Some(&content(held.1)[..]),
                 "object {} is lost by {}: {bytes:?}",
                 held.1,
                 self.doing

@@ -43,6 +43,21 @@ fn a_damaged_tree_is_made_anew() {
 }
 
 #[test]
+fn what_was_noted_of_changes_is_found_out_anew() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    ada.write("a", "text");
+    ada.write("b", "text");
+    let other = rusqlite::Connection::open(ada.file_of_space()).unwrap();
+    other.execute("UPDATE commits SET note = zeroblob(80)", []).unwrap();
+    drop(other);
+    assert!(!care(&ada, StoreAction::Check).ok);
+    let said = care(&ada, StoreAction::Repair);
+    assert!(said.ok && said.mended.len() == 1, "{said:?}");
+    assert_eq!(ada.shows().len(), 2);
+}
+
+#[test]
 fn what_is_asked_of_a_storage_device_can_be_changed_and_lifted() {
     let ada = Home::founder("ada");
     let _vault = ada.member("vault");

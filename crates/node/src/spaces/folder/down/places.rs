@@ -58,11 +58,10 @@ impl Down<'_> {
                 if !tree.stat(here)?.is_some_and(|stat| stat.shown) {
                     return Ok(None);
                 }
-                let Some(parent) = tree.parent(here)? else { return Ok(None) };
-                let parent = here.beside(parent);
-                let listed = tree.list(parent)?.into_iter().find(|entry| entry.node == here);
-                let entry = listed.ok_or_else(|| SpaceFault::Tree("a directory does not list what is in it".into()))?;
-                names.push(entry.name);
+                let shown = tree.shown_at(here)?;
+                let (parent, name) =
+                    shown.ok_or_else(|| SpaceFault::Tree("a directory does not list what is in it".into()))?;
+                names.push(name);
                 let shown = if Some(parent) == tree.entered(self.top)? {
                     Some(self.top)
                 } else if parent.id == NodeId::ROOT {

@@ -592,3 +592,18 @@ fn a_tree_that_has_lost_rows_deletes_nothing_from_the_folder() {
         assert!(before.keys().all(|path| ada.folder().contains_key(path)), "{what}");
     }
 }
+
+#[test]
+fn what_a_deleted_file_costs_does_not_grow_with_its_directory() {
+    let (mut ada, _) = pair();
+    let mut delete = |count: u32| {
+        (0..count).for_each(|number| ada.write(&format!("dir/{number}"), "text"));
+        ada.round();
+        fs::remove_dir_all(ada.at("dir")).unwrap();
+        let begun = std::time::Instant::now();
+        ada.round();
+        begun.elapsed() / count
+    };
+    let (few, many) = (delete(100), delete(800));
+    assert!(many < few * 4, "{few:?} each, {many:?} where there are eight times as many");
+}

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use logic::folder::{Base, Dir, Known, Print};
 use logic::ledger::RealmId;
-use logic::space::{Change, Content, Entry, Event, Meta, Node, NodeKind, Rows, Tree, Version, VersionId, Written};
+use logic::space::{Change, Content, Entry, Event, Meta, Node, NodeKind, Tree, Version, VersionId, Written};
 use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
 use store::space::Reader;
@@ -180,7 +180,7 @@ impl Up<'_> {
         let name = ByteBuf::from(path.name());
         if let Dir::Known(dir) = dir {
             let moved = Known { dir, name: name.clone(), ..known.clone() };
-            if self.kept.space.tree(|tree| Ok(self.is_there(tree, &moved)))? {
+            if self.kept.space.tree(|tree| is_there(tree, &moved))? {
                 return Ok(vec![Act::Note(moved)]);
             }
         }
@@ -207,19 +207,20 @@ impl Up<'_> {
             let Change::Delete { node, place, .. } = tree.deletion(known.node)? else { return Ok(None) };
             let here = stat.version.as_ref().map(|version| version.stamp.id()) == known.version;
             let seen = if here { tree.heads(known.node)? } else { known.version.into_iter().collect() };
-            Ok(Some(Change::Delete { node, seen, place: place.filter(|_| self.is_there(tree, known)) }))
+            let there = is_there(tree, known)?;
+            Ok(Some(Change::Delete { node, seen, place: place.filter(|_| there) }))
         })?;
         Ok(match change {
             Some(change) => Act::Delete { known: known.clone(), change },
             None => Act::Forget(known.node),
         })
     }
+}
 
-    /// Whether the space shows it where the folder had it.
-    fn is_there<R: Rows>(&self, tree: &Tree<R>, known: &Known) -> bool {
-        let named = tree.list(known.dir).unwrap_or_default();
-        named.iter().any(|entry| entry.node == known.node && known.name == entry.name)
-    }
+/// Whether the space shows it where the folder had it.
+fn is_there(tree: &Tree<&Reader<'_>>, known: &Known) -> Result<bool, SpaceFault> {
+    let Some((dir, name)) = tree.shown_at(known.node)? else { return Ok(false) };
+    Ok(tree.entered(known.dir)? == Some(dir) && known.name == name)
 }
 
 /// The same to a reader, times left aside.

@@ -29,9 +29,11 @@ impl Calls {
             StoreAction::Repair => {
                 self.make_anew(&mut said)?;
                 self.mend(&mut said)?;
+                self.logs_anew(&mut said)?;
             }
             StoreAction::Rebuild => {
                 self.make_anew(&mut said)?;
+                self.logs_anew(&mut said)?;
                 self.index_anew(&mut said)?;
             }
         }
@@ -164,6 +166,18 @@ impl Calls {
                 "{wanted} damaged or lost objects are fetched as soon as a device that has them is online; `warren store check` \
                  tells when that is done"
             ));
+        }
+        Ok(())
+    }
+
+    /// Writes logs anew in which something is damaged. Last: what can only be read there has been taken from there.
+    fn logs_anew(&self, said: &mut StoreCared) -> ApiResult<()> {
+        for (kept, name) in self.named()?.iter() {
+            let report = kept.space.read_log(|_| Ok(()))?;
+            if report.is_some_and(|report| report.damaged > 0) {
+                let commits = kept.space.renew_log()?;
+                said.mended.push(format!("{name}: the log of its changes was written anew, with {commits} of them"));
+            }
         }
         Ok(())
     }

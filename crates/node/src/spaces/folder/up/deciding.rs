@@ -131,7 +131,8 @@ impl Up<'_> {
     }
 
     /// The version that is the same to a reader, times left aside: the one that is shown, or else the one that was in
-    /// step, or else one that was written in the knowledge of that one; any if none was.
+    /// step, or else one that was written in the knowledge of that one; any if none was, and then what a version does not
+    /// say is no difference.
     fn same(
         &self,
         node: Node,
@@ -145,7 +146,10 @@ impl Up<'_> {
             Event::Placed(_) => None,
         });
         let versions: BTreeMap<VersionId, Version> = versions.collect();
-        let is_same = |version: &Version| version.written.as_ref().is_some_and(|there| is_same(there, written));
+        let is_same = |version: &Version| {
+            let is_it = |there| is_same(there, written) || base.is_none() && is_bare(there, written);
+            version.written.as_ref().is_some_and(is_it)
+        };
         let first = shown.into_iter().chain(base).find(|id| versions.get(id).is_some_and(is_same));
         let later = |id: &VersionId| {
             let (mut open, mut seen) = (vec![*id], BTreeSet::new());
@@ -225,9 +229,17 @@ fn is_there(tree: &Tree<&Reader<'_>>, known: &Known) -> Result<bool, SpaceFault>
 
 /// The same to a reader, times left aside.
 fn is_same(one: &Written, other: &Written) -> bool {
-    let same = match (&one.content, &other.content) {
+    has_content(one, other) && one.meta.mode == other.meta.mode && one.meta.xattrs == other.meta.xattrs
+}
+
+/// The same content, of which nothing else was said: it came from a pipe.
+fn is_bare(there: &Written, written: &Written) -> bool {
+    has_content(there, written) && there.meta.mode.is_none() && there.meta.xattrs.is_empty()
+}
+
+fn has_content(one: &Written, other: &Written) -> bool {
+    match (&one.content, &other.content) {
         (Content::File { hash: one, .. }, Content::File { hash: other, .. }) => one == other,
         (one, other) => one == other,
-    };
-    same && one.meta.mode == other.meta.mode && one.meta.xattrs == other.meta.xattrs
+    }
 }

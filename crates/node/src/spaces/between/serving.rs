@@ -72,7 +72,10 @@ impl Between {
             let message = Objects::read(&body)?;
             // At each message anew: a right may have ended.
             let Some((theirs, own)) = self.rights(room, peer).await? else {
-                self.note_refused(peer.device(), room.id());
+                // On probation nobody knows who may have what.
+                if !room.on_probation() {
+                    self.note_refused(peer.device(), room);
+                }
                 return Ok(());
             };
             match message {

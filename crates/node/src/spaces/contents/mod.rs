@@ -43,4 +43,5 @@ pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces};
 pub(crate) use reading::nothing;
 pub(crate) use single::{Single, give, hash, shape, take};
+pub(crate) use target::{check_own, no_path};
 pub(crate) use tidy::{GRACE, Unneeded, mark_time, tidy};

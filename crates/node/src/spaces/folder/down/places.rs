@@ -4,6 +4,7 @@ use logic::folder::Known;
 use logic::space::{Entry, Node, NodeId, NodeKind};
 use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
+use store::folder::STAGING;
 
 use super::super::FolderFault;
 use super::Down;
@@ -47,6 +48,9 @@ impl Down<'_> {
             self.warn(format!("{} is too deep for this disk", String::from_utf8_lossy(&entry.name)));
             return None;
         };
+        if dir.is_none() && entry.name == STAGING.as_bytes() {
+            self.warn(format!("{STAGING} in the space has the name of Warren's own directory, and is not put here"));
+        }
         if self.rules.leave_out(&path, is_dir) { None } else { Some(path) }
     }
 

@@ -20,7 +20,7 @@ fn wanted(home: &Home) -> BTreeSet<ObjectId> {
 }
 
 fn put_back(home: &Home, all: &BTreeMap<ObjectId, Vec<u8>>, ids: &BTreeSet<ObjectId>) {
-    let objects: Vec<_> = ids.iter().map(|id| (*id, all[id].as_slice())).collect();
+    let objects: Vec<_> = ids.iter().map(|id| seal::Object::of(all[id].clone())).collect();
     home.spaces().objects.put_many(&home.kept().namespace(), &objects, clock::now()).unwrap();
 }
 

@@ -245,7 +245,7 @@ fn carry(one: &Device, other: &Device) {
             let (held, after) = source.objects.held(&from.kept().namespace(), place).unwrap();
             for id in target.objects.absent(&held).unwrap() {
                 let bytes = source.objects.get(&id).unwrap();
-                target.objects.put(&to.kept().namespace(), id, &bytes, clock::now()).unwrap();
+                target.objects.put_many(&to.kept().namespace(), &[seal::Object::of(bytes)], clock::now()).unwrap();
             }
             next = after;
         }

@@ -79,7 +79,12 @@ impl Between {
                 return Ok(());
             };
             match message {
-                Objects::Get(ids) => self.give(room, &mut stream.send, ids).await?,
+                Objects::Get(ids) => {
+                    if theirs == SpaceRole::Storage && own >= Some(SpaceRole::Editor) {
+                        self.note_lacking(room, peer.device(), true);
+                    }
+                    self.give(room, &mut stream.send, ids).await?;
+                }
                 Objects::Offer(ids) => {
                     // A device that reads knows what it wants; and who may not write has nothing that is not there.
                     if own != Some(SpaceRole::Storage) || theirs < SpaceRole::Editor {

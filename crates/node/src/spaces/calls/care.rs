@@ -3,7 +3,6 @@
 use api::ApiResult;
 use api::types::{StoreAction, StoreCare, StoreCared, Verified};
 use logic::audit::Event;
-use seal::ObjectId;
 use store::space::Part;
 
 use super::Calls;
@@ -71,6 +70,10 @@ impl Calls {
                 )),
                 Some(_) => found.holds.push("the log from which its file can be made anew".into()),
                 None => found.missing.push("the log from which its file could be made anew".into()),
+            }
+            let gone = contents::lost(kept, &self.spaces.objects, |_| Ok(()))?;
+            if gone > 0 {
+                found.damaged.push(format!("contents: {gone} objects that were stored here are lost or damaged"));
             }
             let named =
                 |lines: Vec<String>| lines.into_iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>();
@@ -184,24 +187,14 @@ impl Calls {
 
     /// Asks others for what somebody holds here and that is damaged or lost.
     fn want_damaged(&self) -> Result<u64, SpaceFault> {
-        let (objects, mut after, mut wanted) = (&self.spaces.objects, 0, 0);
-        loop {
-            let found = objects.wanting(after)?;
-            let Some((last, _)) = found.last() else { return Ok(wanted) };
-            after = *last;
-            wanted += found.len() as u64;
-            for kept in self.spaces.all() {
-                let mut its: Vec<ObjectId> = Vec::new();
-                for (_, id) in &found {
-                    if objects.is_held(&kept.namespace(), id)? {
-                        its.push(*id);
-                    }
-                }
-                if let Some(between) = self.spaces.between() {
-                    between.want_again(&kept, &its)?;
-                }
-            }
+        let mut wanted = 0;
+        for kept in self.spaces.all() {
+            wanted += contents::lost(&kept, &self.spaces.objects, |ids| match self.spaces.between() {
+                Some(between) => between.want_again(&kept, ids),
+                None => Ok(()),
+            })?;
         }
+        Ok(wanted)
     }
 
     /// Makes the index of objects anew, and finds out who holds what.

@@ -39,7 +39,7 @@ pub(crate) use fault::ContentFault;
 pub(crate) use fetch::{Alone, Fetch, NotHere, PATIENCE};
 pub(crate) use gate::Gate;
 pub(crate) use get::{Get, destination, get};
-pub(crate) use holds::{all_held, hold_again, hold_new};
+pub(crate) use holds::{all_held, hold_again, hold_new, lost};
 pub(crate) use jobs::{Jobs, Progress};
 pub(crate) use put::{Put, put};
 pub(crate) use read::{Access, Patient, Piece, Pieces};

@@ -86,6 +86,25 @@ fn a_damaged_log_is_written_anew_and_goes_on() {
 }
 
 #[test]
+fn contents_whose_pack_is_gone_are_missed() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    let object = seal::Object::of(vec![7; 50_000]);
+    let objects = &ada.spaces().objects;
+    objects.put_many(&ada.kept("ours").namespace(), &[object], crate::clock::now()).unwrap();
+    for file in std::fs::read_dir(ada.dir().join("objects")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "pack") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    // As at a start.
+    objects.rebuild(crate::clock::now()).unwrap();
+    let said = care(&ada, StoreAction::Check);
+    assert!(!said.ok && said.damaged.iter().any(|line| line.contains("1 objects that were stored here")), "{said:?}");
+}
+
+#[test]
 fn what_is_asked_of_a_storage_device_can_be_changed_and_lifted() {
     let ada = Home::founder("ada");
     let _vault = ada.member("vault");

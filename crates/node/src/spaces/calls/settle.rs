@@ -46,6 +46,11 @@ impl Settling<'_, '_, '_, '_> {
 
     /// One version supersedes all others; with `both` the others become files of their own.
     fn versions(&mut self, node: Node, heads: &[&Version], keep: &str) -> Result<(), SpaceFault> {
+        if keep == "both" && node.id.is_alone() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "beside this file other permissions hold")
+                .hint("keep one of them; the other stays in the history: `warren cat --at VERSION` shows it")
+                .into());
+        }
         let chosen = if keep == "both" { heads.first().copied() } else { Some(self.chosen(heads, keep)?) };
         if keep == "both" {
             for other in heads.iter().skip(1).filter(|head| head.written.is_some()) {
@@ -160,7 +165,8 @@ impl Settling<'_, '_, '_, '_> {
         }
         let mut sides = Vec::new();
         for entry in entries {
-            sides.extend(self.tree.stat(entry.node)?.and_then(|stat| stat.version).map(|version| (version, entry)));
+            sides
+                .extend(self.tree.stat(entry.content())?.and_then(|stat| stat.version).map(|version| (version, entry)));
         }
         let versions: Vec<&Version> = sides.iter().map(|(version, _)| version).collect();
         let stamp = self.chosen(&versions, keep)?.stamp;

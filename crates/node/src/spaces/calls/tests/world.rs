@@ -108,6 +108,11 @@ impl Home {
         self.calls.find(space).unwrap().0
     }
 
+    /// The same space as another device's, whatever it is called here.
+    pub fn kept_of(&self, other: &Kept) -> Arc<Kept> {
+        self.calls.spaces.get(other.space.id()).unwrap()
+    }
+
     pub fn call(&self, request: Request) -> Result<Reply, ApiError> {
         self.calls.answer(&request)
     }

@@ -4,9 +4,9 @@
 use std::sync::LazyLock;
 
 use arbitrary::{Result, Unstructured};
-use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
+use ring::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use libfuzzer_sys::fuzz_target;
-use seal::chunk::{Chunk, ChunkError, ChunkKey, ChunkOpener, ChunkSealer, ContentKey, MAX};
+use seal::chunk::{ChunkError, ChunkKey, ChunkOpener, ChunkSealer, ContentKey, MAX, Plain};
 use seal::{EpochKey, ObjectId};
 use warren_fuzz::{edit, rest};
 
@@ -14,10 +14,20 @@ use warren_fuzz::{edit, rest};
 const LABEL: &[u8] = b"warren/chunk/v1";
 const KEY: [u8; 32] = [9; 32];
 
+/// An object that is said to be a chunk.
+#[derive(Clone)]
+struct Chunk {
+    id: ObjectId,
+    key: ChunkKey,
+    stored: Vec<u8>,
+}
+
 static REAL: LazyLock<[Chunk; 2]> = LazyLock::new(|| {
     let mut sealer = ChunkSealer::new(ContentKey::of(&EpochKey::from_bytes(&[6; 32])));
-    ["words, words, words ".repeat(300), "short".to_owned()]
-        .map(|plain| sealer.seal(plain.as_bytes()).expect("a short chunk"))
+    ["words, words, words ".repeat(300), "short".to_owned()].map(|plain| {
+        let seal::chunk::Chunk { object, key } = sealer.seal(&Plain::new(plain.into_bytes())).expect("a short chunk");
+        Chunk { id: object.id(), key, stored: object.into_bytes() }
+    })
 });
 
 fn open(chunk: &Chunk) -> std::result::Result<Vec<u8>, ChunkError> {

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use arbitrary::{Result, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use seal::EpochKey;
-use seal::chunk::{ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey, MAX, MIN};
+use seal::chunk::{ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey, MAX, MIN, Plain};
 
 /// Reads at most so much at a time, in turns.
 struct Pieces<'a>(&'a [u8], Vec<u16>, usize);
@@ -52,8 +52,8 @@ fn run(data: &[u8]) -> Result<()> {
         assert!(pieces.next_chunk().expect("memory") == Some(chunk));
         at += chunk.len();
         assert!(chunk.len() <= MAX && (chunk.len() >= MIN || at == file.len()));
-        let sealed = sealer.seal(chunk).expect("within bounds");
-        assert!(opener.open(&sealed.id, &sealed.key, &sealed.stored).as_deref() == Ok(chunk));
+        let sealed = sealer.seal(&Plain::new(chunk.to_vec())).expect("within bounds");
+        assert!(opener.open(&sealed.object.id(), &sealed.key, sealed.object.bytes()).as_deref() == Ok(chunk));
     }
     assert_eq!(at, file.len());
     assert!(pieces.next_chunk().expect("memory").is_none());

@@ -58,25 +58,25 @@ fn measure(what: &str, files: &[Vec<u8>], epoch: &EpochKey) -> Outcome<()> {
         Ok(())
     })?;
     let sealing = best(|| {
-        sealed = chunks.iter().map(|chunk| sealer.seal(chunk)).collect::<Result<_, _>>()?;
+        sealed = chunks.iter().map(|chunk| sealer.seal(&Plain::new(chunk.clone()))).collect::<Result<_, _>>()?;
         Ok(())
     })?;
     let all = best(|| {
         let mut failed = Ok(());
         each_chunk(&cut, files, |chunk| {
-            black_box(content.fingerprint(chunk));
-            failed = failed.and(sealer.seal(chunk).map(|chunk| drop(black_box(chunk))));
+            let plain = Plain::fingerprinted(chunk.to_vec(), &content);
+            failed = failed.and(sealer.seal(&plain).map(|chunk| drop(black_box(chunk))));
         })?;
         Ok(failed?)
     })?;
     let mut opener = ChunkOpener::new();
     let opening = best(|| {
         for chunk in &sealed {
-            black_box(opener.open(&chunk.id, &chunk.key, &chunk.stored)?);
+            black_box(opener.open(&chunk.object.id(), &chunk.key, chunk.object.bytes())?);
         }
         Ok(())
     })?;
-    let stored: usize = sealed.iter().map(|chunk| chunk.stored.len()).sum();
+    let stored: usize = sealed.iter().map(|chunk| chunk.object.bytes().len()).sum();
     println!(
         "{what:>28} {:>9.0} {:>9.0} {:>9.0} {:>9.0} {:>9.0}  {:.1} % in {} chunks",
         rate(cutting),

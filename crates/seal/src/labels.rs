@@ -84,8 +84,10 @@ pub(crate) const EPOCH_CUT: &[u8] = b"warren/epoch-cut/v1";
 pub(crate) const CUT_GEAR: &str = "warren 2026-11 chunk gear table v1";
 /// HKDF info: the key that hashes a chunk, as it will be encrypted, into its own key.
 pub(crate) const CHUNK_HASH: &[u8] = b"warren/chunk-hash/v1";
-/// HKDF info prefix: the key of one chunk.
+/// HKDF info prefix: the key of one chunk that is compressed.
 pub(crate) const CHUNK_KEY: &[u8] = b"warren/chunk-key/v1/";
+/// HKDF info prefix: the key of one chunk that is not.
+pub(crate) const CHUNK_PLAIN_KEY: &[u8] = b"warren/chunk-plain-key/v1/";
 /// HKDF info: the key that hashes plain chunks, to find those again that are sealed already.
 pub(crate) const CHUNK_FINGERPRINT: &[u8] = b"warren/chunk-fingerprint/v1";
 /// Associated data of chunks.

@@ -16,9 +16,9 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime};
 
-use seal::{RecordKey, Timestamp};
+use seal::{Object, RecordKey, Timestamp};
 use warren_store::database::Database;
-use warren_store::objects::{Limits, Namespace, ObjectId, ObjectStore};
+use warren_store::objects::{Limits, Namespace, ObjectStore};
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -72,7 +72,7 @@ fn main() -> Outcome<()> {
 
 fn measure(case: &Case, source: &Path, target: &Path, note: &mut impl FnMut(&'static str, Duration)) -> Outcome<()> {
     let bytes = fs::read(source)?;
-    let objects: Vec<(ObjectId, &[u8])> = bytes.chunks(case.len).map(|b| (ObjectId::of(b), b)).collect();
+    let objects: Vec<Object> = bytes.chunks(case.len).map(|b| Object::of(b.to_vec())).collect();
     let database = || Database::open(&target.join("database"), RecordKey::from_bytes(&[1; 32]));
     drop(Database::create(&target.join("database"), RecordKey::from_bytes(&[1; 32]))?);
     let open = || -> Outcome<ObjectStore> {
@@ -87,9 +87,9 @@ fn measure(case: &Case, source: &Path, target: &Path, note: &mut impl FnMut(&'st
         "put_many, all known",
         timed(target, || Ok(objects.chunks(case.batch).try_for_each(|b| store.put_many(&SPACE, b, now()))?))?,
     );
-    note("get", timed(target, || Ok(objects.iter().try_for_each(|(id, _)| store.get(id).map(drop))?))?);
+    note("get", timed(target, || Ok(objects.iter().try_for_each(|object| store.get(&object.id()).map(drop))?))?);
     note("check", timed(target, || Ok(store.check(None, u64::MAX).map(|_| ())?))?);
-    let (odd, kept): (Vec<_>, Vec<_>) = objects.iter().map(|(id, _)| *id).enumerate().partition(|(n, _)| n % 3 > 0);
+    let (odd, kept): (Vec<_>, Vec<_>) = objects.iter().map(Object::id).enumerate().partition(|(n, _)| n % 3 > 0);
     let odd: Vec<_> = odd.into_iter().map(|(_, id)| id).collect();
     note("release two of three", timed(target, || Ok(store.release(&SPACE, &odd, now())?))?);
     note(

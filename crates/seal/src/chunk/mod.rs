@@ -11,7 +11,7 @@ mod seal;
 
 pub use cut::{Chunker, CutKey};
 pub use open::{ChunkError, ChunkOpener};
-pub use seal::{Chunk, ChunkSealer, ContentKey, Fingerprint, SealError};
+pub use seal::{Chunk, ChunkSealer, ContentKey, Fingerprint, Plain, SealError};
 
 use crate::padding;
 use serde::{Deserialize, Serialize};
@@ -54,9 +54,9 @@ impl ChunkKey {
     }
 
     /// AES-256-GCM (NIST SP 800-38D) under this key.
-    fn cipher(&self) -> aws_lc_rs::aead::LessSafeKey {
-        let key = aws_lc_rs::aead::UnboundKey::new(&aws_lc_rs::aead::AES_256_GCM, &self.0);
-        aws_lc_rs::aead::LessSafeKey::new(key.expect("AES-256 takes keys of 32 bytes"))
+    fn cipher(&self) -> ring::aead::LessSafeKey {
+        let key = ring::aead::UnboundKey::new(&ring::aead::AES_256_GCM, &self.0);
+        ring::aead::LessSafeKey::new(key.expect("AES-256 takes keys of 32 bytes"))
     }
 }
 

@@ -4,8 +4,9 @@
 use super::{COMPRESSED, ChunkKey, MAX, MAX_STORED, NONCE, PLAIN, TAG, VERSION};
 use crate::id::ObjectId;
 use crate::labels;
+use crate::object::Object;
 use crate::padding;
-use aws_lc_rs::aead::{Aad, Nonce};
+use ring::aead::{Aad, Nonce};
 use zstd::bulk::Decompressor;
 
 /// Why an object did not open as a chunk.
@@ -51,6 +52,17 @@ impl ChunkOpener {
         self.open_whole(key, stored)
     }
 
+    /// Opens an object.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub fn open_object(&mut self, key: &ChunkKey, object: &Object) -> Result<Vec<u8>, ChunkError> {
+        if object.bytes().len() > MAX_STORED {
+            return Err(ChunkError::WrongObject);
+        }
+        self.open_whole(key, object.bytes())
+    }
+
     /// Opens bytes that are those of their object.
     pub(super) fn open_whole(&mut self, key: &ChunkKey, stored: &[u8]) -> Result<Vec<u8>, ChunkError> {
         let (&version, sealed) = stored.split_first().ok_or(ChunkError::Malformed)?;
@@ -59,17 +71,13 @@ impl ChunkOpener {
             0 => return Err(ChunkError::Malformed),
             _ => return Err(ChunkError::TooNew),
         }
-        let (sealed, tag) = sealed.split_last_chunk::<TAG>().ok_or(ChunkError::Malformed)?;
-        let mut content = vec![0; sealed.len()];
-        key.cipher()
-            .open_separate_gather(
-                Nonce::assume_unique_for_key(NONCE),
-                Aad::from(labels::CHUNK),
-                sealed,
-                tag,
-                &mut content,
-            )
-            .map_err(|_| ChunkError::WrongKey)?;
+        if sealed.len() < TAG {
+            return Err(ChunkError::Malformed);
+        }
+        let (mut content, nonce) = (sealed.to_vec(), Nonce::assume_unique_for_key(NONCE));
+        let opened = key.cipher().open_in_place(nonce, Aad::from(labels::CHUNK), &mut content);
+        let length = opened.map_err(|_| ChunkError::WrongKey)?.len();
+        content.truncate(length);
         padding::unpad(&mut content).map_err(|_| ChunkError::Malformed)?;
         self.expand(content)
     }

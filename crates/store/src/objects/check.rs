@@ -1,6 +1,8 @@
 //! Everything is read and verified, a slice at a time, so that damage is found while somebody else still has the
 //! object.
 
+use seal::Object;
+
 use super::index::{self, Place, Row};
 use super::pack::{ObjectId, PackKey, RECORD_HEADER, ReadAt};
 use super::{ObjectError, ObjectStore};
@@ -65,7 +67,7 @@ impl ObjectStore {
         checked.objects += 1;
         checked.bytes += u64::from(row.len);
         match self.get(&row.id) {
-            Ok(bytes) if !self.has_header(row, place)? => self.mend(row, place, bytes, checked),
+            Ok(object) if !self.has_header(row, place)? => self.mend(row, place, object, checked),
             Ok(_) => Ok(()),
             Err(ObjectError::Damaged(_) | ObjectError::Missing(_) | ObjectError::Io { .. }) => {
                 // Unless it was forgotten just now.
@@ -88,11 +90,11 @@ impl ObjectStore {
         Ok(read.is_ok() && header == expected)
     }
 
-    fn mend(&self, row: &Row, place: Place, bytes: Vec<u8>, checked: &mut Checked) -> Result<(), ObjectError> {
+    fn mend(&self, row: &Row, place: Place, object: Object, checked: &mut Checked) -> Result<(), ObjectError> {
         let mut writer = self.writer();
         let now = index::find(&self.database.connection(), &row.id)?;
         if now.is_some_and(|now| now.place == Some(place)) {
-            self.move_all(&mut writer, place.pack, &[(*row, bytes)])?;
+            self.move_all(&mut writer, place.pack, &[(*row, object)])?;
             checked.mended += 1;
         }
         Ok(())

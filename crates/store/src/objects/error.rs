@@ -23,9 +23,6 @@ pub enum ObjectError {
         /// Its length in bytes.
         len: u64,
     },
-    /// The bytes are not those of the object they are said to be.
-    #[error("the bytes are not those of object {0}")]
-    WrongId(ObjectId),
     /// The namespace would hold more than it may. Nothing was stored.
     #[error("the quota of {quota} bytes does not allow {wanted} more: {used} are used")]
     OverQuota {

@@ -1,7 +1,14 @@
 //! Reading: every object is verified each time.
 
+use std::fs::File;
+use std::io;
+
+use rustix::buffer::spare_capacity;
+use rustix::io::{Errno, pread};
+use seal::Object;
+
 use super::index::{self, Place, Row};
-use super::pack::{MAX_OBJECT, ObjectId, RECORD_HEADER, ReadAt};
+use super::pack::{MAX_OBJECT, ObjectId, RECORD_HEADER};
 use super::{ObjectError, ObjectStore};
 use crate::database::DatabaseError;
 
@@ -19,10 +26,10 @@ pub struct Totals {
 }
 
 impl ObjectStore {
-    /// The bytes of an object, which are what was stored, or an error: it is not here
+    /// An object, which is what was stored, or an error: it is not here
     /// ([`Missing`](ObjectError::Missing)), not what it was ([`Damaged`](ObjectError::Damaged)), or the disk does not
     /// read ([`Io`](ObjectError::Io)). Whoever has the right bytes of such an object may put them again, which mends it.
-    pub fn get(&self, id: &ObjectId) -> Result<Vec<u8>, ObjectError> {
+    pub fn get(&self, id: &ObjectId) -> Result<Object, ObjectError> {
         let mut failed: Option<(Row, Place, ObjectError)> = None;
         loop {
             let row = index::find(&self.database.connection(), id)?;
@@ -38,11 +45,11 @@ impl ObjectStore {
                 _ => {}
             }
             match self.read(&row, place) {
-                Ok(bytes) => {
+                Ok(object) => {
                     if !row.sound {
                         self.note(&row, place, true);
                     }
-                    return Ok(bytes);
+                    return Ok(object);
                 }
                 Err(error) => failed = Some((row, place, error)),
             }
@@ -89,22 +96,20 @@ impl ObjectStore {
         Ok(totals)
     }
 
-    pub(super) fn read(&self, row: &Row, place: Place) -> Result<Vec<u8>, ObjectError> {
+    pub(super) fn read(&self, row: &Row, place: Place) -> Result<Object, ObjectError> {
         if row.len as usize > MAX_OBJECT {
             return Err(ObjectError::Damaged(row.id));
         }
         let pack = index::pack(&self.database.connection(), place.pack)?.ok_or(ObjectError::Missing(row.id))?;
         let file = match self.files.get(&pack.id) {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(ObjectError::Missing(row.id)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(ObjectError::Missing(row.id)),
             file => file.map_err(|source| ObjectError::at(&self.files.path_of(&pack.id), source))?,
         };
-        let mut bytes = vec![0; row.len as usize];
         let start = place.start.saturating_add(RECORD_HEADER);
-        let read = file
-            .read_full_at(start, &mut bytes)
-            .map_err(|source| ObjectError::at(&self.files.path_of(&pack.id), source))?;
-        let sound = read == bytes.len() && ObjectId::of(&bytes) == row.id;
-        if sound { Ok(bytes) } else { Err(ObjectError::Damaged(row.id)) }
+        let bytes = read_at(&file, start, row.len as usize);
+        let bytes = bytes.map_err(|source| ObjectError::at(&self.files.path_of(&pack.id), source))?;
+        let object = Object::of(bytes);
+        if object.id() == row.id { Ok(object) } else { Err(ObjectError::Damaged(row.id)) }
     }
 
     /// Remembers what was found, so that putting a damaged object again stores it again. That a full disk keeps this
@@ -117,15 +122,30 @@ impl ObjectStore {
     }
 }
 
-impl From<ObjectError> for std::io::Error {
+/// As many bytes as there are, up to `len`.
+fn read_at(file: &File, start: u64, len: usize) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        let at = start.saturating_add(bytes.len() as u64);
+        match pread(file, spare_capacity(&mut bytes), at) {
+            Ok(0) => break,
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+impl From<ObjectError> for io::Error {
     fn from(error: ObjectError) -> Self {
         let kind = match &error {
-            ObjectError::Missing(_) => std::io::ErrorKind::NotFound,
-            ObjectError::Damaged(_) => std::io::ErrorKind::InvalidData,
-            ObjectError::DiskFull(_) => std::io::ErrorKind::StorageFull,
+            ObjectError::Missing(_) => io::ErrorKind::NotFound,
+            ObjectError::Damaged(_) => io::ErrorKind::InvalidData,
+            ObjectError::DiskFull(_) => io::ErrorKind::StorageFull,
             ObjectError::Io { source, .. } => source.kind(),
-            ObjectError::Database(DatabaseError::Damaged(_)) => std::io::ErrorKind::InvalidData,
-            _ => std::io::ErrorKind::Other,
+            ObjectError::Database(DatabaseError::Damaged(_)) => io::ErrorKind::InvalidData,
+            _ => io::ErrorKind::Other,
         };
         Self::new(kind, error)
     }

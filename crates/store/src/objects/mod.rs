@@ -13,9 +13,10 @@
 //! - the index never points to bytes that are not durable: data, fsync, index, in this order;
 //! - of a pack's file, only what lies behind the end that the index knows is ever cut off;
 //! - a pack is removed only when the index points to nothing in it;
-//! - a place in a pack is never used again after anything went wrong there.
+//! - a place in a pack is never used again after anything went wrong there;
+//! - a pack is added to by one batch at a time.
 //!
-//! One writer at a time, any number of readers. All calls block. Non-goals: names, keys, and who may do what.
+//! Any number of writers and readers; the index is changed by one at a time. All calls block. Non-goals: names, keys, and who may do what.
 
 mod check;
 mod error;
@@ -25,18 +26,19 @@ mod get;
 mod holds;
 mod index;
 pub mod pack;
+mod putting;
 mod recover;
 #[cfg(test)]
 mod tests;
 mod tidy;
 mod writer;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use rusqlite::{Transaction, TransactionBehavior};
-use seal::Timestamp;
+use seal::{Object, Timestamp};
 
 use crate::database::{Database, DatabaseError, Table};
 use fault::Step;
@@ -49,6 +51,7 @@ pub use error::ObjectError;
 pub use get::Totals;
 pub use holds::{HeldPlace, Namespace, Usage};
 pub use pack::{MAX_OBJECT, ObjectId};
+pub use putting::Putting;
 pub use recover::Recovered;
 pub use tidy::{Collected, Compacted};
 
@@ -72,6 +75,8 @@ impl Default for Limits {
 pub struct ObjectStore {
     files: Arc<Files>,
     writer: Arc<Mutex<Writer>>,
+    /// A batch has given its packs back.
+    returned: Arc<Condvar>,
     database: Database,
     holdings: Table<Holding>,
     /// Has a row when holds may be missing.
@@ -100,6 +105,7 @@ impl ObjectStore {
         let store = Self {
             files: Arc::new(Files::open(dir)?),
             writer: Arc::default(),
+            returned: Arc::default(),
             holdings: database.table("object holdings"),
             doubts: database.table("object doubts"),
             database,
@@ -109,52 +115,28 @@ impl ObjectStore {
         Ok((store, recovered))
     }
 
-    /// Stores these objects, each with its id, and lets `namespace` hold them: all of them, durably, or none. One that
-    /// is here already is not stored again. Batches are what makes it fast: one costs two fsyncs, whatever its size.
-    pub fn put_many(
-        &self,
-        namespace: &Namespace,
-        objects: &[(ObjectId, &[u8])],
-        now: Timestamp,
-    ) -> Result<(), ObjectError> {
-        let too_long = objects.iter().find(|(_, bytes)| bytes.len() > MAX_OBJECT);
-        if let Some((id, bytes)) = too_long {
-            return Err(ObjectError::TooLong { id: *id, len: bytes.len() as u64 });
-        }
-        let mut writer = self.writer();
-        let absent = self.without_known(objects)?;
-        let sizes: Vec<(ObjectId, u32)> = objects.iter().map(|(id, bytes)| (*id, bytes.len() as u32)).collect();
-        self.check_quota(namespace, &sizes)?;
-        let batch = writer.append(self, &absent, self.limits.keep_free)?;
-        let outcome = self.change(|transaction| {
-            let numbers = batch.record(transaction, now)?;
-            self.hold_in(transaction, namespace, &sizes, &numbers).map(drop)
-        });
-        writer.settle(self, batch, outcome)
-    }
-
-    /// [`Self::put_many`] for one.
-    pub fn put(&self, namespace: &Namespace, id: ObjectId, bytes: &[u8], now: Timestamp) -> Result<(), ObjectError> {
-        self.put_many(namespace, &[(id, bytes)], now)
-    }
-
-    /// Those that are not here and sound, each once. Their bytes are verified while they are written.
-    fn without_known<'a>(&self, objects: &[(ObjectId, &'a [u8])]) -> Result<Vec<(ObjectId, &'a [u8])>, ObjectError> {
-        let mut seen = HashSet::new();
-        let connection = self.database.connection();
-        let mut absent = Vec::new();
-        for (id, bytes) in objects {
-            if seen.insert(id) && !index::find(&connection, id)?.is_some_and(|row| row.is_here()) {
-                absent.push((*id, *bytes));
-            } else {
-                verify(id, bytes)?;
-            }
-        }
-        Ok(absent)
+    /// Stores these objects and lets `namespace` hold them: all of them, durably, or none. One that is here already is not
+    /// stored again. Batches are what makes it fast: one costs two fsyncs, whatever its size; see [`Self::putting`].
+    pub fn put_many(&self, namespace: &Namespace, objects: &[Object], now: Timestamp) -> Result<(), ObjectError> {
+        let mut putting = self.putting(namespace);
+        putting.add(objects)?;
+        putting.finish(now)
     }
 
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The writer when no batch has a pack.
+    fn lone_writer(&self) -> MutexGuard<'_, Writer> {
+        self.returned.wait_while(self.writer(), |writer| writer.works()).unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of a batch.
+    fn end<T>(&self, end: impl FnOnce(&mut Writer) -> T) -> T {
+        let ended = end(&mut self.writer());
+        self.returned.notify_all();
+        ended
     }
 
     /// Changes the index in one durable step, or not at all.
@@ -175,10 +157,6 @@ impl ObjectStore {
 
 /// Numbers of objects in the index that are known by now.
 type Numbers = HashMap<ObjectId, i64>;
-
-fn verify(id: &ObjectId, bytes: &[u8]) -> Result<(), ObjectError> {
-    if ObjectId::of(bytes) == *id { Ok(()) } else { Err(ObjectError::WrongId(*id)) }
-}
 
 impl From<rusqlite::Error> for ObjectError {
     fn from(error: rusqlite::Error) -> Self {

@@ -85,7 +85,8 @@ impl ObjectStore {
     }
 
     pub(super) fn recover(&self, now: Timestamp) -> Result<Recovered, ObjectError> {
-        let mut writer = self.writer();
+        // Whoever appends meanwhile would lose what is cut off.
+        let mut writer = self.lone_writer();
         writer.reset();
         let listed = self.files.list().map_err(|source| ObjectError::at(self.files.path(), source))?;
         let mut on_disk: HashMap<PackId, u64> = listed.iter().copied().collect();

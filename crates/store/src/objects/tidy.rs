@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use seal::Timestamp;
+use seal::{Object, Timestamp};
 
 use super::holds::past_hours;
 use super::index::{self, Filling, PackRow, Row};
@@ -99,13 +99,13 @@ impl ObjectStore {
         let Some(filling) = self.to_be_emptied(&writer)? else { return Ok(Compacted::default()) };
         writer.emptying = Some(filling.pack.number);
         writer.leave(filling.pack.number);
-        let mut objects: Vec<(Row, Vec<u8>)> = Vec::new();
+        let mut objects: Vec<(Row, Object)> = Vec::new();
         let mut moved = 0;
         let rows = index::sound_in(&self.database.connection(), filling.pack.number, STEP)?;
         for row in &rows {
             let Some(place) = row.place else { continue };
             match self.read(row, place) {
-                Ok(bytes) => objects.push((*row, bytes)),
+                Ok(object) => objects.push((*row, object)),
                 Err(ObjectError::Damaged(_) | ObjectError::Missing(_)) => {
                     self.change(|transaction| index::set_sound(transaction, row.number, place, false))?;
                 }
@@ -135,7 +135,10 @@ impl ObjectStore {
             }
         }
         // An empty pack that is being added to is not garbage.
-        let waits = |filling: &Filling| filling.is_new() && writer.is_active(filling.pack.number);
+        let waits = |filling: &Filling| {
+            let number = filling.pack.number;
+            writer.is_busy(number) || filling.is_new() && writer.is_idle(number)
+        };
         let fillings = index::fillings(&connection, None)?;
         Ok(fillings.into_iter().find(|filling| filling.is_worth_it() && !waits(filling)))
     }
@@ -145,11 +148,11 @@ impl ObjectStore {
         &self,
         writer: &mut Writer,
         from: i64,
-        objects: &[(Row, Vec<u8>)],
+        objects: &[(Row, Object)],
     ) -> Result<(), ObjectError> {
         // Into a pack that stays: not the one that is being emptied.
         writer.leave(from);
-        let bytes: Vec<(ObjectId, &[u8])> = objects.iter().map(|(row, bytes)| (row.id, bytes.as_slice())).collect();
+        let bytes: Vec<(ObjectId, &[u8])> = objects.iter().map(|(row, object)| (row.id, object.bytes())).collect();
         let batch = writer.append(self, &bytes, 0)?;
         let outcome = self.change(|transaction| {
             for ((row, _), (_, len, place)) in objects.iter().zip(batch.placed()) {

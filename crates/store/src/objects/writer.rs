@@ -1,4 +1,8 @@
-//! Appending: records of a batch, one fsync, and a way back when anything fails before the index knows of them.
+//! Appending: a batch has the packs that it adds to for itself, one fsync each, and a way back when anything fails before
+//! the index knows of it.
+
+use std::mem;
+use std::sync::Arc;
 
 use rusqlite::Connection;
 use seal::Timestamp;
@@ -18,22 +22,29 @@ const LARGE: usize = 128 << 10;
 /// After so many bytes the disk is to begin.
 const HURRY: u64 = 4 << 20;
 
-/// Whoever appends; there is one.
+/// Packs that are added to again after a start.
+const CHOSEN: usize = 4;
+
+/// Who appends to which pack.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    /// The pack that is being added to.
-    active: Option<PackRow>,
+    /// Packs with room that no batch has; the one used last stands last.
+    idle: Vec<PackRow>,
+    /// Packs that a batch has.
+    busy: Vec<i64>,
     /// Packs in which something went wrong: what is on the disk behind their end is not certain.
     given_up: Vec<i64>,
     /// The pack that compaction is at.
     pub(super) emptying: Option<i64>,
 }
 
-/// Records that are durable, but not in the index yet. Must come to [`Writer::settle`].
-#[derive(Debug, Default)]
+/// Records that the index does not know yet. Must come to [`Writer::settle`] or [`Writer::abandon`].
+#[derive(Default)]
 pub(super) struct Batch {
     placed: Vec<(ObjectId, u32, Place)>,
     grown: Vec<Grown>,
+    /// What is being added to.
+    stream: Option<Stream>,
 }
 
 /// A pack that a batch has made longer.
@@ -44,9 +55,57 @@ struct Grown {
 }
 
 impl Batch {
+    /// Is there nothing in it?
+    pub(super) fn is_empty(&self) -> bool {
+        self.grown.is_empty()
+    }
+
     /// Where the record of each object lies.
     pub(super) fn placed(&self) -> &[(ObjectId, u32, Place)] {
         &self.placed
+    }
+
+    /// Appends records, if as many bytes as `keep_free` stay free; `take` gives packs.
+    pub(super) fn write<'a>(
+        &mut self,
+        store: &ObjectStore,
+        objects: impl Iterator<Item = (ObjectId, &'a [u8])> + Clone,
+        keep_free: u64,
+        mut take: impl FnMut() -> Result<PackRow, ObjectError>,
+    ) -> Result<(), ObjectError> {
+        let path = store.files.path();
+        let needed: u64 = objects.clone().map(|(_, bytes)| record_len(bytes.len() as u64)).sum();
+        if needed == 0 {
+            return Ok(());
+        }
+        let free = disk::free_space(path).map_err(|source| ObjectError::at(path, source))?;
+        if free < needed.saturating_add(keep_free) {
+            return Err(ObjectError::DiskFull(path.to_owned()));
+        }
+        for (id, bytes) in objects {
+            if self.stream.as_ref().is_some_and(|stream| stream.is_full(store.limits.pack)) {
+                self.sync()?;
+            }
+            let stream = match &mut self.stream {
+                Some(stream) => stream,
+                none => {
+                    let pack = take()?;
+                    self.grown.push(Grown { before: pack, len: pack.len });
+                    none.insert(Stream::new(store.files.clone(), pack))
+                }
+            };
+            let start = stream.append(&id, bytes)?;
+            self.placed.push((id, bytes.len() as u32, Place { pack: stream.pack.number, start }));
+        }
+        Ok(())
+    }
+
+    /// Makes all of it durable.
+    pub(super) fn sync(&mut self) -> Result<(), ObjectError> {
+        if let (Some(stream), Some(grown)) = (self.stream.take(), self.grown.last_mut()) {
+            grown.len = stream.finish()?;
+        }
+        Ok(())
     }
 
     /// Tells the index of the batch; returns the objects' numbers. Those that are new are held by nobody.
@@ -80,40 +139,23 @@ impl Writer {
         objects: &[(ObjectId, &[u8])],
         keep_free: u64,
     ) -> Result<Batch, ObjectError> {
-        if objects.is_empty() {
-            return Ok(Batch::default());
-        }
-        let path = store.files.path();
-        let needed: u64 = objects.iter().map(|(_, bytes)| record_len(bytes.len() as u64)).sum();
-        let free = disk::free_space(path).map_err(|source| ObjectError::at(path, source))?;
-        if free < needed.saturating_add(keep_free) {
-            return Err(ObjectError::DiskFull(path.to_owned()));
-        }
         let mut batch = Batch::default();
-        match self.write(store, objects, &mut batch) {
+        let written = batch.write(store, objects.iter().copied(), keep_free, || self.take(store));
+        match written.and_then(|()| batch.sync()) {
             Ok(()) => Ok(batch),
             Err(error) => {
-                // Whoever brings wrong bytes does not wear out packs.
-                match error {
-                    ObjectError::WrongId(_) if self.cut_back(store, &batch) => {}
-                    _ => self.take_back(store, &batch),
-                }
+                self.take_back(store, &batch);
                 Err(error)
             }
         }
     }
 
     /// The end of a batch: either the index knows of it, or it is taken back.
-    pub(super) fn settle<T>(
-        &mut self,
-        store: &ObjectStore,
-        batch: Batch,
-        outcome: Result<T, ObjectError>,
-    ) -> Result<T, ObjectError> {
+    pub(super) fn settle<T, E>(&mut self, store: &ObjectStore, batch: Batch, outcome: Result<T, E>) -> Result<T, E> {
         match &outcome {
             Ok(_) => {
-                if let Some(grown) = batch.grown.last() {
-                    self.active = Some(PackRow { len: grown.len, ..grown.before });
+                for Grown { before, len } in batch.grown {
+                    self.give_back(store, PackRow { len, ..before });
                 }
             }
             Err(_) => self.take_back(store, &batch),
@@ -121,17 +163,39 @@ impl Writer {
         outcome
     }
 
-    /// Is this the pack that is being added to?
-    pub(super) fn is_active(&self, pack: i64) -> bool {
-        self.active.is_some_and(|active| active.number == pack)
+    /// The end of a batch of which nothing failed and nothing is wanted.
+    pub(super) fn abandon(&mut self, store: &ObjectStore, batch: Batch) {
+        let Batch { grown, stream, .. } = batch;
+        drop(stream);
+        for Grown { before, .. } in grown {
+            match store.files.cut(&before.id, before.len) {
+                Ok(()) => self.give_back(store, before),
+                Err(_) => self.give_up(before.number),
+            }
+        }
+    }
+
+    /// Does a batch have this pack, or wait for one?
+    pub(super) fn is_busy(&self, pack: i64) -> bool {
+        self.busy.contains(&pack)
+    }
+
+    /// Does any batch have a pack?
+    pub(super) fn works(&self) -> bool {
+        !self.busy.is_empty()
+    }
+
+    /// Is this a pack that will be added to?
+    pub(super) fn is_idle(&self, pack: i64) -> bool {
+        self.idle.iter().any(|idle| idle.number == pack)
     }
 
     /// Adds nothing more to this pack.
     pub(super) fn leave(&mut self, pack: i64) {
-        self.active.take_if(|active| active.number == pack);
+        self.idle.retain(|idle| idle.number != pack);
     }
 
-    /// Forgets which pack is being added to, and what went wrong: the index has been made anew.
+    /// Forgets which packs are added to, and what went wrong: the index has been made anew.
     pub(super) fn reset(&mut self) {
         *self = Self::default();
     }
@@ -139,42 +203,28 @@ impl Writer {
     /// Adds nothing more to this pack until the store is opened again.
     pub(super) fn give_up(&mut self, pack: i64) {
         self.leave(pack);
+        self.busy.retain(|busy| *busy != pack);
         self.given_up.push(pack);
     }
 
-    fn write(
-        &mut self,
-        store: &ObjectStore,
-        objects: &[(ObjectId, &[u8])],
-        batch: &mut Batch,
-    ) -> Result<(), ObjectError> {
-        let mut stream: Option<Stream<'_>> = None;
-        for (id, bytes) in objects {
-            let mut current = match stream.take() {
-                Some(stream) if !stream.is_full(store.limits.pack) => stream,
-                full => {
-                    if let Some(full) = full {
-                        full.finish(batch)?;
-                        self.active = None;
-                    }
-                    Stream::new(&store.files, self.active(store)?, batch)
-                }
-            };
-            let start = current.append(id, bytes)?;
-            // While the disk is at work.
-            super::verify(id, bytes)?;
-            batch.placed.push((*id, bytes.len() as u32, Place { pack: current.pack.number, start }));
-            stream = Some(current);
-        }
-        stream.map_or(Ok(()), |stream| stream.finish(batch))
+    /// The pack that a batch may add to, a new one where there is none with room.
+    pub(super) fn take(&mut self, store: &ObjectStore) -> Result<PackRow, ObjectError> {
+        let pack = match self.idle.pop() {
+            Some(pack) => pack,
+            None => Self::new_pack(store)?,
+        };
+        self.busy.push(pack.number);
+        Ok(pack)
     }
 
-    /// The pack that is to be added to, a new one where there is none with room.
-    fn active(&mut self, store: &ObjectStore) -> Result<PackRow, ObjectError> {
-        let has_room = |pack: &PackRow| pack.len < store.limits.pack && is_aligned(pack.len);
-        if let Some(pack) = self.active.filter(has_room) {
-            return Ok(pack);
+    fn give_back(&mut self, store: &ObjectStore, pack: PackRow) {
+        self.busy.retain(|busy| *busy != pack.number);
+        if has_room(store, &pack) && !self.given_up.contains(&pack.number) {
+            self.idle.push(pack);
         }
+    }
+
+    fn new_pack(store: &ObjectStore) -> Result<PackRow, ObjectError> {
         // Written to the index before anything lies in it: a pack that the index does not know was not made by us
         // after this index was written.
         let id = seal::random();
@@ -184,27 +234,19 @@ impl Writer {
         let number = added.inspect_err(|_| {
             let _ = store.files.remove(&id);
         })?;
-        let pack = PackRow { number, id, len: PACK_HEADER };
-        self.active = Some(pack);
-        Ok(pack)
+        Ok(PackRow { number, id, len: PACK_HEADER })
     }
 
-    /// Chooses a pack with room when the store is opened.
+    /// Chooses packs with room when the store is opened.
     pub(super) fn choose(&mut self, store: &ObjectStore, packs: &[PackRow]) {
-        let has_room = |pack: &&PackRow| {
+        let is_good = |pack: &&PackRow| {
             let whole = || store.files.get(&pack.id).and_then(|file| read_pack_header(&*file));
-            pack.len < store.limits.pack
-                && is_aligned(pack.len)
+            has_room(store, pack)
                 && !self.given_up.contains(&pack.number)
                 && matches!(whole(), Ok(Some(id)) if id == pack.id)
         };
-        self.active = packs.iter().rev().find(has_room).copied();
-    }
-
-    /// Gives the space of a batch back before it was made durable; `false` when it stays as it is.
-    fn cut_back(&self, store: &ObjectStore, batch: &Batch) -> bool {
-        let [grown] = batch.grown.as_slice() else { return false };
-        store.files.cut(&grown.before.id, grown.before.len).is_ok()
+        self.idle = packs.iter().rev().filter(is_good).take(CHOSEN).copied().collect();
+        self.idle.reverse();
     }
 
     /// Gives the space of a batch back that came to nothing. Its packs are left alone from then on: after a failed
@@ -220,9 +262,13 @@ impl Writer {
     }
 }
 
+fn has_room(store: &ObjectStore, pack: &PackRow) -> bool {
+    pack.len < store.limits.pack && is_aligned(pack.len)
+}
+
 /// The records of one batch that go into one pack.
-struct Stream<'a> {
-    files: &'a Files,
+struct Stream {
+    files: Arc<Files>,
     key: PackKey,
     /// The pack as it was before.
     pack: PackRow,
@@ -233,9 +279,8 @@ struct Stream<'a> {
     gathered: Vec<u8>,
 }
 
-impl<'a> Stream<'a> {
-    fn new(files: &'a Files, pack: PackRow, batch: &mut Batch) -> Self {
-        batch.grown.push(Grown { before: pack, len: pack.len });
+impl Stream {
+    fn new(files: Arc<Files>, pack: PackRow) -> Self {
         Self { files, key: PackKey::new(&pack.id), pack, at: pack.len, hurried: pack.len, gathered: Vec::new() }
     }
 
@@ -270,7 +315,7 @@ impl<'a> Stream<'a> {
     }
 
     fn flush(&mut self) -> Result<(), ObjectError> {
-        let gathered = std::mem::take(&mut self.gathered);
+        let gathered = mem::take(&mut self.gathered);
         if gathered.is_empty() { Ok(()) } else { self.write(&gathered) }
     }
 
@@ -284,14 +329,11 @@ impl<'a> Stream<'a> {
         Ok(())
     }
 
-    /// All of it is durable.
-    fn finish(mut self, batch: &mut Batch) -> Result<(), ObjectError> {
+    /// All of it is durable; returns how long the pack is then.
+    fn finish(mut self) -> Result<u64, ObjectError> {
         self.flush()?;
         self.files.sync(&self.pack.id).map_err(|e| self.fail(e))?;
-        if let Some(grown) = batch.grown.last_mut() {
-            grown.len = self.at;
-        }
-        Ok(())
+        Ok(self.at)
     }
 
     fn fail(&self, source: std::io::Error) -> ObjectError {

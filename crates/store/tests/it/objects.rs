@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use crate::volume::Volume;
-use seal::{RecordKey, Timestamp};
+use seal::{Object, RecordKey, Timestamp};
 use warren_store::database::Database;
 use warren_store::objects::{Limits, Namespace, ObjectError, ObjectId, ObjectStore};
 
@@ -38,8 +38,7 @@ fn id(n: u32) -> ObjectId {
 }
 
 fn put(store: &ObjectStore, numbers: std::ops::Range<u32>) -> Result<(), ObjectError> {
-    let contents: Vec<_> = numbers.map(object).collect();
-    let objects: Vec<_> = contents.iter().map(|bytes| (ObjectId::of(bytes), bytes.as_slice())).collect();
+    let objects: Vec<_> = numbers.map(|n| Object::of(object(n))).collect();
     store.put_many(&SPACE, &objects, NOW)
 }
 

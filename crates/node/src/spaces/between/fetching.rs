@@ -1,6 +1,7 @@
 //! Objects from peers: each peer is asked for what is wanted and not known to be missing there.
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,17 +10,17 @@ use logic::audit::Event;
 use logic::ledger::{CommitId, SpaceRole};
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::FrameError;
-use seal::ObjectId;
+use seal::{Object, ObjectId};
 use store::objects::{MAX_OBJECT, ObjectError};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::Between;
 use super::errors::{Ended, blocking};
+use super::intake::Intake;
 use super::ports::Peer;
 use super::room::Room;
 use super::session::name;
-use crate::clock;
 use crate::spaces::contents::{self, Fetch, NotHere};
 use crate::spaces::{Kept, SpaceFault};
 use crate::transfers::Stream;
@@ -28,8 +29,8 @@ use crate::transfers::Stream;
 const ASK: (usize, usize) = (8, 256);
 /// Bytes that an answer should have.
 const ANSWER: usize = 16 << 20;
-/// Bytes that are stored in one step.
-const STEP: usize = 8 << 20;
+/// Questions that are on their way at once.
+const AHEAD: usize = 2;
 /// From so many wanted objects on they come over a way for much.
 const MUCH: u64 = 4;
 /// How long nothing may come.
@@ -111,7 +112,7 @@ impl Between {
             let bulk = room.queue.len() >= MUCH;
             let opened = timeout(SILENCE, peer.open(StreamHeader::Objects { ledger: room.id() }, bulk)).await;
             let fetched = match opened {
-                Ok(Ok(stream)) => self.fetch_over(room, peer, stream, first).await,
+                Ok(Ok(stream)) => self.fetch_over(room, peer, stream, first, bulk).await,
                 Ok(Err(error)) => Err(error.into()),
                 Err(_) => Err(Ended::Silent),
             };
@@ -123,19 +124,21 @@ impl Between {
 
     /// What this peer is to be asked for now. Empty: nothing.
     async fn next_for(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>, most: usize) -> Result<Batch, Ended> {
-        let mut batch = Batch { between: self.clone(), room: room.clone(), open: Vec::new(), come: Vec::new() };
+        let mut batch = Batch { room: room.clone(), open: VecDeque::new() };
         let trusted = self.same(&mut self.peers(), peer).is_some_and(|online| !online.distrusted);
         if room.on_probation() || !trusted {
             return Ok(batch);
         }
-        let peer = peer.clone();
+        let (between, peer) = (self.clone(), peer.clone());
         blocking(move || {
             let room = batch.room.clone();
             if room.access(peer.device(), peer.member())?.is_full() {
-                batch.open = room.queue.take(&room.kept.space, peer.device(), most)?;
-                let absent: HashSet<_> = batch.between.parts.spaces.objects.absent(&batch.open)?.into_iter().collect();
-                let here: Vec<_> = batch.open.extract_if(.., |id| !absent.contains(id)).collect();
+                batch.open = room.queue.take(&room.kept.space, peer.device(), most)?.into();
+                let absent = between.parts.spaces.objects.absent(batch.open.make_contiguous())?;
+                let absent: HashSet<_> = absent.into_iter().collect();
+                let here: Vec<_> = batch.open.iter().copied().filter(|id| !absent.contains(id)).collect();
                 if !here.is_empty() {
+                    batch.open.retain(|id| absent.contains(id));
                     room.queue.done(&room.kept.space, &here)?;
                 }
             }
@@ -144,25 +147,39 @@ impl Between {
         .await
     }
 
-    /// Asks over one stream until nothing more is wanted.
+    /// Asks over one stream until nothing more is wanted, or much where the stream is none for that. The next question is
+    /// on its way while an answer comes.
     async fn fetch_over(
         self: &Arc<Self>,
         room: &Arc<Room>,
         peer: &Arc<dyn Peer>,
         mut stream: Stream,
         first: Batch,
+        bulk: bool,
     ) -> Result<(), Ended> {
-        let mut batch = first;
+        let mut intake = Intake::new(self, room);
+        let (mut asked, mut most) = (VecDeque::new(), ASK.0);
+        first.ask(&mut stream).await?;
+        asked.push_back(first);
         loop {
-            let asked = batch.open.len();
-            let bytes = batch.ask(&mut stream, peer).await?;
-            let most = (asked * ANSWER / bytes.max(1)).clamp(ASK.0, ASK.1);
-            batch = self.next_for(room, peer, most).await?;
-            if batch.open.is_empty() {
-                let _ = timeout(IDLE, room.queue.watch().changed()).await;
-                batch = self.next_for(room, peer, most).await?;
+            let outgrown = !bulk && room.queue.len() >= MUCH;
+            while asked.len() < AHEAD && !outgrown {
+                let next = self.next_for(room, peer, most).await?;
+                if next.open.is_empty() {
+                    break;
+                }
+                next.ask(&mut stream).await?;
+                asked.push_back(next);
             }
-            if batch.open.is_empty() {
+            if let Some(batch) = asked.pop_front() {
+                let count = batch.open.len();
+                let bytes = batch.take(&mut stream, peer, &mut intake).await?;
+                most = (count * ANSWER / bytes.max(1)).clamp(ASK.0, ASK.1);
+                continue;
+            }
+            intake.finish().await?;
+            let more = !outgrown && timeout(IDLE, room.queue.watch().changed()).await.is_ok();
+            if !more {
                 stream.send.shutdown().await?;
                 return Ok(());
             }
@@ -219,90 +236,68 @@ impl Between {
 
 /// What one answer brings. What has not come when it is dropped is wanted still.
 struct Batch {
-    between: Arc<Between>,
     room: Arc<Room>,
-    open: Vec<ObjectId>,
-    come: Vec<(ObjectId, Vec<u8>)>,
+    open: VecDeque<ObjectId>,
 }
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        let left: Vec<_> = self.open.drain(..).chain(self.come.drain(..).map(|(id, _)| id)).collect();
-        self.room.queue.back(&left, None);
+        self.room.queue.back(self.open.make_contiguous(), None);
     }
 }
 
 impl Batch {
-    /// Asks, and takes the answer; says how many bytes came.
-    async fn ask(&mut self, stream: &mut Stream, peer: &Arc<dyn Peer>) -> Result<usize, Ended> {
-        let ids = self.open.clone();
-        let frame = Objects::Get(ids.clone()).frame().map_err(FrameError::TooBig)?;
+    async fn ask(&self, stream: &mut Stream) -> Result<(), Ended> {
+        let frame = Objects::Get(self.open.iter().copied().collect()).frame().map_err(FrameError::TooBig)?;
         let asked = async {
             stream.send.write_all(frame.as_bytes()).await?;
             stream.send.flush().await
         };
-        timeout(SILENCE, asked).await.map_err(|_| Ended::Silent)??;
-        let (mut total, mut unstored, mut lacking) = (0, 0, Vec::new());
-        for id in ids {
-            match read_object(&mut stream.recv, &id).await? {
+        Ok(timeout(SILENCE, asked).await.map_err(|_| Ended::Silent)??)
+    }
+
+    /// Takes the answer; says how many bytes came.
+    async fn take(mut self, stream: &mut Stream, peer: &Arc<dyn Peer>, intake: &mut Intake) -> Result<usize, Ended> {
+        let (mut total, mut lacking) = (0, Vec::new());
+        while let Some(id) = self.open.front().copied() {
+            match read_bytes(&mut stream.recv).await? {
                 Some(bytes) => {
-                    (total, unstored) = (total + bytes.len(), unstored + bytes.len());
-                    self.come.push((id, bytes));
+                    total += bytes.len();
+                    intake.take(id, bytes).await?;
                 }
                 None => lacking.push(id),
             }
-            self.open.retain(|open| *open != id);
-            if unstored >= STEP {
-                self.store().await?;
-                unstored = 0;
-            }
+            self.open.pop_front();
         }
         self.room.queue.back(&lacking, Some(peer.device()));
-        self.store().await?;
         Ok(total)
-    }
-
-    async fn store(&mut self) -> Result<(), Ended> {
-        let come = std::mem::take(&mut self.come);
-        if come.is_empty() {
-            return Ok(());
-        }
-        let (room, between) = (self.room.clone(), self.between.clone());
-        blocking(move || {
-            let objects: Vec<_> = come.iter().map(|(id, bytes)| (*id, &bytes[..])).collect();
-            let ids: Vec<_> = come.iter().map(|(id, _)| *id).collect();
-            match between.parts.spaces.objects.put_many(&room.kept.namespace(), &objects, clock::now()) {
-                Ok(()) => room.queue.done(&room.kept.space, &ids)?,
-                Err(error) => {
-                    room.queue.back(&ids, None);
-                    return Err(SpaceFault::from(error));
-                }
-            }
-            room.came();
-            Ok(())
-        })
-        .await
     }
 }
 
-/// The bytes of an object, which are what they should be; `None`: it is not there.
-pub(super) async fn read_object(recv: &mut (impl AsyncRead + Unpin), id: &ObjectId) -> Result<Option<Vec<u8>>, Ended> {
+/// An object, which is what it should be; `None`: it is not there.
+pub(super) async fn read_object(recv: &mut (impl AsyncRead + Unpin), id: &ObjectId) -> Result<Option<Object>, Ended> {
+    let Some(bytes) = read_bytes(recv).await? else { return Ok(None) };
+    let object = match bytes.len() {
+        // Hashing little costs less than handing it over.
+        0..=65_535 => Object::of(bytes),
+        _ => blocking(move || Ok::<_, Ended>(Object::of(bytes))).await?,
+    };
+    if object.id() == *id { Ok(Some(object)) } else { Err(Misbehaved::ObjectWrong.into()) }
+}
+
+/// The bytes of an object, whatever they are; `None`: it is not there.
+async fn read_bytes(recv: &mut (impl AsyncRead + Unpin)) -> Result<Option<Vec<u8>>, Ended> {
     let len = timeout(SILENCE, recv.read_u32()).await.map_err(|_| Ended::Silent)??;
     if len == ABSENT {
         return Ok(None);
     }
     let len = usize::try_from(len).ok().filter(|len| *len <= MAX_OBJECT).ok_or(Misbehaved::ObjectTooLong)?;
-    let mut bytes = vec![0; len];
-    timeout(SILENCE, recv.read_exact(&mut bytes)).await.map_err(|_| Ended::Silent)??;
-    let (bytes, named) = match len {
-        // Hashing little costs less than handing it over.
-        0..=65_535 => {
-            let named = ObjectId::of(&bytes);
-            (bytes, named)
+    let mut bytes = Vec::with_capacity(len);
+    let mut left = recv.take(len as u64);
+    while bytes.len() < len {
+        if timeout(SILENCE, left.read_buf(&mut bytes)).await.map_err(|_| Ended::Silent)?? == 0 {
+            return Err(std::io::Error::from(ErrorKind::UnexpectedEof).into());
         }
-        _ => blocking(move || Ok::<_, Ended>((ObjectId::of(&bytes), bytes)))
-            .await
-            .map(|(named, bytes)| (bytes, named))?,
-    };
-    if named == *id { Ok(Some(bytes)) } else { Err(Misbehaved::ObjectWrong.into()) }
+    }
+    Ok(Some(bytes))
 }

@@ -24,6 +24,7 @@ pub(crate) mod evidence;
 mod fetching;
 mod handing;
 mod heads;
+mod intake;
 
 mod keeping;
 mod learning;

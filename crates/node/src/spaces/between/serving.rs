@@ -9,7 +9,7 @@ use logic::ledger::{CommitId, SpaceRole};
 use logic::limits::OBJECTS_FRAME;
 use logic::wire::{ABSENT, Objects, StreamHeader};
 use net::frame::{FrameError, read_body};
-use seal::ObjectId;
+use seal::{Object, ObjectId};
 use store::objects::ObjectError;
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
@@ -141,7 +141,7 @@ impl Between {
     /// An object of this disk. One that is damaged is said, and wanted again. Blocking.
     pub(super) fn read_here(&self, room: &Room, id: ObjectId) -> Option<Vec<u8>> {
         match self.parts.spaces.objects.get(&id) {
-            Ok(bytes) => Some(bytes),
+            Ok(object) => Some(object.into_bytes()),
             Err(ObjectError::Missing(_)) => None,
             Err(error) => {
                 tracing::warn!(%error, "an object could not be read");
@@ -172,8 +172,8 @@ impl Between {
         let (mut come, mut bytes) = (Vec::new(), 0);
         for id in places.iter().filter_map(|place| ids.get(usize::from(*place))) {
             if let Some(object) = read_object(&mut stream.recv, id).await? {
-                bytes += object.len();
-                come.push((*id, object));
+                bytes += object.bytes().len();
+                come.push(object);
             }
             if bytes >= STEP {
                 bytes = 0;
@@ -185,12 +185,7 @@ impl Between {
         Ok(wanted)
     }
 
-    async fn put(
-        self: &Arc<Self>,
-        room: &Arc<Room>,
-        come: Vec<(ObjectId, Vec<u8>)>,
-        stream: &mut Stream,
-    ) -> Result<(), Ended> {
+    async fn put(self: &Arc<Self>, room: &Arc<Room>, come: Vec<Object>, stream: &mut Stream) -> Result<(), Ended> {
         let (between, kept) = (self.clone(), room.clone());
         match blocking(move || between.put_allowed(&kept, &come)).await? {
             None => Ok(()),
@@ -203,27 +198,26 @@ impl Between {
     }
 
     /// Stores as many of these as there is room for. `Some`: why not all of them. Blocking.
-    fn put_allowed(&self, room: &Room, come: &[(ObjectId, Vec<u8>)]) -> Result<Option<String>, SpaceFault> {
+    fn put_allowed(&self, room: &Room, come: &[Object]) -> Result<Option<String>, SpaceFault> {
         let _storing = self.storing.lock().unwrap_or_else(PoisonError::into_inner);
         let allowance = self.allowance(room)?;
         let left = allowance.map_or(u64::MAX, |allowance| allowance.contents_left());
         let mut bytes = 0_u64;
-        let fits = |(_, object): &&(ObjectId, Vec<u8>)| {
-            bytes += object.len() as u64;
+        let fits = |object: &&Object| {
+            bytes += object.bytes().len() as u64;
             bytes <= left
         };
-        let count = come.iter().take_while(fits).count();
-        let objects: Vec<_> = come.iter().take(count).map(|(id, bytes)| (*id, &bytes[..])).collect();
+        let objects = &come[..come.iter().take_while(fits).count()];
         let put = match objects.is_empty() {
             true => Ok(()),
-            false => self.parts.spaces.objects.put_many(&room.kept.namespace(), &objects, clock::now()),
+            false => self.parts.spaces.objects.put_many(&room.kept.namespace(), objects, clock::now()),
         };
         let reason = match put {
             Ok(()) => {
                 if !objects.is_empty() {
                     room.came();
                 }
-                (count < come.len()).then(|| allowance.map(|allowance| allowance.reason()).unwrap_or_default())
+                (objects.len() < come.len()).then(|| allowance.map(|allowance| allowance.reason()).unwrap_or_default())
             }
             Err(full @ (ObjectError::DiskFull(_) | ObjectError::OverQuota { .. })) => Some(full.to_string()),
             Err(error) => return Err(error.into()),

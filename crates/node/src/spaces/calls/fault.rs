@@ -77,6 +77,6 @@ fn objects(fault: &ObjectError) -> ApiError {
         ObjectError::Database(fault) => database(fault),
         ObjectError::InUse(_) => ApiError::new(ErrorCode::AlreadyRunning, message),
         ObjectError::HoldsUnknown => ApiError::new(ErrorCode::Damaged, message),
-        ObjectError::TooLong { .. } | ObjectError::WrongId(_) => internal(message),
+        ObjectError::TooLong { .. } => internal(message),
     }
 }

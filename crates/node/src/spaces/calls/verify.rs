@@ -103,7 +103,7 @@ impl Calls {
             let (held, next) = self.spaces.objects.held(&kept.namespace(), place)?;
             for id in held {
                 match self.spaces.objects.get(&id) {
-                    Ok(object) => (sound, bytes) = (sound + 1, bytes + object.len() as u64),
+                    Ok(object) => (sound, bytes) = (sound + 1, bytes + object.bytes().len() as u64),
                     Err(ObjectError::Missing(_)) => absent += 1,
                     Err(ObjectError::Damaged(_)) => bad += 1,
                     Err(error) => return Err(error.into()),

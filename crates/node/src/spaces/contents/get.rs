@@ -253,9 +253,9 @@ impl Getting<'_> {
             return Ok(());
         }
         let file = self.building.create_file(path, false)?;
-        while let Some(piece) = pieces.next(self.progress) {
+        pieces.for_each(self.progress, |piece| {
             self.progress.go_on()?;
-            let len = match piece? {
+            let len = match piece {
                 Piece::Data(data) => {
                     hasher.update(&data);
                     file.write_at(at, &data)?;
@@ -268,7 +268,8 @@ impl Getting<'_> {
             };
             at += len;
             self.progress.note(|job| job.bytes_done += len);
-        }
+            Ok(())
+        })?;
         file.set_len(size)?;
         matches(&hasher)?;
         file.restore(attributes)?;

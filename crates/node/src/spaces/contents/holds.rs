@@ -184,7 +184,7 @@ fn listed(objects: &ObjectStore, index: &[Part], size: u64) -> Result<Option<Vec
     for part in index {
         let Part::Data(chunk) = part else { return Ok(Some(Vec::new())) };
         match objects.get(&chunk.id) {
-            Ok(stored) => match opener.open(&chunk.id, &chunk.key, &stored) {
+            Ok(stored) => match opener.open_object(&chunk.key, &stored) {
                 Ok(plain) => list.extend(plain),
                 Err(_) => return Ok(Some(Vec::new())),
             },

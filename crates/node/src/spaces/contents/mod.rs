@@ -13,6 +13,7 @@
 //! | `tidy`, `gate` | letting go of what is not needed any more |
 //! | `jobs` | work that takes time |
 
+mod ahead;
 mod commit;
 mod copy;
 mod fault;
@@ -27,6 +28,7 @@ mod read;
 mod reading;
 mod sealing;
 mod single;
+mod stage;
 mod target;
 #[cfg(test)]
 mod tests;

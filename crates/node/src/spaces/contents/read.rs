@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 use logic::space::Content;
 use logic::space::manifest::{BadManifest, Chunk, Manifest, Part, covering, read_index};
-use seal::ObjectId;
 use seal::chunk::{ChunkError, ChunkOpener};
+use seal::{Object, ObjectId};
 use store::objects::{ObjectError, ObjectStore};
 
 use super::fault::ContentFault;
@@ -71,12 +71,12 @@ impl Access {
             },
             Err(error) => return Err(error.into()),
         };
-        let plain = opener.open(&chunk.id, &chunk.key, &stored)?;
+        let plain = opener.open_object(&chunk.key, &stored)?;
         if plain.len() == chunk.len as usize { Ok(plain) } else { Err(ChunkError::Malformed.into()) }
     }
 
     /// An object that is not here comes from others.
-    fn fetched(&self, chunk: &Chunk, waiting: &dyn Waiting) -> Result<Vec<u8>, ContentFault> {
+    fn fetched(&self, chunk: &Chunk, waiting: &dyn Waiting) -> Result<Object, ContentFault> {
         let until = self.patience.map(|patience| Instant::now() + patience);
         loop {
             let begun = Instant::now();
@@ -199,6 +199,11 @@ impl Pieces {
             Bytes::Parts(all) => parts = covering(&all, range).map(|(part, range)| (part.clone(), range)).collect(),
         }
         Ok(Self { access, opener: ChunkOpener::new(), bytes, parts: parts.into_iter() })
+    }
+
+    /// How many pieces are left.
+    pub(super) fn left(&self) -> usize {
+        self.parts.len() + usize::from(self.bytes.is_some())
     }
 
     /// The next bytes; `None` at the end.

@@ -1,4 +1,4 @@
-//! Bytes of files into sealed objects: read, cut, sealed by several threads, stored while the next are read.
+//! Bytes of files into sealed objects: read and cut here, sealed and stored meanwhile by the stage behind.
 //!
 //! Invariants: what [`Sealing::finish`] hands out is durable in the store and held for the space; memory does not grow with
 //! a file but for 80 bytes per chunk. Chunks that were sealed before under the same key are found by their fingerprint,
@@ -6,19 +6,18 @@
 //! looking them up would cost as much as it saves.
 
 use std::collections::HashMap;
-use std::num::NonZero;
-use std::thread::{self, JoinHandle};
 
 use logic::ledger::{EpochId, RealmId, SpaceRole};
 use logic::space::manifest::{self, Manifest, Part};
 use seal::ObjectId;
-use seal::chunk::{ChunkKey, ChunkSealer, Chunker, ContentKey, CutKey, Fingerprint, MIN};
+use seal::chunk::{ChunkKey, Chunker, ContentKey, CutKey, Fingerprint, MIN, Plain};
 use serde_bytes::ByteBuf;
 use store::objects::{ObjectError, ObjectStore};
 use store::space::Transaction;
 
 use super::fault::ContentFault;
 use super::gate::Storing;
+use super::stage::{Piece, Placed, Stage, What};
 use crate::clock;
 use crate::spaces::{Kept, SpaceFault, epochs};
 
@@ -26,8 +25,6 @@ use crate::spaces::{Kept, SpaceFault, epochs};
 const WINDOW: usize = 6 << 20;
 /// Small pieces that are gathered at most.
 const PIECES: usize = 4096;
-/// Threads that seal, at most.
-const THREADS: usize = 4;
 /// Fingerprints that are remembered besides the stored ones.
 const REMEMBERED: usize = 16 << 10;
 /// Under which kind of value fingerprints are stored.
@@ -41,10 +38,9 @@ pub(super) struct Sealing<'a> {
     epoch: EpochId,
     pub(super) cut: CutKey,
     key: ContentKey,
-    sealers: Vec<ChunkSealer>,
-    pending: Vec<(usize, Pending)>,
+    stage: Stage,
+    pending: Vec<Piece>,
     bytes: usize,
-    storing: Option<JoinHandle<Result<(), ObjectError>>>,
     done: Vec<(usize, Part)>,
     fresh: HashMap<Fingerprint, manifest::Chunk>,
     noted: Vec<(Fingerprint, ObjectId, ChunkKey)>,
@@ -52,11 +48,6 @@ pub(super) struct Sealing<'a> {
     found: Vec<ObjectId>,
     /// Nothing is let go until what is sealed here was signed.
     _storing: Storing<'a>,
-}
-
-enum Pending {
-    Done(Part),
-    Plain(Vec<u8>, Option<Fingerprint>),
 }
 
 /// What came of it: everything is durable.
@@ -104,17 +95,17 @@ impl<'a> Sealing<'a> {
             let epoch = judgement.writers_epoch(realm).ok_or(SpaceFault::NoKey)?.id;
             Ok((epoch, epochs::key(reader, &epoch)?.ok_or(SpaceFault::NoKey)?))
         })?;
+        let (cut, key) = (CutKey::of(&key), ContentKey::of(&key));
         Ok(Self {
             kept,
             objects,
             realm,
             epoch,
-            cut: CutKey::of(&key),
-            key: ContentKey::of(&key),
-            sealers: Vec::new(),
+            cut,
+            stage: Stage::new(kept, objects, key.clone()),
+            key,
             pending: Vec::new(),
             bytes: 0,
-            storing: None,
             done: Vec::new(),
             fresh: HashMap::new(),
             noted: Vec::new(),
@@ -126,21 +117,25 @@ impl<'a> Sealing<'a> {
     /// A hole in the file of that number.
     pub(super) fn hole(&mut self, file: usize, len: u64) {
         if len > 0 {
-            self.pending.push((file, Pending::Done(Part::Hole(len))));
+            self.pending.push(Piece { file, what: What::Done(Part::Hole(len)) });
         }
     }
 
     /// The next chunk of a file.
     pub(super) fn chunk(&mut self, file: usize, plain: &[u8]) -> Result<(), ContentFault> {
-        let fingerprint = (plain.len() >= MIN).then(|| self.key.fingerprint(plain));
-        if let Some(fingerprint) = &fingerprint
-            && let Some(known) = self.known(fingerprint, plain.len())?
+        let plain = match plain.len() {
+            MIN.. => Plain::fingerprinted(plain.to_vec(), &self.key),
+            _ => Plain::new(plain.to_vec()),
+        };
+        let len = plain.bytes().len();
+        if let Some(fingerprint) = plain.fingerprint()
+            && let Some(known) = self.known(&fingerprint, len)?
         {
-            self.pending.push((file, Pending::Done(Part::Data(known))));
+            self.pending.push(Piece { file, what: What::Done(Part::Data(known)) });
             return Ok(());
         }
-        self.bytes += plain.len();
-        self.pending.push((file, Pending::Plain(plain.to_vec(), fingerprint)));
+        self.bytes += len;
+        self.pending.push(Piece { file, what: What::Plain(plain) });
         if self.bytes >= WINDOW || self.pending.len() >= PIECES { self.flush() } else { Ok(()) }
     }
 
@@ -163,37 +158,33 @@ impl<'a> Sealing<'a> {
         Ok(Some(manifest::Chunk { id, key: ChunkKey::from_bytes(key), len }))
     }
 
-    /// Seals what is gathered, and lets it be stored.
+    /// Lets what is gathered be sealed and stored.
     fn flush(&mut self) -> Result<(), ContentFault> {
+        self.hold_found()?;
         let pending = std::mem::take(&mut self.pending);
         self.bytes = 0;
-        let plain: Vec<&[u8]> = pending.iter().filter_map(|(_, piece)| piece.plain()).collect();
-        let mut sealed = self.seal(&plain)?.into_iter();
-        let mut stored = Vec::with_capacity(plain.len());
-        for (file, piece) in &pending {
-            let part = match piece {
-                Pending::Done(part) => part.clone(),
-                Pending::Plain(plain, fingerprint) => {
-                    let Some(chunk) = sealed.next() else { break };
-                    let len = u32::try_from(plain.len()).expect("a chunk has at most 4 MiB");
-                    let part = manifest::Chunk { id: chunk.id, key: chunk.key.clone(), len };
-                    if let Some(fingerprint) = fingerprint {
-                        self.remember(*fingerprint, &part);
-                    }
-                    stored.push((chunk.id, chunk.stored));
-                    Part::Data(part)
-                }
-            };
-            self.done.push((*file, part));
-        }
-        drop(pending);
+        let placed = self.stage.give(pending)?;
+        self.keep(placed);
+        Ok(())
+    }
+
+    fn hold_found(&mut self) -> Result<(), ContentFault> {
         let found = std::mem::take(&mut self.found);
         if !found.is_empty()
             && let Some(gone) = self.objects.hold(&self.kept.namespace(), &found)?.first()
         {
             return Err(ObjectError::Missing(*gone).into());
         }
-        self.store(stored)
+        Ok(())
+    }
+
+    fn keep(&mut self, placed: Vec<Placed>) {
+        for (file, part, fingerprint) in placed {
+            if let (Part::Data(chunk), Some(fingerprint)) = (&part, fingerprint) {
+                self.remember(fingerprint, chunk);
+            }
+            self.done.push((file, part));
+        }
     }
 
     fn remember(&mut self, fingerprint: Fingerprint, chunk: &manifest::Chunk) {
@@ -204,60 +195,6 @@ impl<'a> Sealing<'a> {
         self.fresh.insert(fingerprint, chunk.clone());
     }
 
-    /// In the same order; by several threads if there is enough to do.
-    fn seal(&mut self, plain: &[&[u8]]) -> Result<Vec<seal::chunk::Chunk>, ContentFault> {
-        let bytes: usize = plain.iter().map(|plain| plain.len()).sum();
-        let cores = thread::available_parallelism().map_or(1, NonZero::get).min(THREADS);
-        let threads = if bytes < WINDOW / 8 { 1 } else { cores.min(plain.len()).max(1) };
-        while self.sealers.len() < threads {
-            self.sealers.push(ChunkSealer::new(self.key.clone()));
-        }
-        let share = bytes / threads + 1;
-        let mut shares: Vec<Vec<&[u8]>> = vec![Vec::new(); threads];
-        let mut before = 0;
-        for piece in plain {
-            shares[before / share].push(piece);
-            before += piece.len();
-        }
-        let seal_all = |sealer: &mut ChunkSealer, share: &[&[u8]]| -> Result<Vec<_>, ContentFault> {
-            share.iter().map(|piece| Ok(sealer.seal(piece)?)).collect()
-        };
-        let sealers = &mut self.sealers[..threads];
-        if let ([sealer], [share]) = (&mut *sealers, shares.as_slice()) {
-            return seal_all(sealer, share);
-        }
-        let sealed = thread::scope(|scope| {
-            let work =
-                sealers.iter_mut().zip(&shares).map(|(sealer, share)| scope.spawn(move || seal_all(sealer, share)));
-            let running: Vec<_> = work.collect();
-            running.into_iter().map(|thread| thread.join().unwrap_or(Err(ContentFault::Cancelled))).collect::<Vec<_>>()
-        });
-        Ok(sealed.into_iter().collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
-    }
-
-    /// Puts objects, in a thread of their own if they are many, after those before.
-    fn store(&mut self, objects: Vec<(ObjectId, Vec<u8>)>) -> Result<(), ContentFault> {
-        self.stored()?;
-        if objects.is_empty() {
-            return Ok(());
-        }
-        let (store, namespace) = (self.objects.clone(), self.kept.namespace());
-        let put = move || {
-            let objects: Vec<_> = objects.iter().map(|(id, bytes)| (*id, bytes.as_slice())).collect();
-            store.put_many(&namespace, &objects, clock::now())
-        };
-        self.storing = Some(thread::Builder::new().name("warren-objects".to_owned()).spawn(put)?);
-        Ok(())
-    }
-
-    fn stored(&mut self) -> Result<(), ContentFault> {
-        match self.storing.take().map(JoinHandle::join) {
-            None => Ok(()),
-            Some(Ok(done)) => Ok(done?),
-            Some(Err(_)) => Err(std::io::Error::other("storing objects ended badly").into()),
-        }
-    }
-
     /// The realm has another key by now.
     pub(super) fn is_outdated(&self) -> Result<bool, SpaceFault> {
         let now = self.kept.space.look(|ledger, _| Ok(ledger.judgement().writers_epoch(self.realm)))?;
@@ -266,8 +203,11 @@ impl<'a> Sealing<'a> {
 
     /// Everything that was given is durable after that; more may follow.
     pub(super) fn finish(&mut self) -> Result<Sealed, ContentFault> {
-        self.flush()?;
-        self.stored()?;
+        self.hold_found()?;
+        let pending = std::mem::take(&mut self.pending);
+        self.bytes = 0;
+        let placed = self.stage.finish(pending)?;
+        self.keep(placed);
         let mut parts: HashMap<usize, Vec<Part>> = HashMap::new();
         for (file, part) in self.done.drain(..) {
             parts.entry(file).or_default().push(part);
@@ -296,20 +236,5 @@ impl<'a> Sealing<'a> {
         let Sealed { mut parts, noted } = self.finish()?;
         self.noted = noted.0;
         Ok(Manifest::Index(parts.remove(&INDEX).unwrap_or_default()).to_bytes()?)
-    }
-}
-
-impl Drop for Sealing<'_> {
-    fn drop(&mut self) {
-        let _ = self.stored();
-    }
-}
-
-impl Pending {
-    fn plain(&self) -> Option<&[u8]> {
-        match self {
-            Self::Plain(plain, _) => Some(plain),
-            Self::Done(_) => None,
-        }
     }
 }

@@ -101,11 +101,11 @@ fn one<F>(
 /// [`ContentFault`]: what is in the file then is not the content.
 pub(crate) fn give(access: &Access, content: &Content, to: &File, progress: &Progress) -> Result<(), ContentFault> {
     let Content::File { size, hash, .. } = content else { return Err(ContentFault::NoFile) };
-    let mut pieces = Pieces::open(access.clone(), content, 0..*size, &Patient)?;
+    let pieces = Pieces::open(access.clone(), content, 0..*size, &Patient)?;
     let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
-    while let Some(piece) = pieces.next(&Patient) {
+    pieces.for_each(&Patient, |piece| {
         progress.go_on()?;
-        match piece? {
+        match piece {
             Piece::Data(bytes) => {
                 to.write_all_at(&bytes, at)?;
                 hasher.update(&bytes);
@@ -116,7 +116,8 @@ pub(crate) fn give(access: &Access, content: &Content, to: &File, progress: &Pro
                 at += len;
             }
         }
-    }
+        Ok(())
+    })?;
     to.set_len(at)?;
     if (at, hasher.finalize().as_bytes()) == (*size, hash) { Ok(()) } else { Err(ContentFault::WrongHash) }
 }

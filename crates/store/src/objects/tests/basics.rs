@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use seal::Timestamp;
+use seal::{Object, Timestamp};
 
 use super::world::{GRACE, Op, World, content, folder, id, id_of, space};
 use crate::database::Database;
@@ -14,18 +14,15 @@ use crate::objects::{Limits, MAX_OBJECT, Namespace, ObjectError, ObjectId, Objec
 const NOW: Timestamp = Timestamp(1_800_000_000_000);
 
 #[test]
-fn only_bytes_that_are_the_object_and_not_too_long_are_stored_and_none_of_their_batch() {
+fn what_is_too_long_is_not_stored_and_none_of_its_batch() {
     let world = World::new();
     let longest = vec![7; MAX_OBJECT];
-    world.store().put(&space(0), id_of(&longest), &longest, NOW).unwrap();
+    world.store().put_many(&space(0), &[Object::of(longest.clone())], NOW).unwrap();
     assert_eq!(world.store().get(&id_of(&longest)).unwrap(), longest);
     let long = vec![7; MAX_OBJECT + 1];
-    let batch = [(id(4), &content(4)[..]), (id_of(&long), &long)];
+    let batch = [4].map(content).into_iter().chain([long]).map(Object::of).collect::<Vec<_>>();
     let refused = world.store().put_many(&space(0), &batch, NOW);
     assert!(matches!(refused, Err(ObjectError::TooLong { len, .. }) if len == MAX_OBJECT as u64 + 1));
-    let batch = [(id(4), &content(4)[..]), (id(5), &content(6))];
-    let refused = world.store().put_many(&space(0), &batch, NOW);
-    assert!(matches!(refused, Err(ObjectError::WrongId(wrong)) if wrong == id(5)));
     assert!(!world.store().has(&id(4)).unwrap());
     assert_eq!(world.store().absent(&[id(4), id_of(&longest)]).unwrap(), [id(4)]);
 }
@@ -61,8 +58,7 @@ fn an_object_is_stored_once_and_stays_until_nobody_holds_it() {
 fn a_quota_counts_each_object_once_and_in_full() {
     let world = World::new();
     let put = |items: &[u8]| {
-        let contents: Vec<_> = items.iter().map(|n| content(*n)).collect();
-        let objects: Vec<_> = contents.iter().map(|bytes| (id_of(bytes), bytes.as_slice())).collect();
+        let objects: Vec<_> = items.iter().map(|n| Object::of(content(*n))).collect();
         world.store().put_many(&space(0), &objects, NOW)
     };
     world.store().set_quota(&space(0), Some(2000)).unwrap();
@@ -74,7 +70,7 @@ fn a_quota_counts_each_object_once_and_in_full() {
     assert_eq!(world.store().usage(&space(0)).unwrap(), Usage { objects: 2, bytes: 2000, quota: Some(2000) });
     put(&[0]).unwrap();
     // What others hold is no way around it.
-    world.store().put(&space(1), id(15), &content(15), NOW).unwrap();
+    world.store().put_many(&space(1), &[Object::of(content(15))], NOW).unwrap();
     assert!(matches!(world.store().hold(&space(0), &[id(15)]), Err(ObjectError::OverQuota { .. })));
     world.store().set_quota(&space(0), Some(10)).unwrap();
     put(&[7]).unwrap();
@@ -108,8 +104,8 @@ fn a_locked_home_does_not_show_who_holds_what() {
     let namespace = Namespace(*b"this-is-the-id-of-a-secret-space");
     let items: Vec<Vec<u8>> = (0..200).map(content).collect();
     for bytes in &items {
-        world.store().put(&namespace, id_of(bytes), bytes, NOW).unwrap();
-        world.store().put(&space(9), id_of(bytes), bytes, NOW).unwrap();
+        world.store().put_many(&namespace, &[Object::of(bytes.to_vec())], NOW).unwrap();
+        world.store().put_many(&space(9), &[Object::of(bytes.to_vec())], NOW).unwrap();
     }
     let index = rusqlite::Connection::open(world.dir.path().join("database")).unwrap();
     let tags: i64 = index.query_row("SELECT count(DISTINCT tag) FROM holds", [], |row| row.get(0)).unwrap();
@@ -146,7 +142,7 @@ fn what_must_stay_free_stays_free() {
     let database = Database::create(&dir.path().join("database"), seal::RecordKey::generate()).unwrap();
     let limits = Limits { keep_free: u64::MAX, ..Limits::default() };
     let (store, _) = ObjectStore::open(&dir.path().join("objects"), database, limits, NOW).unwrap();
-    let full = store.put(&space(0), id(4), &content(4), NOW).unwrap_err();
+    let full = store.put_many(&space(0), &[Object::of(content(4))], NOW).unwrap_err();
     assert!(matches!(full, ObjectError::DiskFull(_)));
     assert!(full.to_string().contains("full"), "{full}");
     assert_eq!(store.usage(&space(0)).unwrap(), Usage::default());
@@ -157,7 +153,7 @@ fn reading_goes_on_while_others_put_release_and_compact() {
     let world = World::new();
     let kept: Vec<ObjectId> = (0..40).map(id).collect();
     let contents: Vec<_> = (0..40).map(content).collect();
-    let objects: Vec<_> = kept.iter().zip(&contents).map(|(id, bytes)| (*id, bytes.as_slice())).collect();
+    let objects: Vec<_> = contents.iter().cloned().map(Object::of).collect();
     world.store().put_many(&space(0), &objects, NOW).unwrap();
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -173,11 +169,11 @@ fn reading_goes_on_while_others_put_release_and_compact() {
         }
         for round in 0..60u8 {
             let noise: Vec<_> = (0..5u8).map(|n| [round, n].repeat(150)).collect();
-            let mut objects: Vec<_> = noise.iter().map(|bytes| (id_of(bytes), bytes.as_slice())).collect();
+            let mut objects: Vec<_> = noise.iter().cloned().map(Object::of).collect();
             let again = usize::from(round) % 40;
-            objects.push((kept[again], &contents[again]));
+            objects.push(Object::of(contents[again].clone()));
             world.store().put_many(&space(1), &objects, NOW).unwrap();
-            let ids: Vec<_> = objects.iter().map(|(id, _)| *id).collect();
+            let ids: Vec<_> = objects.iter().map(Object::id).collect();
             world.store().release(&space(1), &ids, NOW).unwrap();
             world.store().collect(NOW.plus(GRACE * 2), GRACE).unwrap();
             world.store().compact(2000).unwrap();

@@ -3,9 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use seal::{RecordKey, Timestamp};
+use seal::{Object, RecordKey, Timestamp};
 
-use super::world::{GRACE, content, id, id_of, space};
+use super::world::{GRACE, content, id, space};
 use crate::database::Database;
 use crate::objects::pack::{PackKey, ReadAt, Scanner, read_pack_header, record_len};
 use crate::objects::{Limits, ObjectError, ObjectStore, Recovered};
@@ -62,8 +62,7 @@ impl Disk {
 }
 
 fn put(store: &ObjectStore, items: &[u8]) {
-    let contents: Vec<_> = items.iter().map(|n| content(*n)).collect();
-    let objects: Vec<_> = contents.iter().map(|bytes| (id_of(bytes), bytes.as_slice())).collect();
+    let objects: Vec<_> = items.iter().map(|n| Object::of(content(*n))).collect();
     store.put_many(&space(0), &objects, NOW).unwrap();
 }
 
@@ -343,7 +342,7 @@ fn records_inside_an_object_are_not_taken_for_records() {
     evil.extend(PackKey::new(&[0; 16]).record_header(0, &id(7), 4 << 20));
     let evil = evil.repeat(3);
     let (store, _) = disk.open();
-    store.put(&space(0), id_of(&evil), &evil, NOW).unwrap();
+    store.put_many(&space(0), &[Object::of(evil.clone())], NOW).unwrap();
     put(&store, &[5]);
     drop(store);
     let mut bytes = fs::read(&pack).unwrap();

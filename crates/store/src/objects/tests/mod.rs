@@ -5,6 +5,7 @@
 mod basics;
 mod faults;
 mod loss;
+mod putting;
 mod world;
 
 use super::fault::steps as disk;

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proptest::prelude::*;
-use seal::{RecordKey, Timestamp};
+use seal::{Object, RecordKey, Timestamp};
 
 use super::disk::{self, Fault};
 use crate::database::Database;
@@ -166,9 +166,12 @@ impl World {
         let now = self.now;
         match op {
             Op::Put(ns, items) => {
-                let contents: Vec<_> = items.iter().map(|n| content(*n)).collect();
-                let objects: Vec<_> = contents.iter().map(|bytes| (id_of(bytes), bytes.as_slice())).collect();
-                self.store().put_many(&space(*ns), &objects, now)
+                let mut putting = self.store().putting(&space(*ns));
+                for items in items.chunks(2) {
+                    let objects: Vec<_> = items.iter().map(|n| Object::of(content(*n))).collect();
+                    putting.add(&objects)?;
+                }
+                putting.finish(now)
             }
             Op::Hold(ns, n) => self.store().hold(&space(*ns), &[id(*n)]).map(drop),
             Op::Release(ns, items) => {
@@ -231,8 +234,8 @@ impl World {
         for held in self.held.iter().filter(|held| which(held)) {
             let bytes = self.store().get(&id(held.1));
             assert_eq!(
-                bytes.as_ref().ok(),
-                Some(&content(held.1)),
+                bytes.as_ref().ok().map(Object::bytes),
+                Some(&content(held.1)[..]),
                 "object {} is lost by {}: {bytes:?}",
                 held.1,
                 self.doing
@@ -279,7 +282,7 @@ impl World {
                 Err(ObjectError::Damaged(found)) => {
                     assert_eq!(found, id(n));
                     assert!(wanting.contains(&found));
-                    self.store().put(&space(ns), id(n), &content(n), self.now).unwrap();
+                    self.store().put_many(&space(ns), &[Object::of(content(n))], self.now).unwrap();
                 }
                 other => panic!("{other:?}"),
             }

@@ -97,8 +97,8 @@ fn what_nothing_names_stays_for_a_day_and_goes_then() {
     let (held, objects, now) = (home.held(), &home.spaces().objects, clock::now());
     let left: Vec<Vec<u8>> = (1..=20_u8).map(|number| noise(number, 5000)).collect();
     let ids: Vec<ObjectId> = left.iter().map(|bytes| ObjectId::of(bytes)).collect();
-    let pairs: Vec<_> = ids.iter().zip(&left).map(|(id, bytes)| (*id, bytes.as_slice())).collect();
-    objects.put_many(&home.kept().namespace(), &pairs, now).unwrap();
+    let whole: Vec<_> = left.iter().cloned().map(seal::Object::of).collect();
+    objects.put_many(&home.kept().namespace(), &whole, now).unwrap();
     let preview = tidy(home.kept(), objects, History::All, false, now).unwrap();
     assert_eq!((preview.unnamed.objects, preview.unnamed.bytes, preview.old.objects), (20, 100_000, 0));
     assert_eq!(home.held(), held + 20, "a preview changes nothing");

@@ -312,6 +312,10 @@ pub fn paths(tree: &Tree<MemoryRows>) -> BTreeMap<String, (NodeId, Option<Writte
     let mut found = BTreeMap::new();
     for node in tree.subtree(Node::ROOT).unwrap() {
         let path = tree.path(node).unwrap().expect("what a listing shows has a path");
+        if node != Node::ROOT {
+            let (dir, name) = tree.shown_at(node).unwrap().expect("and a place");
+            assert!(path.ends_with(&name) && tree.entry(dir, &name).unwrap().is_some_and(|entry| entry.node == node));
+        }
         // Of a file that is a realm, the content is in another tree.
         let version = tree.stat(node).unwrap().and_then(|stat| stat.version).and_then(|version| version.written);
         let old = found.insert(path.escape_ascii().to_string(), (node.id, version));

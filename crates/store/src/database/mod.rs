@@ -76,7 +76,16 @@ pub enum DatabaseError {
 
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         match error.sqlite_error_code() {
+            // Every column has one type: another one is nothing that was ever written.
+            None if matches!(
+                error,
+                InvalidColumnType(..) | FromSqlConversionFailure(..) | IntegralValueOutOfRange(..)
+            ) =>
+            {
+                Self::Damaged(error.to_string())
+            }
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             // SQLite says FULL of its files, but not of the index of its log, which it maps into memory.
             Some(ErrorCode::SystemIoFailure) => match error.sqlite_error().map(|error| error.extended_code) {

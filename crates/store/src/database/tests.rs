@@ -134,6 +134,18 @@ fn the_wrong_key_is_told_from_damage_and_from_a_newer_version() {
 }
 
 #[test]
+fn a_value_of_another_type_is_damage_as_well() {
+    let (_dir, path, key) = fresh();
+    let database = Database::create(&path, key.clone()).unwrap();
+    database.table::<Peer>("peers").put(b"a", &peer("Ada")).unwrap();
+    database.connection().execute("UPDATE records SET body = 'a text'", []).unwrap();
+    assert!(matches!(database.table::<Peer>("peers").get(b"a"), Err(DatabaseError::Damaged(_))));
+    database.connection().execute("UPDATE key_check SET body = 7", []).unwrap();
+    drop(database);
+    assert!(matches!(Database::open(&path, key), Err(DatabaseError::Damaged(_))));
+}
+
+#[test]
 fn a_database_that_lost_its_content_is_not_taken_for_a_new_one() {
     let (_dir, path, key) = fresh();
     assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::Missing)));

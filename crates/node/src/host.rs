@@ -184,16 +184,16 @@ impl api::Host for NodeHost {
         }
         let home = Arc::new(self.open_home()?);
         let _lock = home.lock().map_err(home_error)?;
-        let (keyring, db) = {
+        let (opened, db) = {
             let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0.clone()));
             blocking(move || {
-                let keyring = access::open(&home, &passphrase)?.keyring;
-                let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
-                Ok((keyring, db))
+                let opened = access::open(&home, &passphrase)?;
+                let db = Database::open(&home.database(), opened.keyring.records.clone()).map_err(database)?;
+                Ok((opened, db))
             })
             .await?
         };
-        join_in(home, db, Arc::new(keyring), &join).await
+        join_in(home, db, Arc::new(opened.keyring), &join, opened.failures, || Ok(())).await
     }
 
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
@@ -305,8 +305,16 @@ impl NodeHost {
     }
 }
 
-/// Joins a circle with a home whose lock is held, and stores what that brought.
-async fn join_in(home: Arc<Home>, db: Database, keyring: Arc<Keyring>, join: &Join) -> ApiResult<Joined> {
+/// Joins a circle with a home whose lock is held, and stores what that brought; `stored` is called then. `failures`:
+/// wrong passphrases before.
+async fn join_in(
+    home: Arc<Home>,
+    db: Database,
+    keyring: Arc<Keyring>,
+    join: &Join,
+    failures: u32,
+    stored: impl FnOnce() -> ApiResult<()> + Send,
+) -> ApiResult<Joined> {
     let settings = configuration::load(&home)?;
     let (journal, circle) = {
         let (home, keyring) = (home.clone(), keyring.clone());

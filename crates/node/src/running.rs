@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::types::{Circle as ApiCircle, Identity, Sent, Spooled, Status, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub};
 use logic::audit::{Event, Who};
+use logic::pair::Joined;
 use logic::roster::Standing;
 use net::{Incoming, Network};
 use seal::Keyring;
@@ -265,12 +266,8 @@ impl Running {
         if self.circle.snapshot().is_some() {
             return Err(CircleError::HasCircle.into());
         }
-        let joined = joining::join(&self.network, &self.keyring, &request, self.settings().lan_port).await;
-        let done = joined.and_then(|joined| {
-            self.circle.adopt(joined.roster.clone())?;
-            Ok(joined)
-        });
-        match done {
+        let keep = |joined: &Joined| Ok(self.circle.adopt(joined.roster.clone())?);
+        match joining::join(&self.network, &self.keyring, &request, self.settings().lan_port, keep).await {
             Ok(joined) => {
                 let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
                 self.journal.note(Event::CircleJoined {

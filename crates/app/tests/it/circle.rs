@@ -74,6 +74,22 @@ fn invitations_end_as_they_should() {
 }
 
 #[test]
+fn a_joiner_that_is_killed_as_soon_as_it_is_booked_is_a_member() {
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let bob = Device::beside(&alice);
+    let (_, _, link) = invite(&alice, &[]);
+    let mut follow = alice.start(["log", "--follow", "--json", "--event", "member.joined"]);
+    let mut joining = bob.start(["join", &link, "--name", "bob", "--yes"]);
+    follow.line(|entry| entry["event"] == "member.joined");
+    joining.kill();
+    bob.run(["join", &link, "--name", "bob", "--yes"]).fails(4, "in a circle already");
+    bob.up();
+    alice.wait_online("bob");
+    bob.wait_online("alice");
+}
+
+#[test]
 fn roles_decide_who_may_invite() {
     let alice = Device::founder("alice", "home");
     alice.up();

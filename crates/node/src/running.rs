@@ -82,6 +82,8 @@ impl Running {
         let Rooms { database: db, journal, circle, book, desk, ports, spaces } = opened;
         let last_port = last_port(&ports, &journal)?;
         let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
+        // A port that somebody named for this run is nothing to come back to.
+        let chosen = config.any_port_if_taken;
         let storage_limit = settings.storage_limit.0;
         let settings = Arc::new(RwLock::new(settings));
         let ground = Ground::new(
@@ -108,7 +110,7 @@ impl Running {
             )
         })?;
         // Nothing may fail from here on: the network serves whoever calls until it is closed.
-        if let Err(error) = ports.put(LAST_PORT, &network.port()) {
+        if chosen && let Err(error) = ports.put(LAST_PORT, &network.port()) {
             tracing::warn!(%error, "the port could not be noted; the next start may take another one");
         }
         let between = Between::new(between::Parts {
@@ -388,7 +390,7 @@ struct Rooms {
     spaces: Arc<Spaces>,
 }
 
-/// Key of the row with the port of the last run.
+/// Key of the row with the port that the system chose last.
 const LAST_PORT: &[u8] = b"port";
 
 impl Rooms {
@@ -412,7 +414,7 @@ impl Rooms {
     }
 }
 
-/// The port of the last start; 0 where none is known.
+/// The port that the system chose last; 0 where none is known.
 fn last_port(ports: &Table<u16>, journal: &Journal) -> ApiResult<u16> {
     match ports.get(LAST_PORT) {
         Ok(port) => Ok(port.unwrap_or(0)),

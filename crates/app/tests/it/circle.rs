@@ -155,6 +155,7 @@ fn whoever_is_blocked_or_removed_stays_outside() {
     assert_ne!(bob.run(["peers", "add", &at]).code, 0);
     wait("bob to hear of it", || bob.status()["circle"]["removed"] == true);
     bob.run(["send", &note, "--to", "carol"]).fails(10, "removed from the circle");
+    bob.run(["peers", "add", &at]).fails(10, "removed from the circle");
     assert!(bob.events().iter().any(|e| e == "member.removed"));
     bob.kill();
     bob.up();

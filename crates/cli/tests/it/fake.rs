@@ -429,6 +429,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         bytes_wire: 10 << 20,
         scanned: true,
         flow_ms: Some(4_000),
+        flow_bytes: 10 << 20,
         rate: 2 << 20,
         eta_s: Some(4),
         rate_limit: None,

@@ -66,11 +66,12 @@ impl Live {
     }
 }
 
-/// For how long content has flowed, in all runs.
+/// For how long content has flowed in this process, and how much in the runs that have ended.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flow {
     before: Duration,
     since: Option<Instant>,
+    bytes: u64,
 }
 
 impl Flow {
@@ -95,7 +96,7 @@ pub(super) struct Inner {
     pub record: Record,
     pub live: Live,
     speed: Speed,
-    /// `None` where another process moved some of it.
+    /// `None` where it ended in another process.
     flow: Option<Flow>,
     /// What the lanes of the run move.
     pub moved: Arc<Moved>,
@@ -121,6 +122,19 @@ impl Inner {
         self.record.wire = self.record.wire.max(kept) + wire;
     }
 
+        if let Some(flow) = &mut self.flow {
+            flow.bytes += wire;
+        }
+    }
+
+    /// Bytes that it will take, as far as that is known.
+    pub fn expected(&self) -> u64 {
+        if self.live.scanned { self.live.found.bytes } else { self.most.max(self.live.found.bytes) }
+    }
+
+    /// Bytes that this run still brings.
+    pub fn to_come(&self) -> u64 {
+        self.expected().saturating_sub(self.live.done.bytes)
     /// The state while content may not flow yet.
     fn asking(&self) -> TransferState {
         if self.record.agreed { TransferState::Waiting } else { TransferState::Offered }
@@ -172,7 +186,7 @@ impl Item {
             over: false,
         };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
-        let flow = (record.ended.is_none() && record.wire == 0).then(Flow::default);
+        let flow = record.ended.is_none().then(Flow::default);
         let inner = Inner {
             record,
             live,
@@ -400,6 +414,7 @@ impl Item {
             eta_s: (live.scanned && rate > 0).then(|| left / rate),
             rate_limit: record.limit,
             lane: live.lane.clone(),
+            flow_bytes: inner.flow.map_or(0, |flow| flow.bytes + if ended { 0 } else { live.wire }),
             created_at: record.offer.created_at,
             ended_at: record.ended_at,
             problem: problem.cloned(),

@@ -101,6 +101,8 @@ pub(super) struct Inner {
     /// What the lanes of the run move.
     pub moved: Arc<Moved>,
     published: Option<Instant>,
+    /// Most bytes that were found in any run, until all have been.
+    most: u64,
     /// The way to the run, while there is one.
     pub run: Option<mpsc::UnboundedSender<Command>>,
     /// Runs that failed one after the other.
@@ -120,8 +122,6 @@ impl Inner {
     pub fn settle_wire(&mut self) {
         let (wire, kept) = (std::mem::take(&mut self.live.wire), std::mem::take(&mut self.live.kept));
         self.record.wire = self.record.wire.max(kept) + wire;
-    }
-
         if let Some(flow) = &mut self.flow {
             flow.bytes += wire;
         }
@@ -135,6 +135,8 @@ impl Inner {
     /// Bytes that this run still brings.
     pub fn to_come(&self) -> u64 {
         self.expected().saturating_sub(self.live.done.bytes)
+    }
+
     /// The state while content may not flow yet.
     fn asking(&self) -> TransferState {
         if self.record.agreed { TransferState::Waiting } else { TransferState::Offered }
@@ -194,6 +196,7 @@ impl Item {
             flow,
             moved: Arc::default(),
             published: None,
+            most: 0,
             run: None,
             failures: 0,
         };
@@ -254,6 +257,7 @@ impl Item {
         if let Some(ended) = inner.record.ended {
             inner.live.state = final_state(ended);
         }
+        inner.most = inner.most.max(inner.live.found.bytes);
         inner.measure(self.deps.clock());
         let flows = inner.live.state == TransferState::Running;
         if let Some(flow) = &mut inner.flow {
@@ -410,11 +414,11 @@ impl Item {
             bytes_wire: if ended { record.wire } else { record.wire.max(live.kept) + live.wire },
             scanned: live.scanned,
             flow_ms: inner.flow.and_then(|flow| u64::try_from(flow.total().as_millis()).ok()),
+            flow_bytes: inner.flow.map_or(0, |flow| flow.bytes + if ended { 0 } else { live.wire }),
             rate,
             eta_s: (live.scanned && rate > 0).then(|| left / rate),
             rate_limit: record.limit,
             lane: live.lane.clone(),
-            flow_bytes: inner.flow.map_or(0, |flow| flow.bytes + if ended { 0 } else { live.wire }),
             created_at: record.offer.created_at,
             ended_at: record.ended_at,
             problem: problem.cloned(),

@@ -227,6 +227,10 @@ impl FakeDevice {
                 Reply::Transfers(all)
             }
             Request::PauseTransfer(by) => Reply::PauseTransfer(transfer(&by.id, "bo", TransferState::Paused)),
+            Request::ResumeTransfer(by) => Reply::ResumeTransfer(Transfer {
+                paused_by: Some(PausedBy::Other),
+                ..transfer(&by.id, "bo", TransferState::Paused)
+            }),
             Request::LimitTransfer(_) => Reply::LimitTransfer(Nothing {}),
             Request::AcceptOffer(by) => Reply::AcceptOffer(arrived(&by.id)),
             Request::RejectOffer(by) => Reply::RejectOffer(transfer(&by.id, "bo", TransferState::Rejected)),

@@ -86,6 +86,7 @@ async fn doing() {
         "peers remove bo --yes",
         "peers verify bo --yes",
         "transfers pause aaaa",
+        "transfers resume gggg7777",
         "transfers limit 5M/s",
         "transfers limit off --json",
         "inbox accept --all",

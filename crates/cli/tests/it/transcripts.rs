@@ -318,6 +318,8 @@ async fn man_pages_and_completions_are_complete() {
         let page = std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(page.contains(".TH") && page.contains("EXTRA"), "{name}");
     }
+    let rule = std::fs::read_to_string(dir.path().join("warren-peers-rule.1")).unwrap();
+    assert!(rule.contains(".TH warren-peers-rule") && rule.contains("auto"), "{rule}");
     for shell in ["bash", "zsh", "fish"] {
         let ran = stage.run(&format!("completions {shell}")).await;
         assert!(ran.out.contains("transfers") && ran.out.contains("unshare"), "{shell}");

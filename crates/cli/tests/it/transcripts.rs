@@ -323,7 +323,18 @@ async fn man_pages_and_completions_are_complete() {
     for shell in ["bash", "zsh", "fish"] {
         let ran = stage.run(&format!("completions {shell}")).await;
         assert!(ran.out.contains("transfers") && ran.out.contains("unshare"), "{shell}");
+        let json: serde_json::Value =
+            serde_json::from_str(&stage.run(&format!("--json completions {shell}")).await.out).unwrap();
+        assert_eq!(json["script"].as_str(), Some(&*ran.out));
     }
+}
+
+#[tokio::test]
+async fn the_version_is_json_where_that_is_asked_for() {
+    let mut stage = Stage::with(FakeHost::empty());
+    let (option, command) = (stage.run("--json --version").await, stage.run("version --json").await);
+    assert_eq!((option.code, &option.out), (0, &command.out));
+    assert!(option.out.starts_with("{\"version\":"), "{}", option.out);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use std::error::Error;
 use std::hint::black_box;
 use std::time::Duration;
 
-use warren_seal::chunk::{Chunk, ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey};
+use warren_seal::chunk::{Chunk, ChunkOpener, ChunkSealer, Chunker, ContentKey, CutKey, Plain};
 use warren_seal::hpke::{HpkePublic, WrapContext, wrap};
 use warren_seal::{DeviceId, EpochKey, ReadSeed};
 

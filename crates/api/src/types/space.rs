@@ -170,7 +170,7 @@ pub struct SpaceDevice {
     pub name: String,
     /// It is online.
     pub online: bool,
-    /// It is known to have every change that this device has; `None`: unknown.
+    /// It is known to have every change that this device has, and not known to lack contents; `None`: unknown.
     pub current: Option<bool>,
     /// When it last told what it has, Unix milliseconds.
     pub told_at: Option<i64>,

@@ -518,7 +518,8 @@ pub struct ConflictSide {
 pub struct ConflictResolve {
     /// Id, or its beginning.
     pub id: String,
-    /// `mine`, `theirs`, `both` (as two files), `shown`, or a version's id.
+    /// `mine`, `theirs`, `both` (as two files), `shown`, a version's id or its beginning (8 digits, and `.NUMBER` where one commit
+    /// made several), or of `names` the name or path of a side.
     pub keep: String,
     /// Only say what it would mean.
     #[serde(default)]

@@ -19,7 +19,7 @@ Examples:
   warren conflicts resolve 7f3a --keep mine           what you wrote
   warren conflicts resolve 7f3a --keep theirs         what somebody else wrote
   warren conflicts resolve 7f3a --keep both           as two files
-  warren conflicts resolve 7f3a --keep 3f9c2a71       one of the versions
+  warren conflicts resolve 7f3a --keep 3f9c2a71       one of the versions, as the list names it
 
 Nothing is lost until then, and nothing after: what was not kept stays in the history
 (`warren restore`)."
@@ -38,10 +38,16 @@ pub(crate) struct Conflicts {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Settle one
+    #[command(after_help = "\
+Examples:
+  warren conflicts resolve 7f3a --keep mine --preview what it would mean
+  warren conflicts resolve 7f3a --keep both           as two files
+  warren conflicts resolve 7f3a --keep 3f9c2a71.4     a version, as the list names it
+  warren conflicts resolve 7f3a --keep Notes.txt      of two things of one name, the one that is shown as this")]
     Resolve {
         /// Its id, or the beginning of it
         id: String,
-        /// What is kept: mine, theirs, both (as two files), shown, or a version
+        /// What is kept: mine, theirs, both (as two files), shown, a version, or of two things of one name what it is shown as
         #[arg(long, value_name = "WHICH")]
         keep: String,
         /// Only say what it would mean

@@ -20,6 +20,7 @@ use crate::work::follow;
 Examples:
   warren get home:Photos                        into this folder
   warren get home:Photos home:notes.txt out     into the folder `out`
+  warren get home:notes.txt --to ~/Documents    into a folder that is there, under its own name
   warren get home:notes.txt old.txt --at 3d     as it was three days ago, under another name
   warren get 'home:*.pdf' --to ~/Documents      patterns: * ? [...] **
   warren get home: --to backup --existing skip  only what is not there yet

@@ -47,13 +47,25 @@ pub(crate) struct Spaces {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Make a space
+    #[command(after_help = "\
+Examples:
+  warren space create home
+  warren space create \"our photos\"")]
     Create {
         /// What it is called, for everybody in it
         name: String,
     },
     /// List the spaces on this device (the same as no action)
+    #[command(after_help = "\
+Examples:
+  warren space list
+  warren space list --json")]
     List,
     /// Show everything about one
+    #[command(after_help = "\
+Examples:
+  warren space info home
+  warren space info 3f9c2a71        by the beginning of its id")]
     Info {
         /// The space
         #[arg(value_parser = space())]
@@ -64,6 +76,9 @@ enum Action {
     /// Take somebody's role away, and change the keys
     Unshare(Unshare),
     /// Give a space another name, for everybody in it
+    #[command(after_help = "\
+Examples:
+  warren space rename home \"our home\"")]
     Rename {
         /// The space
         #[arg(value_parser = space())]
@@ -72,6 +87,10 @@ enum Action {
         name: String,
     },
     /// Choose what this device keeps of its contents
+    #[command(after_help = "\
+Examples:
+  warren space keep home on-demand      contents come when they are read
+  warren space keep home everything     all of them are kept here")]
     Keep {
         /// The space
         #[arg(value_parser = space())]
@@ -83,6 +102,11 @@ enum Action {
     ///
     /// What is shown and what is in conflict is always kept, and who wrote what and when is never forgotten. What goes
     /// beyond is let go by `warren store tidy`.
+    #[command(after_help = "\
+Examples:
+  warren space history home 90d         what was there within 90 days
+  warren space history home 10v         ten versions of each file
+  warren space history home all         everything, as from the beginning")]
     History {
         /// The space
         #[arg(value_parser = space())]
@@ -92,6 +116,10 @@ enum Action {
         keep: History,
     },
     /// Limit what this device takes of a space that it stores without reading
+    #[command(after_help = "\
+Examples:
+  warren space quota home 20G
+  warren space quota home none          no limit but what its owners ask for")]
     Quota {
         /// The space
         #[arg(value_parser = space())]
@@ -105,12 +133,19 @@ enum Action {
     /// After its home was put back from a backup or copied, a device changes nothing in a space before another device has told
     /// what it had done since: it would sign a number twice, and look like a cheat. This is for when there is no other
     /// device any more.
+    #[command(after_help = "\
+Examples:
+  warren space trust home               asks before it does it")]
     Trust {
         /// The space
         #[arg(value_parser = space())]
         space: String,
     },
     /// End keeping a space on this device
+    #[command(after_help = "\
+Examples:
+  warren space forget home              asks before it does it
+  warren space forget home --yes")]
     Forget {
         /// The space
         #[arg(value_parser = space())]
@@ -122,8 +157,15 @@ enum Action {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren space share home --with bo,cy --role editor
+  warren space share home:Photos --with cy --role reader
+  warren space share home --with vault --role storage --quota 50G
+
+Who may read all of a space may read what is in it; one file is shared in a directory of its own.")]
 struct Share {
-    /// A space, or a directory or file in it, which has permissions of its own from then on
+    /// A space, or a directory in it, which has permissions of its own from then on
     #[arg(value_name = "SPACE[:PATH]", value_parser = scope())]
     what: Place,
     #[command(flatten)]
@@ -140,6 +182,10 @@ struct Share {
 }
 
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  warren space unshare home --with bo --preview
+  warren space unshare home:Photos --with cy")]
 struct Unshare {
     /// A space, or a part of it
     #[arg(value_name = "SPACE[:PATH]", value_parser = scope())]
@@ -157,7 +203,7 @@ struct Unshare {
 /// Another way to write a part of a space.
 #[derive(Debug, Args)]
 struct Part {
-    /// The directory or file, instead of SPACE:PATH
+    /// The directory, instead of SPACE:PATH
     #[arg(long, value_name = "PATH")]
     path: Option<OsString>,
 }

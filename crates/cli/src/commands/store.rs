@@ -27,12 +27,26 @@ pub(crate) struct Store {
 #[derive(Debug, Subcommand)]
 enum Action {
     /// Read everything that is stored, and say what is wrong
+    #[command(after_help = "\
+Examples:
+  warren store check
+  warren store check --json | jq .damaged")]
     Check,
     /// Mend what is damaged, from what is here and from other devices
+    #[command(after_help = "\
+Examples:
+  warren store repair")]
     Repair,
     /// Make the files of spaces and the index of contents anew
+    #[command(after_help = "\
+Examples:
+  warren store rebuild")]
     Rebuild,
     /// Let go of contents that are not needed any more
+    #[command(after_help = "\
+Examples:
+  warren store tidy --preview           what would go
+  warren store tidy home --yes          of one space, without a question")]
     Tidy {
         /// Only of this space
         #[arg(value_parser = space())]

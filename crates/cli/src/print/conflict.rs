@@ -39,8 +39,9 @@ fn show(page: &mut Page, conflict: &Conflict, diff: bool) {
     let id = page.paint(Tone::Accent, &clean(&id));
     let place = format!("{}:{}", clean(&conflict.space), clean_bytes(&conflict.path.0));
     page.line(format!("{id}  {}: {}", page.paint(Tone::Strong, &place), kind(&conflict.kind)));
+    let versions: Vec<&str> = conflict.sides.iter().filter_map(|side| side.version.as_deref()).collect();
     for (index, one) in conflict.sides.iter().enumerate() {
-        let line = side(page, one, index == 0);
+        let line = side(page, one, &called(&versions, one.version.as_deref()), index == 0);
         page.line(line);
     }
     match &conflict.diff {
@@ -62,9 +63,19 @@ fn kind(kind: &str) -> String {
     }
 }
 
+/// What is enough to name one version among these: with which of its changes, where one commit made several.
+fn called(versions: &[&str], version: Option<&str>) -> String {
+    let Some(version) = version else { return "-".to_owned() };
+    let begin = |version: &str| version.chars().take(8).collect::<String>();
+    let alone = versions.iter().filter(|other| begin(other) == begin(version)).count() < 2;
+    match version.split_once('.').filter(|_| !alone) {
+        Some((commit, index)) => format!("{}.{index}", begin(commit)),
+        None => begin(version),
+    }
+}
+
 /// One side on one line.
-fn side(page: &Page, side: &ConflictSide, shown: bool) -> String {
-    let version: String = side.version.as_deref().unwrap_or("-").chars().take(8).collect();
+fn side(page: &Page, side: &ConflictSide, version: &str, shown: bool) -> String {
     let whose = if side.mine { "mine" } else { "theirs" };
     let what = match (side.deleted, side.size) {
         (true, _) => "deleted".to_owned(),
@@ -75,7 +86,7 @@ fn side(page: &Page, side: &ConflictSide, shown: bool) -> String {
     let shown = if shown { "  (shown)" } else { "" };
     format!(
         "  {whose:<6}  {:<8}  {}  {}  {what}{path}{shown}",
-        clean(&version),
+        clean(version),
         page.time(side.change.at),
         clean(&side.change.device),
     )

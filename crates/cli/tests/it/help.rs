@@ -27,6 +27,10 @@ const COMMANDS: &[&str] = &[
     "decrypt",
     "space",
     "space create",
+    "space list",
+    "space info",
+    "space rename",
+    "space trust",
     "space share",
     "space unshare",
     "space keep",
@@ -37,6 +41,9 @@ const COMMANDS: &[&str] = &[
     "sync",
     "verify",
     "store",
+    "store check",
+    "store repair",
+    "store rebuild",
     "store tidy",
     "evidence",
     "evidence export",
@@ -71,6 +78,8 @@ async fn help_of_every_command() {
     for command in COMMANDS {
         let ran = stage.run(format!("{command} --help").trim()).await;
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{command}");
+        let of_space = ["space", "store", "conflicts"].iter().any(|of| command.starts_with(of));
+        assert!(!of_space || ran.out.contains("Examples:\n"), "{command} has no examples");
         assert!(ran.out.lines().all(|line| line.chars().count() <= 130), "{command} has long lines");
     }
     stage.golden("help");

@@ -221,15 +221,17 @@ impl<R: Rows> Tree<R> {
     /// As above.
     pub fn path_in(&self, node: Node) -> Outcome<Option<(RealmId, Vec<u8>)>, R> {
         let mut names: Vec<Vec<u8>> = Vec::new();
-        let mut realms = BTreeSet::new();
+        let mut passed = BTreeSet::new();
         let mut here = node;
         while here != Node::ROOT {
+            // Realms that show each other are shown nowhere; nor is what rows that are damaged put into itself.
+            if !passed.insert(here) {
+                return Ok(None);
+            }
             if here.id == NodeId::ROOT {
                 match self.mount(here.realm)? {
                     None => break,
-                    Some(mount) if realms.insert(here.realm) => here = mount.node,
-                    // Realms that show each other are shown nowhere.
-                    Some(_) => return Ok(None),
+                    Some(mount) => here = mount.node,
                 }
                 continue;
             }
@@ -243,6 +245,18 @@ impl<R: Rows> Tree<R> {
         }
         names.reverse();
         Ok(Some((here.realm, names.join(&b'/'))))
+    }
+
+    /// The directory that shows a node, and the name that it has there; `None` if it is not shown. Costs no more in a large
+    /// directory.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn shown_at(&self, node: Node) -> Outcome<Option<(Node, Vec<u8>)>, R> {
+        let Some(listed) = self.record(node)?.listed else { return Ok(None) };
+        let dir = node.beside(listed.parent);
+        let named = twins(&self.desk, dir, &fold(&listed.child.name))?;
+        Ok(named.into_iter().find(|named| named.child.node == node.id).map(|named| (dir, named.name)))
     }
 
     /// The directory that shows a node; `None` if it is not shown.

@@ -131,6 +131,32 @@ impl Space {
         read.map(Some)
     }
 
+    /// Writes the log anew, from all that can be read in the database and in the log; says how many commits that are.
+    pub(super) fn renew_log(&self) -> Result<u64, SpaceFault> {
+        let mut log = self.log();
+        let Some(logged) = log.as_mut() else { return Ok(0) };
+        let read = |bytes: &[u8]| Commit::read(bytes).ok().filter(|commit| self.is_ours(commit));
+        let mut new = logged.log.anew(&self.keys.records)?;
+        let (mut there, mut to) = (HashSet::new(), 0);
+        loop {
+            let (bodies, last) = self.peek(|reader| Ok(reader.bodies(to, STEP)?))?;
+            let Some(last) = last else { break };
+            to = last;
+            let is_new = |body: &Vec<u8>| read(body).is_some_and(|commit| there.insert(commit.id()));
+            let whole: Vec<_> = bodies.into_iter().filter(is_new).collect();
+            new.append(&whole, false)?;
+        }
+        logged.log.read(0, |bytes| match read(&bytes).is_some_and(|commit| there.insert(commit.id())) {
+            true => Ok::<_, SpaceFault>(new.append(&[bytes], false)?),
+            false => Ok(()),
+        })?;
+        new.replace(&logged.log)?;
+        *logged = Logged { log: new, to, noted: None };
+        drop(log);
+        self.jot(|store| self.note_log(store))?;
+        Ok(there.len() as u64)
+    }
+
     /// Puts commits of the log in the place of those whose bytes are damaged in the database; says how many.
     pub(super) fn mend(&self) -> Result<u64, SpaceFault> {
         let report = self.check()?;

@@ -10,18 +10,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use logic::Misbehaved;
-use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen};
+use logic::ledger::{Action, Commit, CommitId, EpochId, Equivocation, Header, Kind, Ledger, Seen, Stored, Verdict};
 use logic::space::{BadBody, Change, Effect, Node, Origin, Tree};
 use seal::body::{self, BodyContext, BodyError};
 use seal::{DeviceId, Keyring};
 use store::space::{
-    Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth,
+    Logged, Note, Part, Reader, Reading, Report, SpaceError, SpaceStore, Standing, Transaction, Watermark, Worth,
 };
 use tokio::sync::watch;
 
 use super::SpaceFault;
 use super::epochs::{self, Seeker};
-use super::logged::Logged;
+use super::logged::Logged as Log;
 
 /// Under which kind of value the ledger's memory is stored.
 const LEDGER: &str = "ledger";
@@ -37,7 +37,7 @@ pub struct Space {
     changed: watch::Sender<u64>,
     listeners: Mutex<Vec<Weak<Listener>>>,
     /// Where its commits are kept once more.
-    pub(super) log: Mutex<Option<Logged>>,
+    pub(super) log: Mutex<Option<Log>>,
 }
 
 /// Directories in which readers see something differently.
@@ -319,7 +319,18 @@ impl Space {
                 return Ok(());
             }
             for logged in left {
-                match self.work_off(store, &logged.id, &logged.header, logged.note)? {
+                // What was noted of it is lost.
+                let note = match logged.note.worth {
+                    Worth::Unjudged => {
+                        let verdict = verdict(ledger, &logged).ok_or(SpaceFault::Lost(logged.id))?;
+                        store.judged(&logged.id, verdict.into())?
+                    }
+                    _ => logged.note,
+                };
+                if note.is_settled() {
+                    continue;
+                }
+                match self.work_off(store, &logged.id, &logged.header, note)? {
                     Some(effects) => outcome.effects.extend(effects),
                     // Everything is to be done anew.
                     None => break,
@@ -416,6 +427,17 @@ fn stored(store: &SpaceStore) -> Result<Ledger, SpaceFault> {
         let bytes = reader.value(LEDGER, b"")?.ok_or(SpaceFault::Unfinished)?;
         Ok(Ledger::from_bytes(&bytes, reader)?)
     })
+}
+
+/// What the ledger says of a stored commit; `None`: a control commit that it does not know.
+pub(super) fn verdict(ledger: &Ledger, logged: &Logged) -> Option<Verdict> {
+    match logged.header.kind {
+        Kind::Data => {
+            let stored = Stored { header: logged.header.clone(), branch: logged.branch };
+            Some(ledger.judgement().counts(&stored))
+        }
+        _ => ledger.judgement().control(&logged.id),
+    }
 }
 
 /// What the body of a commit is bound to.

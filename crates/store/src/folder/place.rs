@@ -14,9 +14,14 @@ use rustix::io::Errno;
 
 use super::{Folder, FolderError, TAKEN_OUT, print_at};
 use crate::disk;
+use crate::landing::direct::Direct;
 use crate::meta::FileTime;
+use crate::sequential::Sequential;
 use crate::source::SourceFile;
 use crate::xattr::{self, Attribute};
+
+/// A file of so many bytes goes past the page cache.
+const LARGE: u64 = 16 << 20;
 
 /// A file or link that is being written, not yet where it will be. Removed if it never gets there.
 #[derive(Debug)]
@@ -27,12 +32,14 @@ pub struct Staged<'a> {
 }
 
 impl Staged<'_> {
-    /// The file to write to.
+    /// Writes about so many bytes to it.
     ///
     /// # Panics
     /// For a link.
-    pub fn file(&self) -> &File {
-        self.file.as_ref().expect("a link has no content to write")
+    pub fn write(&self, len: u64) -> Sequential<'_> {
+        let file = self.file.as_ref().expect("a link has no content to write");
+        let direct = (len >= LARGE).then(|| Direct::open(&self.folder.staging, &self.name, file)).flatten();
+        Sequential::new(file, direct)
     }
 
     /// Sets what users keep beside the content of the file. `false`: the file system has no such thing.

@@ -3,7 +3,6 @@
 #![allow(clippy::unwrap_used)]
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use logic::folder::Print;
@@ -24,7 +23,9 @@ fn at(path: &str) -> RelPath {
 
 fn put(folder: &Folder, path: &str, content: &[u8], expected: Option<&Print>) -> Result<Print, FolderError> {
     let staged = folder.stage()?;
-    staged.file().write_all(content).unwrap();
+    let mut out = staged.write(content.len() as u64);
+    out.append(content).unwrap();
+    out.finish().unwrap();
     folder.put(&staged, &at(path), expected, None, Some(0o640))
 }
 

@@ -20,7 +20,7 @@ pub const ALIGN: usize = 4096;
 
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Direct {
+pub(crate) struct Direct {
     file: File,
     /// The file system took the handle but not a write.
     refused: AtomicBool,

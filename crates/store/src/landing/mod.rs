@@ -16,7 +16,7 @@
 //! service of the node.
 
 mod building;
-mod direct;
+pub(crate) mod direct;
 mod file;
 mod merging;
 mod names;

@@ -87,8 +87,8 @@ pub enum SkipReason {
     /// More than [`MAX_DEPTH`](crate::relpath::MAX_DEPTH) levels deep.
     #[error("it lies too deep")]
     TooDeep,
-    /// A folder in which Warren builds what it is receiving.
-    #[error("it is where unfinished transfers are kept")]
+    /// A folder in which Warren builds what it is receiving, or what it puts into a folder in step.
+    #[error("it is where Warren keeps what is unfinished")]
     PartialDir,
     /// It vanished, may not be read, or cannot be read.
     #[error("{0}")]

@@ -12,6 +12,7 @@ use rustix::fs::{self, Dir, FileType};
 
 use super::{Entry, EntryKind, Root, RootAt, SkipReason, Skipped, Source, stat_at};
 use crate::disk;
+use crate::folder::STAGING;
 use crate::landing::PARTIAL_DIR;
 use crate::meta::FileTime;
 use crate::relpath::RelPath;
@@ -70,7 +71,7 @@ impl<'a> Walk<'a> {
         let stat = stat_at(dir, name).map_err(SkipReason::Io)?;
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => file_kind(&stat),
-            FileType::Directory if name == PARTIAL_DIR => return Err(SkipReason::PartialDir),
+            FileType::Directory if name == PARTIAL_DIR || name == STAGING => return Err(SkipReason::PartialDir),
             FileType::Directory => {
                 let inner = disk::open_dir_at(dir, name).map_err(SkipReason::Io)?;
                 self.descend(Arc::new(inner), path.clone()).map_err(SkipReason::Io)?;

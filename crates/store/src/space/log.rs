@@ -1,7 +1,7 @@
 //! The commits of a space once more, in a file of their own beside the objects: what a space can be made from anew without
 //! its database, by whoever has the keys (`docs/formats/commit-log.md`).
 //!
-//! Only ever appended to. What is torn or damaged is passed over; the rest is found all the same. Who writes it sees to it
+//! Only ever appended to, or replaced as a whole. What is torn or damaged is passed over; the rest is found all the same. Who writes it sees to it
 //! that nothing is in it that is not in the database first, so that no commit comes back that was never made.
 
 use std::fs::{File, OpenOptions};
@@ -70,6 +70,30 @@ impl CommitLog {
         durable::write(path, &header, durable::Existing::Replace)?;
         let file = OpenOptions::new().read(true).write(true).mode(0o600).open(path)?;
         Ok(Self { file, path: path.to_owned(), key: table(key), id, end: HEADER.0 })
+    }
+
+    /// Begins another log beside this one; it counts for nothing before [`Self::replace`].
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn anew(&self, key: &RecordKey) -> io::Result<Self> {
+        let path = self.path.with_extension("log.new");
+        durable::remove(&path)?;
+        Self::open(&path, key)
+    }
+
+    /// Takes the place of an older log, durably.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn replace(&mut self, older: &Self) -> io::Result<()> {
+        self.file.sync_all()?;
+        std::fs::rename(&self.path, &older.path)?;
+        self.path.clone_from(&older.path);
+        match self.path.parent() {
+            Some(dir) => File::open(dir)?.sync_all(),
+            None => Ok(()),
+        }
     }
 
     /// Which it is.
@@ -286,6 +310,24 @@ mod tests {
             assert_eq!(found.last().unwrap(), b"later");
             assert!(found.len() >= 60);
         }
+    }
+
+    #[test]
+    fn a_log_takes_the_place_of_another_one_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, key) = (dir.path().join("x.log"), RecordKey::generate());
+        let mut old = CommitLog::open(&path, &key).unwrap();
+        old.append(&commits(), true).unwrap();
+        let mut new = old.anew(&key).unwrap();
+        new.append(&commits()[..3], false).unwrap();
+        assert_eq!(all(&path, &key).0, commits());
+        // What a crash left of an earlier one is not in it.
+        let mut new = old.anew(&key).unwrap();
+        new.append(&commits()[..2], false).unwrap();
+        new.replace(&old).unwrap();
+        new.append(&[b"later".to_vec()], true).unwrap();
+        assert_eq!(all(&path, &key).0, [&commits()[..2], &[b"later".to_vec()]].concat());
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1);
     }
 
     #[test]

@@ -96,6 +96,26 @@ impl Reader<'_> {
         }
     }
 
+    /// Commits as they were received that came after `after`, in that order, without those that are damaged; and how far that
+    /// is, `None` at the end.
+    ///
+    /// # Errors
+    /// [`SpaceError`].
+    pub fn bodies(&self, after: i64, limit: usize) -> Result<(Vec<Vec<u8>>, Option<i64>), SpaceError> {
+        let query = "SELECT number, id, body FROM commits LEFT JOIN bodies USING (number) WHERE number > ?
+             ORDER BY number LIMIT ?";
+        let mut query = self.connection.prepare_cached(query)?;
+        let mut rows = query.query(params![after, i64::try_from(limit).unwrap_or(i64::MAX)])?;
+        let (mut bodies, mut last) = (Vec::new(), None);
+        while let Some(row) = rows.next()? {
+            let bytes = |column| row.get_ref(column).ok().and_then(|value| value.as_blob().ok());
+            let body = bytes(1).zip(bytes(2)).and_then(|(id, body)| self.keys().open(Part::Bodies, id, body).ok());
+            bodies.extend(body);
+            last = Some(row.get(0)?);
+        }
+        Ok((bodies, last))
+    }
+
     fn whole(&self, id: &CommitId) -> Result<Option<Commit>, SpaceError> {
         let Some(bytes) = self.commit_bytes(id)? else { return Ok(None) };
         let commit = Commit::read(&bytes).ok().filter(|commit| commit.id() == *id);

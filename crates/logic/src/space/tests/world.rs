@@ -286,6 +286,8 @@ pub fn paths(tree: &Tree<MemoryRows>) -> BTreeMap<String, (NodeId, Option<Writte
     let mut found = BTreeMap::new();
     for node in tree.subtree(Node::ROOT).unwrap() {
         let path = tree.path(node).unwrap().expect("what a listing shows has a path");
+        let (dir, name) = tree.shown_at(node).unwrap().expect("and a place");
+        assert!(path.ends_with(&name) && tree.entry(dir, &name).unwrap().is_some_and(|entry| entry.node == node));
         let version = tree.stat(node).unwrap().and_then(|stat| stat.version).and_then(|version| version.written);
         let old = found.insert(path.escape_ascii().to_string(), (node.id, version));
         assert_eq!(old, None, "two nodes under one path");

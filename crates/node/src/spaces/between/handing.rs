@@ -61,7 +61,7 @@ impl Between {
             let handed = self.hand_all(room, peer).await;
             self.note_full_there(room, peer, matches!(handed, Err(Ended::NoRoom)));
             match handed {
-                Ok(()) => {}
+                Ok(()) => self.note_lacking(room, peer.device(), false),
                 // Who asks what of it, and what it has to keep, may change.
                 Err(Ended::NoRoom) => tokio::select! {
                     _ = changed.changed() => {}
@@ -98,6 +98,20 @@ impl Between {
         }
     }
 
+    /// Notes that a storage device asks for what it had once, or lacks what is new; or that it was offered everything.
+    pub(super) fn note_lacking(&self, room: &Room, device: DeviceId, lacks: bool) {
+        let news = {
+            let mut facts = room.facts();
+            match lacks {
+                true => facts.lacking.insert(device) && facts.anew.insert(device),
+                false => !facts.anew.contains(&device) && facts.lacking.remove(&device),
+            }
+        };
+        if news {
+            self.show(room.id());
+        }
+    }
+
     async fn hand_all(self: &Arc<Self>, room: &Arc<Room>, peer: &Arc<dyn Peer>) -> Result<(), Ended> {
         let mut stream: Option<Stream> = None;
         loop {
@@ -108,7 +122,7 @@ impl Between {
                     Some(stream) => stream,
                     None => stream.insert(peer.open(StreamHeader::Objects { ledger: room.id() }, true).await?),
                 };
-                self.hand(room, stream, ids).await?;
+                self.hand(room, peer.device(), stream, ids).await?;
             }
             let (kept, device) = (room.clone(), peer.device());
             blocking(move || remember(&kept, device, next)).await?;
@@ -138,9 +152,18 @@ impl Between {
     }
 
     /// Offers objects and hands over those that are wanted.
-    async fn hand(self: &Arc<Self>, room: &Arc<Room>, stream: &mut Stream, ids: &[ObjectId]) -> Result<(), Ended> {
+    async fn hand(
+        self: &Arc<Self>,
+        room: &Arc<Room>,
+        peer: DeviceId,
+        stream: &mut Stream,
+        ids: &[ObjectId],
+    ) -> Result<(), Ended> {
         say(&mut stream.send, &Objects::Offer(ids.to_vec())).await?;
         let Objects::Want(places) = answer(stream).await? else { return Err(Misbehaved::FrameOutOfTurn.into()) };
+        if !places.is_empty() {
+            room.facts().lacking.insert(peer);
+        }
         for place in &places {
             let id = *ids.get(usize::from(*place)).ok_or(Misbehaved::ObjectsGarbled)?;
             let (between, room) = (self.clone(), room.clone());

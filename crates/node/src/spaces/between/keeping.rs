@@ -63,6 +63,10 @@ impl Between {
         if room.look_back()? {
             self.note_older(room.id());
         }
+        // What went with a part of the disk is asked for again, also by whoever cannot read; unless it is asked for already.
+        if room.queue.len() == 0 {
+            contents::lost(&room.kept, &self.parts.spaces.objects, |ids| room.queue.want(&room.kept.space, ids))?;
+        }
         let (between, kept) = (self.clone(), room.clone());
         self.tasks.spawn(async move {
             let (gone, stop) = (kept.gone.clone(), between.stop.clone());

@@ -24,8 +24,11 @@ impl Between {
         self.parts.journal.note(event);
     }
 
-    pub(super) fn note_refused(&self, device: DeviceId, space: CommitId) {
-        self.note(Event::SpaceRefused { who: self.who(device), space: name(space) });
+    /// A device gets nothing of a space, or no more: said once, until it has a role again.
+    pub(super) fn note_refused(&self, device: DeviceId, room: &Room) {
+        if room.facts().refused.insert(device) {
+            self.note(Event::SpaceRefused { who: self.who(device), space: name(room.id()) });
+        }
     }
 
     pub(super) fn note_rollback(&self, device: DeviceId, space: CommitId) {

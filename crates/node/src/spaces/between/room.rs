@@ -64,6 +64,10 @@ pub(super) struct Facts {
     pub(super) suspects: HashMap<DeviceId, Timestamp>,
     /// Devices that were noted for it.
     pub(super) noted: BTreeSet<DeviceId>,
+    /// Devices without a role that were noted for it.
+    pub(super) refused: BTreeSet<DeviceId>,
+    /// Storage devices that are known to lack contents.
+    pub(super) lacking: BTreeSet<DeviceId>,
     /// Devices to which everything is to be offered again.
     pub(super) anew: BTreeSet<DeviceId>,
     /// Why no contents are stored.

@@ -72,11 +72,19 @@ impl Between {
             let message = Objects::read(&body)?;
             // At each message anew: a right may have ended.
             let Some((theirs, own)) = self.rights(room, peer).await? else {
-                self.note_refused(peer.device(), room.id());
+                // On probation nobody knows who may have what.
+                if !room.on_probation() {
+                    self.note_refused(peer.device(), room);
+                }
                 return Ok(());
             };
             match message {
-                Objects::Get(ids) => self.give(room, &mut stream.send, ids).await?,
+                Objects::Get(ids) => {
+                    if theirs == SpaceRole::Storage && own >= Some(SpaceRole::Editor) {
+                        self.note_lacking(room, peer.device(), true);
+                    }
+                    self.give(room, &mut stream.send, ids).await?;
+                }
                 Objects::Offer(ids) => {
                     // A device that reads knows what it wants; and who may not write has nothing that is not there.
                     if own != Some(SpaceRole::Storage) || theirs < SpaceRole::Editor {

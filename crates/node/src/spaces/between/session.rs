@@ -54,13 +54,12 @@ struct State {
     farewell: Option<Vec<Seen>>,
     /// Bytes that may still come while it has no role.
     unproven: usize,
-    refused: bool,
 }
 
 impl Talk {
     pub(super) fn new(between: Arc<Between>, room: Arc<Room>, peer: Arc<dyn Peer>, session: Session) -> Arc<Self> {
         let (heads, farewell) = Default::default();
-        let state = State { session, heads, keeps: false, farewell, unproven: UNPROVEN, refused: false };
+        let state = State { session, heads, keeps: false, farewell, unproven: UNPROVEN };
         Arc::new(Self { between, room, peer, state: Mutex::new(state), met: Notify::new() })
     }
 
@@ -128,6 +127,7 @@ impl Talk {
         }
         match self.access()? {
             Access::Full(_) => {
+                self.room.facts().refused.remove(&self.peer.device());
                 let mut state = self.state();
                 state.farewell = None;
                 let have = self.room.kept.space.news(&mut state.session)?;
@@ -135,7 +135,7 @@ impl Talk {
                 Ok(have.into_iter().chain(heads).collect())
             }
             Access::Farewell(tips) => {
-                self.refuse();
+                self.between.note_refused(self.peer.device(), &self.room);
                 let mut state = self.state();
                 if state.farewell.as_ref() == Some(&tips) {
                     return Ok(Vec::new());
@@ -162,13 +162,6 @@ impl Talk {
             }
         }
         news
-    }
-
-    /// Notes once that the peer gets nothing.
-    fn refuse(&self) {
-        if !std::mem::replace(&mut self.state().refused, true) {
-            self.between.note_refused(self.peer.device(), self.room.id());
-        }
     }
 
     /// Reads and answers.
@@ -210,7 +203,7 @@ impl Talk {
                 Message::Want(wants)
             }
             (Message::Want(_), Access::Nothing) => {
-                self.refuse();
+                self.between.note_refused(self.peer.device(), &self.room);
                 return Ok(vec![Message::Commits { commits: Vec::new(), more: false }]);
             }
             (message, _) => message,

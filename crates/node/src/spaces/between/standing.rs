@@ -32,7 +32,7 @@ pub(crate) struct Standing {
 pub(crate) struct DeviceStanding {
     /// It is online and shares the space.
     pub online: bool,
-    /// It has every change that is here; `None`: it has never told.
+    /// It has every change that is here, and is not known to lack contents; `None`: it has never told.
     pub current: Option<bool>,
     /// When it last told what it has.
     pub told_at: Option<Timestamp>,
@@ -57,9 +57,10 @@ impl Between {
             let signed = facts.heads.of(device).map(|head| (&head.held().frontier, head.held().time));
             let told: Vec<_> = shown.into_iter().chain(signed).collect();
             let current = told.iter().any(|(frontier, _)| frontier.dominates(&held));
+            let lacks = facts.lacking.contains(&device) || facts.full_there.contains(&device);
             let standing = DeviceStanding {
                 online: sharing.contains(&device),
-                current: (!told.is_empty()).then_some(current),
+                current: (!told.is_empty()).then_some(current && !lacks),
                 told_at: told.iter().map(|(_, at)| *at).max(),
                 full: facts.full_there.contains(&device),
             };

@@ -3,7 +3,6 @@
 use api::ApiResult;
 use api::types::{StoreAction, StoreCare, StoreCared, Verified};
 use logic::audit::Event;
-use seal::ObjectId;
 use store::space::Part;
 
 use super::Calls;
@@ -29,9 +28,11 @@ impl Calls {
             StoreAction::Repair => {
                 self.make_anew(&mut said)?;
                 self.mend(&mut said)?;
+                self.logs_anew(&mut said)?;
             }
             StoreAction::Rebuild => {
                 self.make_anew(&mut said)?;
+                self.logs_anew(&mut said)?;
                 self.index_anew(&mut said)?;
             }
         }
@@ -69,6 +70,10 @@ impl Calls {
                 )),
                 Some(_) => found.holds.push("the log from which its file can be made anew".into()),
                 None => found.missing.push("the log from which its file could be made anew".into()),
+            }
+            let gone = contents::lost(kept, &self.spaces.objects, |_| Ok(()))?;
+            if gone > 0 {
+                found.damaged.push(format!("contents: {gone} objects that were stored here are lost or damaged"));
             }
             let named =
                 |lines: Vec<String>| lines.into_iter().map(|line| format!("{name}: {line}")).collect::<Vec<_>>();
@@ -168,26 +173,28 @@ impl Calls {
         Ok(())
     }
 
-    /// Asks others for what somebody holds here and that is damaged or lost.
-    fn want_damaged(&self) -> Result<u64, SpaceFault> {
-        let (objects, mut after, mut wanted) = (&self.spaces.objects, 0, 0);
-        loop {
-            let found = objects.wanting(after)?;
-            let Some((last, _)) = found.last() else { return Ok(wanted) };
-            after = *last;
-            wanted += found.len() as u64;
-            for kept in self.spaces.all() {
-                let mut its: Vec<ObjectId> = Vec::new();
-                for (_, id) in &found {
-                    if objects.is_held(&kept.namespace(), id)? {
-                        its.push(*id);
-                    }
-                }
-                if let Some(between) = self.spaces.between() {
-                    between.want_again(&kept, &its)?;
-                }
+    /// Writes logs anew in which something is damaged. Last: what can only be read there has been taken from there.
+    fn logs_anew(&self, said: &mut StoreCared) -> ApiResult<()> {
+        for (kept, name) in self.named()?.iter() {
+            let report = kept.space.read_log(|_| Ok(()))?;
+            if report.is_some_and(|report| report.damaged > 0) {
+                let commits = kept.space.renew_log()?;
+                said.mended.push(format!("{name}: the log of its changes was written anew, with {commits} of them"));
             }
         }
+        Ok(())
+    }
+
+    /// Asks others for what somebody holds here and that is damaged or lost.
+    fn want_damaged(&self) -> Result<u64, SpaceFault> {
+        let mut wanted = 0;
+        for kept in self.spaces.all() {
+            wanted += contents::lost(&kept, &self.spaces.objects, |ids| match self.spaces.between() {
+                Some(between) => between.want_again(&kept, ids),
+                None => Ok(()),
+            })?;
+        }
+        Ok(wanted)
     }
 
     /// Makes the index of objects anew, and finds out who holds what.

@@ -16,7 +16,7 @@ use super::paths::Meant;
 use super::scene::{Eye, Scene, is_dir, join};
 use super::{Calls, Steps, at, paths};
 use crate::clock;
-use crate::spaces::contents::{PATIENCE, Patient, copy_content};
+use crate::spaces::contents::{PATIENCE, Patient, check_own, copy_content};
 use crate::spaces::pen::Pen;
 use crate::spaces::{Kept, SpaceFault};
 
@@ -39,7 +39,7 @@ impl Calls {
             let eye = Eye::new(&tree, None, scene);
             let found = sources(&eye, &request.from)?;
             found.iter().try_for_each(|meant| check_movable(scene, meant, "moved"))?;
-            let journeys = journeys(&tree, scene, found, &request.to, true)?;
+            let journeys = journeys(&tree, scene, found, &request.to, (true, true))?;
             let (mut steps, mut commits) = (Steps::default(), Vec::new());
             let (near, far): (Vec<_>, Vec<_>) =
                 journeys.into_iter().partition(|journey| journey.what.entry.node.realm == journey.to.dir.realm);
@@ -85,12 +85,13 @@ impl Calls {
             // The objects have to be durable and held there before anything names them.
             false => Some(self.contents_for(&from, &to, frontier.as_ref(), &before, request)?),
         };
+        let itself = contents.is_none() && frontier.is_none();
         let done = self.change(&to, |work, scene| {
             from.space.tree(|tree| {
                 let eye = Eye::new(tree, frontier.as_ref().map(|frontier| tree.at(frontier)), &before);
                 let found = sources(&eye, &request.from)?;
                 let into = Tree::new(work.store);
-                let journeys = journeys(&into, scene, found, &request.to, false)?;
+                let journeys = journeys(&into, scene, found, &request.to, (false, itself))?;
                 let (mut steps, mut commits) = (Steps::default(), Vec::new());
                 for Journey { what, to: spot } in journeys {
                     people.check_role(work.ledger, spot.dir.realm, SpaceRole::Editor, "to write there")?;
@@ -177,13 +178,13 @@ where
     Ok(outermost(found))
 }
 
-/// Where each of them goes.
+/// Where each of them goes. `itself`: it is there now, so it cannot go into itself.
 fn journeys(
     tree: &Inner<'_, '_>,
     scene: &Scene,
     found: Vec<Meant>,
     to: &TreePath,
-    moving: bool,
+    (moving, itself): (bool, bool),
 ) -> Result<Vec<Journey>, SpaceFault> {
     let eye = Eye::new(tree, None, scene);
     let names = paths::names(to)?;
@@ -211,10 +212,14 @@ fn journeys(
         }
         let spot = spot(tree, scene, &dir, &name, &what, moving)?;
         check_depth(spot.path.split(|byte| *byte == b'/').count())?;
-        let inside = [&what.path[..], b"/"].concat();
-        if moving && (spot.path.starts_with(&inside) || dir.entry.node == what.entry.node) {
-            let shown = TreePath(what.path).shown();
-            return Err(ApiError::new(ErrorCode::BadRequest, format!("{shown} cannot be moved into itself")).into());
+        check_own(&spot.name)?;
+        let inside = if what.path.is_empty() { Vec::new() } else { [&what.path[..], b"/"].concat() };
+        if itself && (spot.path.starts_with(&inside) || dir.entry.node == what.entry.node) {
+            let shown = if what.path.is_empty() { "the root".into() } else { TreePath(what.path).shown() };
+            let done = if moving { "moved" } else { "copied" };
+            return Err(ApiError::new(ErrorCode::BadRequest, format!("{shown} cannot be {done} into itself"))
+                .hint("name a place outside of it")
+                .into());
         }
         if !taken.insert((spot.dir, fold(&spot.name))) {
             return Err(exists(&spot.path).into());

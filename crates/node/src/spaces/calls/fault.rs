@@ -11,7 +11,8 @@ use crate::errors::{database, internal, io_error};
 use crate::spaces::SpaceFault;
 
 /// What to do about a file of a space that is damaged.
-const VERIFY: &str = "`warren verify SPACE` says what is damaged; other devices of the space still have it";
+const VERIFY: &str =
+    "`warren verify SPACE` says what is damaged; `warren store repair` mends it, from this home or from other devices";
 
 impl From<SpaceFault> for ApiError {
     fn from(fault: SpaceFault) -> Self {

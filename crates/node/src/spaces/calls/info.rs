@@ -175,7 +175,11 @@ where
             devices.entry(state.member).or_default().push(SpaceDevice {
                 name: people.device_name(device, Some(state.member)),
                 online: own || stands.online,
-                current: if own { Some(true) } else { stands.current },
+                current: if own {
+                    Some(between.is_none_or(|between| between.missing_objects == 0))
+                } else {
+                    stands.current
+                },
                 told_at: stands.told_at.map(|at| at.0),
                 forked: forked.contains(&device),
                 full: stands.full,

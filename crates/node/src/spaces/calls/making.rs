@@ -12,6 +12,7 @@ use super::scene::{Eye, Scene, inside, is_dir, join};
 use super::{Calls, Steps, paths};
 use crate::clock;
 use crate::spaces::SpaceFault;
+use crate::spaces::contents::check_own;
 use crate::spaces::pen::Pen;
 
 /// A place where something can be put: a directory, and a name that is free in it.
@@ -38,6 +39,7 @@ impl Calls {
                 let mut pen = Pen::open(&kept.space, work, dir.realm, clock::now())?;
                 for depth in missing..names.len() {
                     check_depth(names.len())?;
+                    check_own(&names[depth])?;
                     dir.id = pen.make(Kind::Dir, dir.id, &names[depth])?;
                     steps.add("make", None, Some(names[..=depth].join(&b'/')));
                 }

@@ -8,6 +8,7 @@ use logic::transfer::path::RelPath;
 
 use super::scene::{Eye, join};
 use crate::spaces::SpaceFault;
+use crate::spaces::contents::no_path;
 
 /// Paths that a pattern may mean, at most.
 const MEANT: usize = 100_000;
@@ -30,11 +31,7 @@ pub(super) fn names(path: &TreePath) -> Result<Vec<Vec<u8>>, ApiError> {
     }
     match RelPath::parse(bytes) {
         Ok(path) => Ok(path.names().map(<[u8]>::to_vec).collect()),
-        Err(offence) => {
-            let message = format!("{} is no path in a space: {offence}", path.shown());
-            Err(ApiError::new(ErrorCode::BadRequest, message)
-                .hint("names are joined by /, each has 1 to 255 bytes, and none is . or .."))
-        }
+        Err(why) => Err(no_path(bytes, why)),
     }
 }
 

@@ -2,16 +2,16 @@
 
 use api::{ApiError, ErrorCode};
 use jiff::tz::TimeZone;
-use logic::space::{Change, Conflict, Entry, Kind, Node, NodeKind, Tree, Version, Written};
+use logic::space::{Change, Conflict, Entry, Kind, Node, NodeKind, Tree, Version, VersionId, Written};
 use logic::transfer::path::NAME_MAX;
-use seal::Timestamp;
+use seal::{DeviceId, Timestamp};
 use serde_bytes::ByteBuf;
 use store::space::Transaction;
 
 use super::conflicts::{Found, ordered};
 use super::people::People;
 use super::scene::{Scene, join};
-use super::{Steps, at, making};
+use super::{Steps, making};
 use crate::spaces::SpaceFault;
 use crate::spaces::pen::Pen;
 
@@ -60,17 +60,26 @@ impl Settling<'_, '_, '_, '_> {
 
     /// The side that somebody means.
     fn chosen<'v>(&self, heads: &[&'v Version], keep: &str) -> Result<&'v Version, SpaceFault> {
-        let mine = |head: &&&Version| self.scene.owners.get(&head.stamp.device) == Some(&self.people.member);
-        let chosen = match keep {
-            "shown" => heads.first(),
-            "mine" => heads.iter().find(mine),
-            "theirs" => heads.iter().find(|head| !mine(head)),
-            id => heads.iter().find(|head| {
-                let text = at::version_text(&head.stamp.id());
-                id.len() >= 8 && text.starts_with(id)
-            }),
+        let sides: Vec<_> = heads.iter().map(|head| (head.stamp.device, Some(head.stamp.id()))).collect();
+        heads.get(self.side(&sides, keep)?).copied().ok_or_else(|| no_side(keep).into())
+    }
+
+    /// The number of the side that somebody means, of sides by whom and with which version.
+    fn side(&self, sides: &[(DeviceId, Option<VersionId>)], keep: &str) -> Result<usize, SpaceFault> {
+        let mine = |side: &&(DeviceId, _)| self.scene.owners.get(&side.0) == Some(&self.people.member);
+        let is_it = |side: &&(DeviceId, Option<VersionId>)| match keep {
+            "shown" => true,
+            "mine" => mine(side),
+            "theirs" => !mine(side),
+            id => side.1.as_ref().is_some_and(|version| is_called(version, id)),
         };
-        chosen.copied().ok_or_else(|| no_side(keep).into())
+        let found: Vec<usize> =
+            sides.iter().enumerate().filter(|(_, side)| is_it(side)).map(|(number, _)| number).collect();
+        match found.as_slice() {
+            [] => Err(no_side(keep).into()),
+            [_, _, ..] if !matches!(keep, "shown" | "mine" | "theirs") => Err(many_sides(keep).into()),
+            [first, ..] => Ok(*first),
+        }
     }
 
     /// Writes a version on top of everything; `None`: the one that is shown.
@@ -158,23 +167,42 @@ impl Settling<'_, '_, '_, '_> {
             }
             return Ok(());
         }
-        let mut sides = Vec::new();
-        for entry in entries {
-            sides.extend(self.tree.stat(entry.node)?.and_then(|stat| stat.version).map(|version| (version, entry)));
-        }
-        let versions: Vec<&Version> = sides.iter().map(|(version, _)| version).collect();
-        let stamp = self.chosen(&versions, keep)?.stamp;
-        for entry in entries {
-            let stays = sides.iter().any(|(version, of)| version.stamp == stamp && of.node == entry.node);
-            if !stays {
-                self.delete(entry.node)?;
-            }
+        let stays =
+            match entries.iter().position(|entry| [&entry.name, &join(&path, &entry.name)].contains(&&keep.into())) {
+                Some(named) => named,
+                None => {
+                    let (mut sides, mut numbers) = (Vec::new(), Vec::new());
+                    for (number, entry) in entries.iter().enumerate() {
+                        let Some(stat) = self.tree.stat(entry.node)? else { continue };
+                        let version = stat.version.map(|version| version.stamp);
+                        let Some(stamp) = version.or(stat.made.map(|made| made.stamp)) else { continue };
+                        sides.push((stamp.device, version.map(|version| version.id())));
+                        numbers.push(number);
+                    }
+                    *numbers.get(self.side(&sides, keep)?).ok_or_else(|| no_side(keep))?
+                }
+            };
+        for (_, entry) in entries.iter().enumerate().filter(|(number, _)| *number != stays) {
+            self.delete(entry.node)?;
         }
         Ok(())
     }
 }
 
+/// Whether somebody means this version: the beginning of the commit, and where that is not enough which of its changes.
+fn is_called(version: &VersionId, text: &str) -> bool {
+    let (commit, index) = text.split_once('.').map_or((text, None), |(commit, index)| (commit, Some(index)));
+    let is_index = index.is_none_or(|index| index == version.index.to_string());
+    commit.len() >= 8 && version.commit.to_string().starts_with(commit) && is_index
+}
+
+fn many_sides(keep: &str) -> ApiError {
+    ApiError::new(ErrorCode::BadRequest, format!("more than one side of the conflict is {keep:?}"))
+        .hint("with which of its changes, as `warren conflicts` shows it: 3f9c2a71.4")
+}
+
 fn no_side(keep: &str) -> ApiError {
     ApiError::new(ErrorCode::BadRequest, format!("no side of the conflict is {keep:?}"))
-        .hint("mine, theirs, both, shown, or the version as `warren conflicts` shows it")
+        .hint("mine, theirs, both, shown, or the version as `warren conflicts` shows it; of two things of one name also what it is \
+               shown as")
 }

@@ -7,7 +7,7 @@ use api::{ApiError, ApiResult, ErrorCode};
 use data_encoding::{BASE64, HEXLOWER};
 use logic::audit::Event;
 use logic::ledger::evidence::{self as file, Piece, Signed};
-use logic::ledger::{Control, Kind as CommitKind, Ledger, Shelf, Verdict};
+use logic::ledger::{Control, Ledger, Shelf, Verdict};
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
 use store::objects::ObjectError;
@@ -17,6 +17,7 @@ use super::people::People;
 use super::scene::{Eye, Scene, is_dir};
 use super::{Calls, info, list};
 use crate::spaces::between::evidence::{Evidence, Kind, all};
+use crate::spaces::space::verdict;
 use crate::spaces::{Kept, SpaceFault, epochs};
 
 /// Commits that are looked at at a time.
@@ -213,14 +214,7 @@ fn follows(reader: &Reader<'_>, logged: &Logged) -> bool {
 }
 
 fn is_judged(ledger: &Ledger, logged: &Logged) -> bool {
-    let verdict = match logged.header.kind {
-        CommitKind::Data => {
-            let stored = logic::ledger::Stored { header: logged.header.clone(), branch: logged.branch };
-            Some(ledger.judgement().counts(&stored))
-        }
-        _ => ledger.judgement().control(&logged.id),
-    };
-    match verdict {
+    match verdict(ledger, logged) {
         Some(Verdict::Effective) => logged.note.worth.counts(),
         Some(Verdict::Void(_)) => matches!(logged.note.worth, Worth::Void(_)),
         None => false,

@@ -73,6 +73,32 @@ pub(crate) fn hold_new(
     }
 }
 
+/// Objects that the space holds here and that are lost or damaged, bit by bit; says how many. Whoever cannot read knows by this
+/// what it took and has no more.
+///
+/// # Errors
+/// The disk's, and those of `each`.
+pub(crate) fn lost(
+    kept: &Kept,
+    objects: &ObjectStore,
+    mut each: impl FnMut(&[ObjectId]) -> Result<(), SpaceFault>,
+) -> Result<u64, SpaceFault> {
+    let (namespace, mut after, mut count) = (kept.namespace(), 0, 0);
+    loop {
+        let found = objects.wanting(after)?;
+        let Some((last, _)) = found.last() else { return Ok(count) };
+        after = *last;
+        let mut its = Vec::new();
+        for (_, id) in found {
+            if objects.is_held(&namespace, &id)? {
+                its.push(id);
+            }
+        }
+        count += its.len() as u64;
+        each(&its)?;
+    }
+}
+
 /// Everything is to be looked at again: more is wanted from now on than before.
 pub(crate) fn hold_again(kept: &Kept) -> Result<(), SpaceFault> {
     kept.space.jot(|store| Ok(store.remove_value(CURSOR.0, CURSOR.1)?))

@@ -1,12 +1,11 @@
 //! Files of a folder that is kept in step: taken and given one by one, for whoever decides what becomes of them.
 
-use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
 use logic::ledger::RealmId;
 use logic::space::{Content, Meta};
 use serde_bytes::ByteBuf;
+use store::Sequential;
 use store::objects::ObjectStore;
 use store::source::SourceFile;
 
@@ -99,27 +98,31 @@ fn one<F>(
 ///
 /// # Errors
 /// [`ContentFault`]: what is in the file then is not the content.
-pub(crate) fn give(access: &Access, content: &Content, to: &File, progress: &Progress) -> Result<(), ContentFault> {
+pub(crate) fn give(
+    access: &Access,
+    content: &Content,
+    mut to: Sequential<'_>,
+    progress: &Progress,
+) -> Result<(), ContentFault> {
     let Content::File { size, hash, .. } = content else { return Err(ContentFault::NoFile) };
     let pieces = Pieces::open(access.clone(), content, 0..*size, &Patient)?;
-    let (mut hasher, mut at) = (blake3::Hasher::new(), 0);
+    let mut hasher = blake3::Hasher::new();
     pieces.for_each(&Patient, |piece| {
         progress.go_on()?;
         match piece {
             Piece::Data(bytes) => {
-                to.write_all_at(&bytes, at)?;
+                to.append(&bytes)?;
                 hasher.update(&bytes);
-                at += bytes.len() as u64;
             }
             Piece::Zeros(len) => {
                 reading::hole(&mut hasher, len, progress)?;
-                at += len;
+                to.skip(len)?;
             }
         }
         Ok(())
     })?;
-    to.set_len(at)?;
-    if (at, hasher.finalize().as_bytes()) == (*size, hash) { Ok(()) } else { Err(ContentFault::WrongHash) }
+    let len = to.finish()?;
+    if (len, hasher.finalize().as_bytes()) == (*size, hash) { Ok(()) } else { Err(ContentFault::WrongHash) }
 }
 
 /// What a version of a file as it is now would show, without the list of its chunks; if it can be read.

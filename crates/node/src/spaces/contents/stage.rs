@@ -38,7 +38,7 @@ type Outcome = Result<Vec<Placed>, ContentFault>;
 
 /// Takes pieces, in their order.
 pub(super) enum Stage {
-    Here(Worker),
+    Here(Box<Worker>),
     There(Thread),
     /// It failed.
     Gone,
@@ -67,7 +67,7 @@ pub(super) struct Worker {
 
 impl Stage {
     pub(super) fn new(kept: &Kept, objects: &ObjectStore, key: ContentKey) -> Self {
-        Self::Here(Worker { key, sealers: Vec::new(), putting: objects.putting(&kept.namespace()) })
+        Self::Here(Box::new(Worker { key, sealers: Vec::new(), putting: objects.putting(&kept.namespace()) }))
     }
 
     /// Gives pieces away; returns what is ready of those before.
@@ -117,7 +117,7 @@ fn gone() -> ContentFault {
 }
 
 impl Thread {
-    fn start(mut worker: Worker) -> Result<Self, ContentFault> {
+    fn start(mut worker: Box<Worker>) -> Result<Self, ContentFault> {
         let (to, orders) = sync_channel::<Vec<Piece>>(1);
         let (answers, from) = sync_channel(4);
         let work = move || {

@@ -4,8 +4,10 @@ use std::sync::Arc;
 
 use api::types::TreePath;
 use api::{ApiError, ErrorCode};
+use logic::Misbehaved;
 use logic::space::{Node, NodeKind, Outcome as TreeOutcome, Rows, Tree, Written};
 use logic::transfer::path::check_name;
+use store::folder::STAGING;
 
 use super::commit::{self, Item, Spot};
 use super::fault::ContentFault;
@@ -19,9 +21,34 @@ use crate::spaces::Kept;
 pub(super) fn names(path: &[u8]) -> Result<Vec<&[u8]>, ContentFault> {
     let names: Vec<&[u8]> = path.split(|byte| *byte == b'/').filter(|name| !name.is_empty()).collect();
     for name in &names {
-        check_name(name).map_err(|why| ApiError::new(ErrorCode::BadRequest, format!("{}: {why}", shown(path))))?;
+        check_name(name).map_err(|why| no_path(path, why))?;
+        check_own(name)?;
     }
     Ok(names)
+}
+
+/// What somebody wrote is no path.
+pub(crate) fn no_path(path: &[u8], why: Misbehaved) -> ApiError {
+    let why = match why {
+        Misbehaved::NameEmpty => "a name in it is empty",
+        Misbehaved::NameTraversal => "a name in it is . or ..",
+        Misbehaved::NameTooLong => "a name in it is too long",
+        Misbehaved::NameWithNul => "a name in it has a NUL",
+        Misbehaved::PathTooDeep => "it has more than 128 names, or 4095 bytes",
+        _ => "a name in it cannot be",
+    };
+    ApiError::new(ErrorCode::BadRequest, format!("{} is no path in a space: {why}", shown(path)))
+        .hint("names are joined by /, each has 1 to 255 bytes, and none is . or ..")
+}
+
+/// What is called like this is left out of folders that are kept in step: nothing new gets the name.
+pub(crate) fn check_own(name: &[u8]) -> Result<(), ApiError> {
+    if name != STAGING.as_bytes() {
+        return Ok(());
+    }
+    let message =
+        format!("{STAGING} is the name that Warren gives to its own directory in folders that are kept in step");
+    Err(ApiError::new(ErrorCode::BadRequest, message).hint("choose another name"))
 }
 
 /// A path for people.

@@ -1,6 +1,5 @@
 //! Bytes of files, from the folder into the space's objects and back.
 
-use std::fs::File;
 use std::io;
 use std::sync::Arc;
 
@@ -8,6 +7,7 @@ use logic::folder::Print;
 use logic::ledger::RealmId;
 use logic::space::Content;
 use logic::transfer::path::RelPath;
+use store::Sequential;
 use store::folder::{Folder, FolderError};
 
 use super::FolderFault;
@@ -63,7 +63,7 @@ impl Hands {
 
     /// Writes a content into a file. What is not here comes by itself, unless this device fetches on demand: that is one,
     /// if `ask`.
-    pub(super) fn give(&self, content: &Content, to: &File, ask: bool) -> Result<Given, FolderFault> {
+    pub(super) fn give(&self, content: &Content, to: Sequential<'_>, ask: bool) -> Result<Given, FolderFault> {
         let mut access = self.access.clone();
         let asks = ask && access.kept.wish().on_demand;
         if !asks {

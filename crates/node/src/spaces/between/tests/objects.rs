@@ -89,7 +89,8 @@ async fn a_storage_device_keeps_to_the_limit_of_its_own_owner_and_both_sides_say
     assert!(storage.has(&ids[0]), "what there is room for is taken");
     assert!(!storage.has(&ids[1]) && storage.taken(ledger) <= limit);
     let standing = ada.between.standing(&ada.kept(ledger)).unwrap();
-    assert!(standing.devices[&storage.id()].full);
+    let there = standing.devices[&storage.id()];
+    assert!(there.full && there.current != Some(true), "it has not all");
     let standing = storage.between.standing(&storage.kept(ledger)).unwrap();
     assert!(standing.full.is_some() && standing.allowance.unwrap().limit == limit);
     // A full device is offered again and says no before anything is sent for nothing: no offence on either side.
@@ -97,6 +98,39 @@ async fn a_storage_device_keeps_to_the_limit_of_its_own_owner_and_both_sides_say
     storage.limit(ledger, None);
     until("there is room", || storage.has(&ids[1])).await;
     until("it is full no more", || !ada.between.standing(&ada.kept(ledger)).unwrap().devices[&storage.id()].full).await;
+}
+
+/// The packs of a device are gone.
+fn lose_packs(dir: &std::path::Path) {
+    let packs = walk(&dir.join("objects")).into_iter();
+    let packs = packs.filter(|path| path.extension().is_some_and(|ending| ending == "pack"));
+    packs.for_each(|path| std::fs::remove_file(path).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_device_knows_what_it_lost_and_gets_it_back() {
+    let (ada, storage, ledger, wire) = with_storage().await;
+    let ids = ada.write(ledger, "file", &[bytes(1, 40_000), bytes(2, 70_000)]).unwrap();
+    until("stored", || ids.iter().all(|id| storage.has(id))).await;
+    let current = |ada: &Dev, storage: &Dev| {
+        let standing = ada.between.standing(&ada.kept(ledger)).unwrap();
+        standing.devices[&storage.id()].current
+    };
+    until("it has all", || current(&ada, &storage) == Some(true)).await;
+    wire.cut();
+    drop(wire);
+    let storage = again(storage, lose_packs).await;
+    assert!(ids.iter().all(|id| !storage.has(id)));
+    until("it knows", || storage.between.standing(&storage.kept(ledger)).unwrap().missing_objects > 0).await;
+    let wire = link(&ada, &storage);
+    until("it has them again", || ids.iter().all(|id| storage.has(id))).await;
+    assert!(wire.offences().is_empty());
+    // Lost on both devices: whoever is asked knows by that.
+    wire.cut();
+    drop(wire);
+    let (ada, storage) = (again(ada, lose_packs).await, again(storage, lose_packs).await);
+    let _wire = link(&ada, &storage);
+    until("it has not all", || current(&ada, &storage) == Some(false)).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

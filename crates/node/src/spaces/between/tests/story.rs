@@ -98,4 +98,13 @@ async fn who_is_revoked_hears_that_and_nothing_later() {
     assert_eq!(bob_has + 2, ada_has);
     assert!(!bob.has(&later[0]));
     assert!(wire.offences().is_empty());
+    // Said once, however often it comes back.
+    let mut wire = wire;
+    for _ in 0..3 {
+        wire.cut();
+        wire = link(&ada, &bob);
+        until("they talk", || !ada.between.peers().values().all(|online| online.sessions.is_empty())).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    assert_eq!(ada.log().iter().filter(|event| *event == "space.refused").count(), 1);
 }

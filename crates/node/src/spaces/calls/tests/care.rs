@@ -43,6 +43,68 @@ fn a_damaged_tree_is_made_anew() {
 }
 
 #[test]
+fn what_was_noted_of_changes_is_found_out_anew() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    ada.write("a", "text");
+    ada.write("b", "text");
+    let other = rusqlite::Connection::open(ada.file_of_space()).unwrap();
+    other.execute("UPDATE commits SET note = zeroblob(80)", []).unwrap();
+    drop(other);
+    assert!(!care(&ada, StoreAction::Check).ok);
+    let said = care(&ada, StoreAction::Repair);
+    assert!(said.ok && said.mended.len() == 1, "{said:?}");
+    assert_eq!(ada.shows().len(), 2);
+}
+
+#[test]
+fn a_damaged_log_is_written_anew_and_goes_on() {
+    for action in [StoreAction::Repair, StoreAction::Rebuild] {
+        let ada = Home::founder("ada");
+        ada.create("ours");
+        (0..20).for_each(|number| ada.write(&format!("{number}"), "text"));
+        let logs = std::fs::read_dir(ada.dir().join("objects")).unwrap().map(|file| file.unwrap().path());
+        let log = logs.into_iter().find(|path| path.extension().is_some_and(|ending| ending == "log")).unwrap();
+        let mut bytes = std::fs::read(&log).unwrap();
+        let place = bytes.len() / 2;
+        bytes[place..place + 3000].fill(0xa5);
+        std::fs::write(&log, bytes).unwrap();
+        assert!(!care(&ada, StoreAction::Check).ok);
+        let said = care(&ada, action);
+        assert!(said.ok && said.mended.iter().any(|line| line.contains("the log of its changes")), "{said:?}");
+        ada.write("later", "text");
+        let kept = ada.kept("ours");
+        let (mut there, all) = (0, kept.space.peek(|reader| Ok(reader.commits()?)).unwrap());
+        let count = |_| {
+            there += 1;
+            Ok(())
+        };
+        kept.space.read_log(count).unwrap();
+        assert_eq!(there, all, "each once");
+        assert!(care(&ada, StoreAction::Check).ok);
+    }
+}
+
+#[test]
+fn contents_whose_pack_is_gone_are_missed() {
+    let ada = Home::founder("ada");
+    ada.create("ours");
+    let object = seal::Object::of(vec![7; 50_000]);
+    let objects = &ada.spaces().objects;
+    objects.put_many(&ada.kept("ours").namespace(), &[object], crate::clock::now()).unwrap();
+    for file in std::fs::read_dir(ada.dir().join("objects")).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_some_and(|ending| ending == "pack") {
+            std::fs::remove_file(path).unwrap();
+        }
+    }
+    // As at a start.
+    objects.rebuild(crate::clock::now()).unwrap();
+    let said = care(&ada, StoreAction::Check);
+    assert!(!said.ok && said.damaged.iter().any(|line| line.contains("1 objects that were stored here")), "{said:?}");
+}
+
+#[test]
 fn what_is_asked_of_a_storage_device_can_be_changed_and_lifted() {
     let ada = Home::founder("ada");
     let _vault = ada.member("vault");

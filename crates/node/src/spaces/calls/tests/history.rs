@@ -199,6 +199,28 @@ fn two_things_of_one_name_are_a_conflict() {
 }
 
 #[test]
+fn each_of_two_things_of_one_name_can_be_kept() {
+    for number in 0..2 {
+        let (ada, bob) = pair();
+        ada.write("Doc", "ada's");
+        bob.write("doc", "bob's");
+        // Directories have no version.
+        ada.mkdir(&["Dir"]).unwrap();
+        bob.mkdir(&["dir"]).unwrap();
+        meet(&ada, &bob);
+        for _ in 0..2 {
+            let conflict = conflicts(&ada).remove(0);
+            let side = &conflict.sides[number];
+            let keep =
+                side.version.clone().map_or(side.path.clone().unwrap().shown(), |version| version[..8].to_owned());
+            resolve(&ada, &keep).unwrap();
+        }
+        meet(&ada, &bob);
+        assert_eq!((conflicts(&bob).len(), bob.shows().len()), (0, 2));
+    }
+}
+
+#[test]
 fn the_log_says_who_did_what() {
     let (ada, bob) = pair();
     ada.mkdir(&["dir"]).unwrap();

@@ -48,6 +48,13 @@ fn directories_are_made_moved_copied_and_deleted() {
         (ada.mkdir(&["A"]), ErrorCode::Exists),
         (ada.mkdir(&["a/../c"]), ErrorCode::BadRequest),
         (ada.cp(&["a/copy/file"], "c/b/FILE/x"), ErrorCode::NotFound),
+        (ada.cp(&["c"], "c/x"), ErrorCode::BadRequest),
+        (ada.cp(&["c/b"], "c/b"), ErrorCode::BadRequest),
+        (ada.cp(&[""], "new"), ErrorCode::BadRequest),
+        (ada.mkdir(&[".warren-sync"]), ErrorCode::BadRequest),
+        (ada.mkdir(&["new/.warren-sync/x"]), ErrorCode::BadRequest),
+        (ada.mv(&["a"], "c/.warren-sync"), ErrorCode::BadRequest),
+        (ada.cp(&["a"], ".warren-sync"), ErrorCode::BadRequest),
         (ada.rm(&["nothing"]), ErrorCode::NotFound),
         (ada.rm(&[""]), ErrorCode::BadRequest),
         (ada.rm(&["x*"]), ErrorCode::NotFound),
@@ -55,6 +62,8 @@ fn directories_are_made_moved_copied_and_deleted() {
         assert_eq!(request.unwrap_err().code, code);
     }
     assert_eq!(ada.shows(), all, "what was refused has changed nothing");
+    let long = ada.mkdir(&[&"n".repeat(256)]).unwrap_err();
+    assert!(long.message.ends_with("is no path in a space: a name in it is too long"), "{long}");
     let commits = |home: &Home| home.kept("ours").space.look(|ledger, _| Ok(ledger.frontier())).unwrap();
     let before = commits(&ada);
     assert!(ada.mkdir(&["good", "c/b/x/..", "bad"]).is_err());

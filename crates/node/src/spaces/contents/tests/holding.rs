@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Seek, SeekFrom, Write};
 
-use seal::ObjectId;
+use seal::{Object, ObjectId};
 use store::objects::HeldPlace;
 
 use super::super::{hold_again, hold_new};
@@ -19,8 +19,8 @@ fn wanted(home: &Home) -> BTreeSet<ObjectId> {
     found
 }
 
-fn put_back(home: &Home, all: &BTreeMap<ObjectId, Vec<u8>>, ids: &BTreeSet<ObjectId>) {
-    let objects: Vec<_> = ids.iter().map(|id| seal::Object::of(all[id].clone())).collect();
+fn put_back(home: &Home, all: &BTreeMap<ObjectId, Object>, ids: &BTreeSet<ObjectId>) {
+    let objects: Vec<_> = ids.iter().map(|id| all[id].clone()).collect();
     home.spaces().objects.put_many(&home.kept().namespace(), &objects, clock::now()).unwrap();
 }
 
@@ -39,7 +39,7 @@ fn everything_that_is_named_is_wanted_until_it_is_here() {
     home.put(&dir, "");
     let objects = &home.spaces().objects;
     let (ids, _) = objects.held(&home.kept().namespace(), HeldPlace::default()).unwrap();
-    let all: BTreeMap<ObjectId, Vec<u8>> = ids.iter().map(|id| (*id, objects.get(id).unwrap())).collect();
+    let all: BTreeMap<ObjectId, Object> = ids.iter().map(|id| (*id, objects.get(id).unwrap())).collect();
     for entry in fs::read_dir(home.dir.path().join("objects")).unwrap() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|suffix| suffix == "pack") {

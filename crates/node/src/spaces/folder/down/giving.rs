@@ -1,12 +1,10 @@
 //! Things as the space has them, made beside the folder and put into it.
 
-use std::fs::File;
-
 use logic::folder::{Known, Print};
 use logic::space::{Content, Entry, NodeKind, Written};
 use logic::transfer::path::RelPath;
 use store::FileTime;
-use store::folder::FolderError;
+use store::folder::{FolderError, Staged};
 
 use super::super::{FolderFault, Given};
 use super::{Down, is_fatal};
@@ -40,7 +38,7 @@ impl Down<'_> {
             (NodeKind::Link, _) => return Ok(Put::Failed),
             (NodeKind::File, content) => {
                 let staged = self.folder.stage()?;
-                match self.give(content, staged.file())? {
+                match self.give(content, &staged)? {
                     Given::Whole => {}
                     Given::NotHere => return Ok(Put::Waiting),
                     Given::Damaged(why) => {
@@ -70,9 +68,9 @@ impl Down<'_> {
         })
     }
 
-    fn give(&mut self, content: &Content, to: &File) -> Result<Given, FolderFault> {
-        let Content::File { .. } = content else { return Ok(Given::Whole) };
-        let given = self.hands.give(content, to, !self.in_vain)?;
+    fn give(&mut self, content: &Content, to: &Staged<'_>) -> Result<Given, FolderFault> {
+        let Content::File { size, .. } = content else { return Ok(Given::Whole) };
+        let given = self.hands.give(content, to.write(*size), !self.in_vain)?;
         self.in_vain |= matches!(given, Given::NotHere);
         Ok(given)
     }

@@ -244,6 +244,7 @@ impl<'a> Down<'a> {
 
     /// Removes what is not shown any more, from the bottom up.
     fn drop_all(&mut self, known: &Known) -> Result<(), FolderFault> {
+        self.hands.go_on()?;
         for inner in self.rows(|rows| rows.inside(known.node))? {
             self.drop_all(&inner)?;
         }

@@ -4,6 +4,7 @@ use logic::folder::Known;
 use logic::space::{Entry, Node, NodeId, NodeKind};
 use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
+use store::folder::STAGING;
 
 use super::super::FolderFault;
 use super::Down;
@@ -47,6 +48,9 @@ impl Down<'_> {
             self.warn(format!("{} is too deep for this disk", String::from_utf8_lossy(&entry.name)));
             return None;
         };
+        if dir.is_none() && entry.name == STAGING.as_bytes() {
+            self.warn(format!("{STAGING} in the space has the name of Warren's own directory, and is not put here"));
+        }
         if self.rules.leave_out(&path, is_dir) { None } else { Some(path) }
     }
 
@@ -58,11 +62,10 @@ impl Down<'_> {
                 if !tree.stat(here)?.is_some_and(|stat| stat.shown) {
                     return Ok(None);
                 }
-                let Some(parent) = tree.parent(here)? else { return Ok(None) };
-                let parent = here.beside(parent);
-                let listed = tree.list(parent)?.into_iter().find(|entry| entry.node == here);
-                let entry = listed.ok_or_else(|| SpaceFault::Tree("a directory does not list what is in it".into()))?;
-                names.push(entry.name);
+                let shown = tree.shown_at(here)?;
+                let (parent, name) =
+                    shown.ok_or_else(|| SpaceFault::Tree("a directory does not list what is in it".into()))?;
+                names.push(name);
                 let shown = if Some(parent) == tree.entered(self.top)? {
                     Some(self.top)
                 } else if parent.id == NodeId::ROOT {

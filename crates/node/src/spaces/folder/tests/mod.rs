@@ -244,8 +244,8 @@ fn carry(one: &Device, other: &Device) {
         while let Some(place) = next {
             let (held, after) = source.objects.held(&from.kept().namespace(), place).unwrap();
             for id in target.objects.absent(&held).unwrap() {
-                let bytes = source.objects.get(&id).unwrap();
-                target.objects.put_many(&to.kept().namespace(), &[seal::Object::of(bytes)], clock::now()).unwrap();
+                let object = source.objects.get(&id).unwrap();
+                target.objects.put_many(&to.kept().namespace(), &[object], clock::now()).unwrap();
             }
             next = after;
         }

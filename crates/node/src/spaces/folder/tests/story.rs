@@ -96,6 +96,66 @@ fn folders_that_had_the_same_before_become_one_without_a_conflict() {
 }
 
 #[test]
+fn what_came_from_a_pipe_has_no_mode_and_is_no_other_file_for_that() {
+    let (mut ada, mut bob) = pair();
+    ada.home.write("doc", "text");
+    exchange(&ada, &bob);
+    ada.write("doc", "text");
+    fs::set_permissions(ada.at("doc"), fs::Permissions::from_mode(0o600)).unwrap();
+    let commits = ada.commits();
+    ada.round();
+    bob.round();
+    for device in [&mut ada, &mut bob] {
+        device.forget();
+        device.round();
+        assert_eq!((device.commits(), device.conflicts()), (commits, vec![]));
+    }
+    // A mode that somebody gives it from now on is told.
+    fs::set_permissions(bob.at("doc"), fs::Permissions::from_mode(0o755)).unwrap();
+    settle(&mut bob, &mut ada);
+    assert_eq!(ada.at("doc").metadata().unwrap().permissions().mode() & 0o777, 0o755);
+    assert_eq!(ada.conflicts(), vec![]);
+}
+
+#[test]
+fn two_files_of_one_name_that_were_told_together_are_told_apart() {
+    use api::types::{ConflictQuery, ConflictResolve};
+    use api::{Reply, Request};
+    for number in 0..2 {
+        let (mut ada, _) = pair();
+        ada.write("doc", "small");
+        ada.write("DOC", "LARGE");
+        ada.round();
+        let asked = ConflictQuery { space: Some("ours".into()) };
+        let Ok(Reply::Conflicts(mut conflicts)) = ada.home.call(Request::Conflicts(asked)) else { panic!() };
+        let conflict = conflicts.remove(0);
+        let keep = conflict.sides[number].version.clone().unwrap();
+        let resolve = |keep: String| {
+            let resolve = ConflictResolve { id: conflict.id.clone(), keep, preview: false };
+            ada.home.call(Request::ConflictResolve(resolve))
+        };
+        let (commit, index) = keep.split_once('.').unwrap();
+        assert!(resolve(commit[..8].to_owned()).is_err(), "it is of both");
+        resolve(format!("{}.{index}", &commit[..8])).unwrap();
+        ada.round();
+        assert_eq!((ada.folder().len(), ada.conflicts()), (1, vec![]));
+        ada.check();
+    }
+}
+
+#[test]
+fn what_has_the_name_of_warrens_own_directory_stays_in_the_space_and_is_named() {
+    let (mut ada, _) = pair();
+    ada.home.write(store::folder::STAGING, "text");
+    ada.home.write("doc", "text");
+    for _ in 0..2 {
+        ada.round();
+        assert_eq!((ada.folder().len(), ada.home.shows().len()), (1, 2));
+        assert!(ada.standing().warnings[0].starts_with(store::folder::STAGING));
+    }
+}
+
+#[test]
 fn an_edit_wins_over_a_delete() {
     for edits_first in [true, false] {
         let (mut ada, mut bob) = pair();
@@ -591,4 +651,19 @@ fn a_tree_that_has_lost_rows_deletes_nothing_from_the_folder() {
         ada.round();
         assert!(before.keys().all(|path| ada.folder().contains_key(path)), "{what}");
     }
+}
+
+#[test]
+fn what_a_deleted_file_costs_does_not_grow_with_its_directory() {
+    let (mut ada, _) = pair();
+    let mut delete = |count: u32| {
+        (0..count).for_each(|number| ada.write(&format!("dir/{number}"), "text"));
+        ada.round();
+        fs::remove_dir_all(ada.at("dir")).unwrap();
+        let begun = std::time::Instant::now();
+        ada.round();
+        begun.elapsed() / count
+    };
+    let (few, many) = (delete(100), delete(800));
+    assert!(many < few * 4, "{few:?} each, {many:?} where there are eight times as many");
 }

@@ -2,7 +2,9 @@
 
 use std::time::Instant;
 
-use api::types::TreePath;
+use api::types::{StoreAction, StoreCare, TreePath};
+use api::{Reply, Request};
+use logic::transfer::path::RelPath;
 use store::database::Database;
 
 use super::super::Folders;
@@ -69,4 +71,53 @@ fn a_folder_is_watched_and_told_until_it_is_ended() {
     assert!(folders.all().unwrap().is_empty() && !path.join(store::folder::STAGING).exists());
     assert!(path.join("dir/file").exists() && shows("meanwhile"));
     assert!(open().all().unwrap().is_empty());
+}
+
+#[test]
+fn a_space_is_mended_while_its_folder_is_worked_on() {
+    let home = Home::founder("ada");
+    home.create("ours");
+    let kept = home.kept("ours");
+    let dir = tempfile::tempdir().unwrap();
+    let database = Database::create(&dir.path().join("database"), home.keys.records.clone()).unwrap();
+    let path = dir.path().canonicalize().unwrap().join("folder");
+    let folders = Folders::open(home.spaces(), &database).unwrap();
+    folders.add(&path, kept.clone(), Node::ROOT, true).unwrap();
+    fs::create_dir(path.join("dir")).unwrap();
+    (0..300).for_each(|number| fs::write(path.join(format!("dir/{number}")), "text").unwrap());
+    let name = TreePath(path.as_os_str().as_bytes().to_vec());
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(folders.now(&name)).unwrap();
+    folders.stop();
+    rusqlite::Connection::open(home.file_of_space()).unwrap().execute_batch("DELETE FROM tree").unwrap();
+    let folders = Folders::open(home.spaces(), &database).unwrap();
+    let work = |number: u32| {
+        let file = path.join(format!("dir/{number}"));
+        let _ = match number % 3 {
+            0 => fs::write(path.join(format!("dir/new{number}")), "new"),
+            1 => fs::rename(file, path.join(format!("moved{number}"))),
+            _ => fs::remove_file(file),
+        };
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    std::thread::scope(|scope| {
+        let worker = scope.spawn(|| (0..300).for_each(work));
+        while !worker.is_finished() {
+            let care = StoreCare { action: StoreAction::Repair };
+            let Ok(Reply::StoreCare(said)) = home.call(Request::StoreCare(care)) else { panic!() };
+            assert!(said.ok, "{said:?}");
+        }
+    });
+    let now = runtime.block_on(folders.now(&name)).unwrap();
+    assert_eq!((now.state.as_str(), now.problem), ("in_step", None));
+    let shows = |path: String| {
+        let path = RelPath::parse(path.as_bytes()).unwrap();
+        kept.space.tree(|tree| Ok(tree.lookup(&path)?.is_some())).unwrap()
+    };
+    for number in 0..300 {
+        let there =
+            [shows(format!("dir/{number}")), shows(format!("dir/new{number}")), shows(format!("moved{number}"))];
+        assert_eq!(there, [[true, true, false], [false, false, true], [false; 3]][number % 3], "{number}");
+    }
+    folders.stop();
 }

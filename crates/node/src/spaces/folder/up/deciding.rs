@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use logic::folder::{Base, Dir, Known, Print};
 use logic::ledger::RealmId;
-use logic::space::{Change, Content, Entry, Event, Meta, Node, NodeKind, Rows, Tree, Version, VersionId, Written};
+use logic::space::{Change, Content, Entry, Event, Meta, Node, NodeKind, Tree, Version, VersionId, Written};
 use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
 use store::space::Reader;
@@ -131,7 +131,8 @@ impl Up<'_> {
     }
 
     /// The version that is the same to a reader, times left aside: the one that is shown, or else the one that was in
-    /// step, or else one that was written in the knowledge of that one; any if none was.
+    /// step, or else one that was written in the knowledge of that one; any if none was, and then what a version does not
+    /// say is no difference.
     fn same(
         &self,
         node: Node,
@@ -145,7 +146,10 @@ impl Up<'_> {
             Event::Placed(_) => None,
         });
         let versions: BTreeMap<VersionId, Version> = versions.collect();
-        let is_same = |version: &Version| version.written.as_ref().is_some_and(|there| is_same(there, written));
+        let is_same = |version: &Version| {
+            let is_it = |there| is_same(there, written) || base.is_none() && is_bare(there, written);
+            version.written.as_ref().is_some_and(is_it)
+        };
         let first = shown.into_iter().chain(base).find(|id| versions.get(id).is_some_and(is_same));
         let later = |id: &VersionId| {
             let (mut open, mut seen) = (vec![*id], BTreeSet::new());
@@ -180,7 +184,7 @@ impl Up<'_> {
         let name = ByteBuf::from(path.name());
         if let Dir::Known(dir) = dir {
             let moved = Known { dir, name: name.clone(), ..known.clone() };
-            if self.kept.space.tree(|tree| Ok(self.is_there(tree, &moved)))? {
+            if self.kept.space.tree(|tree| is_there(tree, &moved))? {
                 return Ok(vec![Act::Note(moved)]);
             }
         }
@@ -207,26 +211,35 @@ impl Up<'_> {
             let Change::Delete { node, place, .. } = tree.deletion(known.node)? else { return Ok(None) };
             let here = stat.version.as_ref().map(|version| version.stamp.id()) == known.version;
             let seen = if here { tree.heads(known.node)? } else { known.version.into_iter().collect() };
-            Ok(Some(Change::Delete { node, seen, place: place.filter(|_| self.is_there(tree, known)) }))
+            let there = is_there(tree, known)?;
+            Ok(Some(Change::Delete { node, seen, place: place.filter(|_| there) }))
         })?;
         Ok(match change {
             Some(change) => Act::Delete { known: known.clone(), change },
             None => Act::Forget(known.node),
         })
     }
+}
 
-    /// Whether the space shows it where the folder had it.
-    fn is_there<R: Rows>(&self, tree: &Tree<R>, known: &Known) -> bool {
-        let named = tree.list(known.dir).unwrap_or_default();
-        named.iter().any(|entry| entry.node == known.node && known.name == entry.name)
-    }
+/// Whether the space shows it where the folder had it.
+fn is_there(tree: &Tree<&Reader<'_>>, known: &Known) -> Result<bool, SpaceFault> {
+    let Some((dir, name)) = tree.shown_at(known.node)? else { return Ok(false) };
+    Ok(tree.entered(known.dir)? == Some(dir) && known.name == name)
 }
 
 /// The same to a reader, times left aside.
 fn is_same(one: &Written, other: &Written) -> bool {
-    let same = match (&one.content, &other.content) {
+    has_content(one, other) && one.meta.mode == other.meta.mode && one.meta.xattrs == other.meta.xattrs
+}
+
+/// The same content, of which nothing else was said: it came from a pipe.
+fn is_bare(there: &Written, written: &Written) -> bool {
+    has_content(there, written) && there.meta.mode.is_none() && there.meta.xattrs.is_empty()
+}
+
+fn has_content(one: &Written, other: &Written) -> bool {
+    match (&one.content, &other.content) {
         (Content::File { hash: one, .. }, Content::File { hash: other, .. }) => one == other,
         (one, other) => one == other,
-    };
-    same && one.meta.mode == other.meta.mode && one.meta.xattrs == other.meta.xattrs
+    }
 }

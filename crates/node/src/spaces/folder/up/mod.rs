@@ -180,6 +180,7 @@ impl<'a> Up<'a> {
         let mut taken: HashMap<usize, Single> = numbers.into_iter().zip(taken).collect();
         let mut acts = Vec::new();
         for (number, change) in changes {
+            self.hands.go_on()?;
             acts.extend(self.decide(realm, *number, change, taken.remove(number))?);
         }
         let mut rest = acts.as_slice();

@@ -81,9 +81,11 @@ impl Device {
             access::note_failures(&running.journal, opened.failures);
             return Ok(());
         }
-        let begins = !self.told.load(Ordering::Relaxed);
-        let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port, begins).await?;
-        self.told.store(true, Ordering::Relaxed);
+        let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let (version, port) = (env!("CARGO_PKG_VERSION").into(), running.network.port());
+            running.journal.note(Event::DeviceStarted { version, port });
+        }
         access::note_failures(&running.journal, opened.failures);
         running.journal.note(Event::DeviceUnlocked {});
         *self.running.write().await = Some(running);

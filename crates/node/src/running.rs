@@ -65,13 +65,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Opens the database and the network, and starts all services. `begins`: for the first time in this process.
+    /// Opens the database and the network, and starts all services.
     pub(crate) async fn start(
         home: Arc<Home>,
         keyring: Keyring,
         hub: EventHub,
         port: Option<u16>,
-        begins: bool,
     ) -> ApiResult<Arc<Self>> {
         let keyring = Arc::new(keyring);
         let settings = configuration::load(&home)?;
@@ -128,9 +127,6 @@ impl Running {
             transfers: transfers.clone(),
             between: between.clone(),
         });
-        if begins {
-            journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
-        }
         let jobs = Arc::new(Jobs::new(hub.clone()));
         let running = Arc::new(Self {
             keyring,

@@ -61,7 +61,7 @@ impl Failure {
         let code = match error.kind() {
             std::io::ErrorKind::NotFound => ErrorCode::NotFound,
             std::io::ErrorKind::AlreadyExists => ErrorCode::Exists,
-            std::io::ErrorKind::IsADirectory | std::io::ErrorKind::InvalidFilename => ErrorCode::BadRequest,
+            std::io::ErrorKind::IsADirectory => ErrorCode::BadRequest,
             std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             _ => ErrorCode::Io,
         };

@@ -110,7 +110,7 @@ pub enum EntryKind {
     File,
     /// A symbolic link.
     Link,
-    /// A directory or file with permissions of its own.
+    /// A directory with permissions of its own.
     Realm,
 }
 
@@ -121,6 +121,9 @@ pub struct TreeEntry {
     pub path: TreePath,
     /// What it is.
     pub kind: EntryKind,
+    /// It has permissions of its own.
+    #[serde(default)]
+    pub shared: bool,
     /// Bytes; of directories 0.
     pub size: u64,
     /// When the content changed, Unix milliseconds, as the writer's file system said.

@@ -259,3 +259,27 @@ fn files_below(dir: &Path) -> Vec<PathBuf> {
     }
     found
 }
+
+#[test]
+fn one_file_is_shared_and_nothing_beside_it() {
+    let (alice, bob) = Device::pair();
+    alice.run(["space", "create", "home"]).ok();
+    alice.run(["mkdir", "home:letters"]).ok();
+    write(&alice, "home:letters/plan.txt", "a plan");
+    write(&alice, "home:letters/secret.txt", CANARY);
+    alice.run(["space", "share", "home", "--path", "letters/plan.txt", "--with", "bob", "--role", "editor"]).ok();
+    wait_content(&bob, "plan.txt:plan.txt", "a plan");
+    let seen = lines(&bob, ["ls", "-r", "plan.txt:", "--json"]);
+    assert_eq!(seen.len(), 1, "{seen:?}");
+    assert_eq!((seen[0]["kind"].as_str(), seen[0]["shared"].as_bool()), (Some("file"), Some(true)));
+    write(&bob, "plan.txt:plan.txt", "bob's plan");
+    wait_content(&alice, "home:letters/plan.txt", "bob's plan");
+    bob.run(["rm", "--yes", "plan.txt:plan.txt"]).fails(10, "nothing else is shared with you");
+    alice.run(["mv", "home:letters/plan.txt", "home:plan-b.txt"]).ok();
+    wait_content(&bob, "plan-b.txt:plan-b.txt", "bob's plan");
+    alice.run(["space", "unshare", "home", "--path", "plan-b.txt", "--with", "bob", "--yes"]).ok();
+    write(&alice, "home:plan-b.txt", "without bob");
+    wait("bob to know", || info(&bob, "plan-b.txt")["state"] == "revoked");
+    assert_eq!(bob.run(["cat", "plan-b.txt:plan-b.txt"]).ok().stdout, "bob's plan");
+    assert_eq!(alice.run(["verify", "home"]).code, 0);
+}

@@ -26,7 +26,7 @@ Examples:
 
 A time is a date or time (RFC 3339) or a span that has passed (90m, 2h, 3d, 1w); a version is the
 beginning of its id, as `warren log SPACE:PATH` lists them. In the long form the kind is d
-(directory), - (file), l (link) or + (has permissions of its own: `warren access`).")]
+(directory), - (file), l (link) or + (any of them with permissions of its own: `warren access`).")]
 pub(crate) struct Ls {
     /// A directory, a file or a pattern
     #[arg(value_name = "SPACE:PATH", value_parser = scope())]

@@ -161,11 +161,12 @@ Examples:
 Examples:
   warren space share home --with bo,cy --role editor
   warren space share home:Photos --with cy --role reader
+  warren space share home:plan.txt --with cy --role editor
   warren space share home --with vault --role storage --quota 50G
 
-Who may read all of a space may read what is in it; one file is shared in a directory of its own.")]
+Who may read all of a space may read what is in it. Who may only write a file cannot rename or delete it.")]
 struct Share {
-    /// A space, or a directory in it, which has permissions of its own from then on
+    /// A space, or a directory or file in it, which has permissions of its own from then on
     #[arg(value_name = "SPACE[:PATH]", value_parser = scope())]
     what: Place,
     #[command(flatten)]

@@ -53,6 +53,7 @@ impl Look {
             name.push_str(match entry.kind {
                 EntryKind::Dir if !entry.path.is_root() => "/",
                 EntryKind::Realm => "+",
+                EntryKind::File | EntryKind::Link if entry.shared => "+",
                 _ => "",
             });
             if entry.deleted {
@@ -102,6 +103,7 @@ fn tone(entry: &TreeEntry) -> Option<Tone> {
         _ if entry.deleted => Some(Tone::Dim),
         _ if entry.conflict => Some(Tone::Warn),
         EntryKind::Dir | EntryKind::Realm => Some(Tone::Accent),
+        _ if entry.shared => Some(Tone::Accent),
         EntryKind::Link => Some(Tone::Good),
         EntryKind::File => None,
     }
@@ -110,6 +112,7 @@ fn tone(entry: &TreeEntry) -> Option<Tone> {
 /// Kind and permission bits, as `ls -l` has them.
 fn mode(entry: &TreeEntry) -> String {
     let kind = match entry.kind {
+        _ if entry.shared => '+',
         EntryKind::Dir => 'd',
         EntryKind::File => '-',
         EntryKind::Link => 'l',

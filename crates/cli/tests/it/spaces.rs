@@ -61,7 +61,7 @@ async fn looking_at_spaces_as_json() {
         ("space list --json", 1),
         ("space info home --json", 1),
         ("access home --json", 1),
-        ("ls -r home: --deleted --json", 7),
+        ("ls -r home: --deleted --json", 8),
         ("log home:notes.txt --json", 4),
         ("diff home:notes.txt --json", 1),
         ("conflicts --json", 1),

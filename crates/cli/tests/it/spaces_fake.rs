@@ -369,8 +369,9 @@ fn list(query: &TreeQuery) -> ApiResult<Listing> {
         "" => {
             let mut entries = vec![
                 dir("Photos"),
-                TreeEntry { kind: EntryKind::Realm, ..dir("family") },
+                TreeEntry { kind: EntryKind::Realm, shared: true, ..dir("family") },
                 TreeEntry { conflict: true, local: false, ..file("notes.txt", 12) },
+                TreeEntry { shared: true, ..file("salaries.ods", 4100) },
                 TreeEntry { kind: EntryKind::Link, link: Some(EVIL.into()), ..file("shortcut", 9) },
                 file(EVIL, 1 << 20),
                 TreeEntry {
@@ -411,6 +412,7 @@ fn file(path: &str, size: u64) -> TreeEntry {
     TreeEntry {
         path: path.into(),
         kind: EntryKind::File,
+        shared: false,
         size,
         mtime: Some(NOW - 24 * HOUR),
         mode: Some(0o640),

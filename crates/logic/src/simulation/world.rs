@@ -587,7 +587,8 @@ impl World {
                 6 => drop(device.decide(realm, &Control::Revoke { target: Target::Member(member), reason }, now)),
                 7 => drop(device.decide(realm, &Control::Revoke { target: Target::Device(other), reason }, now)),
                 8..=9 => {
-                    let control = Control::Realm { inherit: dice.permille(500), file: false };
+                    let file = dice.clone().permille(400);
+                    let control = Control::Realm { inherit: dice.permille(500), file };
                     if let Some(made) = device.decide(realm, &control, now) {
                         device.rekey(RealmId::made_by(made), now, dice.bytes(), |_, _| {});
                     }
@@ -680,6 +681,13 @@ fn settle_fork(device: &mut Device, now: Timestamp, dice: &mut Dice) {
 
 /// One thing that somebody does with files.
 fn changes(device: &Device, realm: RealmId, seq: u64, dice: &mut Dice) -> Vec<Change> {
+    let of = |node| crate::space::Node { realm, id: node };
+    let heads = |node| device.db.tree.heads(of(node)).expect("rows in memory");
+    let judgement = device.ledger().map(|ledger| ledger.judgement());
+    let realms: Vec<_> = judgement.iter().flat_map(|judgement| judgement.realms()).collect();
+    if realms.iter().any(|(id, facts)| *id == realm && facts.file) {
+        return vec![put(NodeId::FILE, heads(NodeId::FILE), dice)];
+    }
     let known = device.db.nodes.get(&realm).map(Vec::as_slice).unwrap_or_default();
     let name = |dice: &mut Dice| ByteBuf::from(NAMES[dice.below(NAMES.len() as u64) as usize]);
     let dirs: Vec<_> = known.iter().copied().filter(|node| node.kind() == Some(NodeKind::Dir)).collect();
@@ -688,7 +696,6 @@ fn changes(device: &Device, realm: RealmId, seq: u64, dice: &mut Dice) -> Vec<Ch
         false => dirs[dice.below(dirs.len() as u64) as usize],
     };
     let fresh = |index, kind| NodeId::of(&device.id, seq, index, kind);
-    let of = |node| crate::space::Node { realm, id: node };
     let file = |index, parent, dice: &mut Dice| {
         let node = fresh(index, NodeKind::File);
         [Change::Make { node, kind: NodeOf::File, parent, name: name(dice) }, put(node, Vec::new(), dice)]
@@ -703,13 +710,17 @@ fn changes(device: &Device, realm: RealmId, seq: u64, dice: &mut Dice) -> Vec<Ch
             _ => file(0, parent, dice).to_vec(),
         };
     }
+    let inside = realms.iter().find(|(_, facts)| facts.file && facts.parent == realm).map(|(id, _)| *id);
+    if let Some(alone) = inside.filter(|_| dice.clone().permille(200)) {
+        let node = fresh(0, NodeKind::FileRealm);
+        return vec![Change::Make { node, kind: NodeOf::FileRealm(alone), parent, name: name(dice) }];
+    }
     let any = known[dice.below(known.len() as u64) as usize];
     let parent = if parent == any { NodeId::ROOT } else { parent };
-    let heads = device.db.tree.heads(of(any)).expect("rows in memory");
     match dice.below(8) {
-        0..=3 => vec![put(any, heads, dice)],
+        0..=3 => vec![put(any, heads(any), dice)],
         4..=5 => vec![Change::Move { node: any, parent, name: name(dice) }],
-        6 => vec![put(any, heads, dice), Change::Move { node: any, parent, name: name(dice) }],
+        6 => vec![put(any, heads(any), dice), Change::Move { node: any, parent, name: name(dice) }],
         _ => vec![device.db.tree.deletion(of(any)).expect("rows in memory")],
     }
 }

@@ -149,7 +149,7 @@ pub enum Refused {
     /// A node under an id that is not the maker's.
     #[error("made a node under an id that is not its own")]
     ForeignId,
-    /// The root or lost+found.
+    /// The root or lost+found; the file that a realm is, but for its content.
     #[error("tried to change what cannot be changed")]
     Fixed,
     /// A node id that is none.
@@ -231,7 +231,8 @@ impl Change {
         if let Self::Name { name } = self {
             return if name.is_empty() { Ok(()) } else { check_name(name).map_err(Refused::Bad) };
         }
-        if self.node().is_fixed() {
+        let is_alone = self.node().is_alone();
+        if self.node().is_fixed() || is_alone && !(matches!(self, Self::Put { .. }) && origin.realm != RealmId::ROOT) {
             return Err(Refused::Fixed);
         }
         let kind = self.node().kind().ok_or(Refused::NoNode)?;
@@ -240,7 +241,7 @@ impl Change {
                 if *node != NodeId::of(&origin.device, origin.seq, index, (*kind).into()) && Rule::OwnIds.holds() {
                     return Err(Refused::ForeignId);
                 }
-                if matches!(kind, Kind::Realm(realm) if *realm == origin.realm || *realm == RealmId::ROOT) {
+                if kind.realm().is_some_and(|realm| realm == origin.realm || realm == RealmId::ROOT) {
                     return Err(Refused::RealmInItself);
                 }
                 check_place(*node, *parent, name)

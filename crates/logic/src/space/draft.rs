@@ -102,7 +102,7 @@ impl<'a, 'v, R: Rows> Draft<'a, 'v, R> {
     }
 
     fn decide(&mut self, id: NodeId, fate: Fate) {
-        if !id.is_fixed() {
+        if !id.is_fixed() && !id.is_alone() {
             self.fates.insert(id, fate);
         }
     }

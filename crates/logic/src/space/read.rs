@@ -22,18 +22,37 @@ use crate::transfer::path::RelPath;
 /// A line of a listing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
-    /// The node.
+    /// The node that has this place; what shows a realm, not what is in it.
     pub node: Node,
     /// The name that it is shown by, unique in its directory.
     pub name: Vec<u8>,
     /// The name that it was given, which twins may share.
     pub given: Vec<u8>,
-    /// What it is.
+    /// What it is to people: a file that is a realm is a file.
     pub kind: NodeKind,
     /// The realm that it shows, if it does.
     pub realm: Option<RealmId>,
     /// The version that is shown; `None`: made and not written yet.
     pub brief: Option<Brief>,
+}
+
+impl Entry {
+    /// The node that has its versions: of a file or link that is a realm, the one in that realm.
+    pub fn content(&self) -> Node {
+        match (self.realm, self.kind) {
+            (Some(realm), NodeKind::File) => Node { realm, id: NodeId::FILE },
+            (Some(realm), NodeKind::Link) => Node { realm, id: NodeId::LINK },
+            _ => self.node,
+        }
+    }
+
+    /// What is inside: of what shows a realm, the top of that realm.
+    pub fn inside(&self) -> Node {
+        match (self.realm, self.kind) {
+            (Some(realm), NodeKind::Realm) => Node::root_of(realm),
+            _ => self.content(),
+        }
+    }
 }
 
 /// What is known of a node.
@@ -121,7 +140,42 @@ impl<R: Rows> Tree<R> {
             return Ok(Vec::new());
         };
         let children: Vec<Child> = self.desk.scan(&dir.key(), None)?;
-        Ok(name_all(dir, children))
+        name_all(dir, children).into_iter().map(|entry| self.whole(entry)).collect()
+    }
+
+    /// An entry with its content, where that is in another realm.
+    fn whole(&self, mut entry: Entry) -> Outcome<Entry, R> {
+        if entry.content() != entry.node {
+            entry.brief = if self.is_mount(&entry)? { self.record(entry.content())?.brief } else { None };
+        }
+        Ok(entry)
+    }
+
+    /// Whether that is where its realm is shown.
+    pub(super) fn is_mount(&self, entry: &Entry) -> Outcome<bool, R> {
+        let mount = entry.realm.map(|realm| self.mount(realm)).transpose()?.flatten();
+        Ok(mount.is_some_and(|mount| mount.node == entry.node) || !Rule::RealmOnce.holds())
+    }
+
+    /// The node that has the versions of another: of what shows a file or link that is a realm, the one in that realm.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn content(&self, node: Node) -> Outcome<Node, R> {
+        match node.id.kind() {
+            Some(NodeKind::FileRealm | NodeKind::LinkRealm) => Ok(self.top(node)?.unwrap_or(node)),
+            _ => Ok(node),
+        }
+    }
+
+    /// The top of the realm that a node shows; `None` for others.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn top(&self, node: Node) -> Outcome<Option<Node>, R> {
+        let Some(id) = node.id.kind().and_then(NodeKind::top) else { return Ok(None) };
+        let made = self.record(node)?.made.and_then(|made| made.made);
+        Ok(made.and_then(Kind::realm).map(|realm| Node { realm, id }))
     }
 
     /// The directory that one sees inside of a node: of a realm its root, if that is where the realm is shown.
@@ -132,12 +186,11 @@ impl<R: Rows> Tree<R> {
         match dir.id.kind() {
             Some(NodeKind::Dir) => Ok(Some(dir)),
             Some(NodeKind::Realm) => {
-                let made = self.record(dir)?.made.and_then(|made| made.made);
-                let Some(Kind::Realm(realm)) = made else {
+                let Some(root) = self.top(dir)? else {
                     return Ok(None);
                 };
-                let here = self.mount(realm)?.is_some_and(|mount| mount.node == dir);
-                Ok((here || !Rule::RealmOnce.holds()).then(|| Node::root_of(realm)))
+                let here = self.mount(root.realm)?.is_some_and(|mount| mount.node == dir);
+                Ok((here || !Rule::RealmOnce.holds()).then_some(root))
             }
             _ => Ok(None),
         }
@@ -163,7 +216,7 @@ impl<R: Rows> Tree<R> {
         for group in groups {
             let mut named = twins(&self.desk, dir, &group)?.into_iter();
             if let Some(found) = named.find(|named| named.name == name) {
-                return Ok(Some(entry(dir, found)));
+                return self.whole(entry(dir, found)).map(Some);
             }
         }
         // Only the name of a twin that was too long for its suffix is left.
@@ -185,7 +238,7 @@ impl<R: Rows> Tree<R> {
         };
         let mut named = twins(&self.desk, dir, &fold(name))?.into_iter();
         match named.find(|named| named.child.name == name) {
-            Some(found) => Ok(Some(entry(dir, found))),
+            Some(found) => self.whole(entry(dir, found)).map(Some),
             None => self.entry(dir, name),
         }
     }
@@ -228,9 +281,15 @@ impl<R: Rows> Tree<R> {
             if !passed.insert(here) {
                 return Ok(None);
             }
-            if here.id == NodeId::ROOT {
+            if here.id.is_top() {
                 match self.mount(here.realm)? {
                     None => break,
+                    // What a realm is not is shown nowhere.
+                    Some(mount)
+                        if here.id.is_alone() && mount.node.id.kind().and_then(NodeKind::top) != Some(here.id) =>
+                    {
+                        return Ok(None);
+                    }
                     Some(mount) => here = mount.node,
                 }
                 continue;
@@ -275,7 +334,7 @@ impl<R: Rows> Tree<R> {
         let Some(dir) = self.entered(dir)? else {
             return Ok(Vec::new());
         };
-        Ok(twins(&self.desk, dir, &fold(name))?.into_iter().map(|named| entry(dir, named)).collect())
+        twins(&self.desk, dir, &fold(name))?.into_iter().map(|named| self.whole(entry(dir, named))).collect()
     }
 
     /// The way to a node by the places that count, whether it is shown or not: the path from the root of its realm.
@@ -286,7 +345,7 @@ impl<R: Rows> Tree<R> {
     pub fn place_path(&self, node: Node) -> Outcome<Option<Vec<u8>>, R> {
         let mut names: Vec<Vec<u8>> = Vec::new();
         let mut here = node;
-        while here.id != NodeId::ROOT {
+        while !here.id.is_top() {
             let Some(at) = self.record(here)?.at else { return Ok(None) };
             names.push(at.name.into_vec());
             here = here.beside(at.parent);
@@ -324,7 +383,7 @@ impl<R: Rows> Tree<R> {
         }
         let version = record.brief.as_ref().map(|brief| brief.version.id());
         let version = version.map(|id| self.version(node, id)).transpose()?.flatten();
-        let shown = node.id == NodeId::ROOT || record.listed.is_some();
+        let shown = node.id == NodeId::ROOT || record.listed.is_some() || node.id.is_alone() && record.stands();
         Ok(Some(Stat { node, flags: record.flags(node.id), made: record.made, version, shown }))
     }
 
@@ -394,16 +453,13 @@ impl<R: Rows> Tree<R> {
         for node in nodes.into_iter().map(|id| dir.beside(id)) {
             let record = self.record(node)?;
             let Some(at) = record.at.filter(|at| record.listed.is_none() && at.parent == dir.id) else { continue };
-            let realm = record.made.and_then(|made| match made.made {
-                Some(Kind::Realm(realm)) => Some(realm),
-                _ => None,
-            });
-            let kind = node.id.kind().unwrap_or(NodeKind::File);
+            let realm = record.made.and_then(|made| made.made).and_then(Kind::realm);
+            let kind = node.id.kind().unwrap_or(NodeKind::File).shown();
             let name = at.name.into_vec();
             found.push(Entry { node, given: name.clone(), name, kind, realm, brief: record.brief });
         }
         found.sort_by(|a, b| (&a.name, a.node).cmp(&(&b.name, b.node)));
-        Ok(found)
+        found.into_iter().map(|entry| self.whole(entry)).collect()
     }
 
     /// The nodes that a commit is about; nothing for one that is not in.
@@ -450,7 +506,8 @@ impl<R: Rows> Tree<R> {
             Flag::Names(parent, fold) => {
                 let dir = node(parent);
                 let named = twins(&self.desk, dir, &fold)?;
-                Conflict::Names { dir, entries: named.into_iter().map(|named| entry(dir, named)).collect() }
+                let entries = named.into_iter().map(|named| self.whole(entry(dir, named)));
+                Conflict::Names { dir, entries: entries.collect::<Result<_, _>>()? }
             }
         })
     }
@@ -500,8 +557,8 @@ pub(super) fn latest_name(namings: Vec<Naming>) -> Option<Vec<u8>> {
 
 fn entry(dir: Node, named: Named) -> Entry {
     let Named { child, name } = named;
-    let realm = child.kind.and_then(|kind| if let Kind::Realm(realm) = kind { Some(realm) } else { None });
-    let kind = child.node.kind().unwrap_or(NodeKind::File);
+    let realm = child.kind.and_then(Kind::realm);
+    let kind = child.node.kind().unwrap_or(NodeKind::File).shown();
     let (node, given) = (dir.beside(child.node), child.name.into_vec());
     Entry { node, name, given, kind, realm, brief: child.brief }
 }

@@ -31,6 +31,15 @@ pub struct Version {
     pub place: Option<Stamp>,
 }
 
+impl Version {
+    /// What a listing says of it; `None`: it is a delete.
+    pub fn brief(&self) -> Option<Brief> {
+        let written = self.written.as_ref()?;
+        let meta = Meta { xattrs: Vec::new(), ..written.meta.clone() };
+        Some(Brief { version: self.stamp, size: written.size(), meta })
+    }
+}
+
 /// A version, if it counts, and how many of those that count supersede it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct VersionRow {
@@ -208,7 +217,7 @@ impl NodeRecord {
 
     /// Where it must be shown.
     pub(super) fn wanted(&self, id: NodeId) -> Option<Listed> {
-        if id == NodeId::ROOT || !(self.live > 0 && Rule::Holding.holds() || self.stands()) {
+        if id.is_top() || !(self.live > 0 && Rule::Holding.holds() || self.stands()) {
             return None;
         }
         let (parent, stamp, name) = match &self.at {
@@ -226,7 +235,7 @@ impl NodeRecord {
 
     /// True if nothing is known of a place for it, so that only lost+found can show it.
     pub(super) fn is_orphan(&self, id: NodeId) -> bool {
-        !id.is_fixed() && *self != Self::default() && (self.made.is_none() || self.at.is_none())
+        !id.is_fixed() && !id.is_alone() && *self != Self::default() && (self.made.is_none() || self.at.is_none())
     }
 
     /// What people should look at.

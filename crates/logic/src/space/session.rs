@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::change::Change;
 use super::name::fold;
-use super::node::{Kind, Node, NodeId};
+use super::node::{Node, NodeId};
 use super::record::{Been, Head, Mount, Naming, NodeRecord, Place, Version, VersionRow};
 use super::rows::{Desk, Outcome, Rows};
 use super::rules::Rule;
@@ -45,9 +45,9 @@ impl<'a, R: Rows> Session<'a, R> {
         self.dirty.insert(change.node());
         match change {
             Change::Make { node, kind, parent, name } => {
-                if let Kind::Realm(realm) = kind {
+                if let Some(realm) = kind.realm() {
                     let mount = Mount { node: self.node(*node), stamp };
-                    self.desk.set(&(*realm, mount.node), on.then_some(&mount))?;
+                    self.desk.set(&(realm, mount.node), on.then_some(&mount))?;
                 }
                 let place = Place { stamp, time, parent: *parent, name: name.clone(), made: Some(*kind) };
                 self.place(*node, place, on)

@@ -129,7 +129,19 @@ impl<R: Rows> Session<'_, R> {
             before: before.get(&node).cloned(),
             after: after.get(&node).cloned(),
         };
-        different.map(effect).collect()
+        different.map(effect).chain(self.alone()).collect()
+    }
+
+    /// The file that the realm is, if it is seen differently: as if it were in the root.
+    fn alone(&self) -> impl Iterator<Item = Effect> {
+        let seen = |record: &NodeRecord| {
+            let version = Some(record.brief.as_ref()?.version.id());
+            Some(Seen { parent: NodeId::ROOT, name: Vec::new(), version })
+        };
+        self.nodes.iter().filter(|(id, _)| id.is_alone()).filter_map(move |(id, held)| {
+            let (before, after) = (seen(&held.old), seen(&held.new));
+            (before != after).then(|| Effect::Shown { node: self.node(*id), before, after })
+        })
     }
 
     /// Sets and clears flags.
@@ -179,14 +191,7 @@ fn read_heads<R: Rows>(desk: &Desk<R>, node: Node) -> Outcome<(Option<Brief>, Op
     let gone = heads.iter().filter(|head| !head.alive).filter_map(|head| head.place).max();
     let versions = heads.iter().map(|head| head.stamp.id()).collect();
     let version = newest_below(versions, |id| Ok(desk.get::<VersionRow>(&(node, id))?.and_then(|row| row.version)))?;
-    Ok((version.as_ref().and_then(brief), gone))
-}
-
-/// What a listing says of a version.
-pub(super) fn brief(version: &Version) -> Option<Brief> {
-    let written = version.written.as_ref()?;
-    let meta = super::Meta { xattrs: Vec::new(), ..written.meta.clone() };
-    Some(Brief { version: version.stamp, size: written.size(), meta })
+    Ok((version.as_ref().and_then(Version::brief), gone))
 }
 
 /// The newest version among those; where all are deletes, among what the deletes have seen.

@@ -12,7 +12,7 @@ use super::read::{Entry, latest_name, name_all};
 use super::record::{Been, Child, LOST_NAME, Place, Version, VersionRow};
 use super::rows::{Outcome, Rows};
 use super::rules::Rule;
-use super::settle::{brief, newest_below};
+use super::settle::newest_below;
 use super::stamp::{Stamp, VersionId};
 use super::tree::Tree;
 use crate::ledger::{Frontier, RealmId};
@@ -82,7 +82,12 @@ impl<R: Rows> View<'_, R> {
                 children.push(self.child(node)?);
             }
         }
-        Ok(name_all(dir, children))
+        let mut entries = name_all(dir, children);
+        for entry in entries.iter_mut().filter(|entry| entry.content() != entry.node) {
+            let here = self.tree.is_mount(entry)?;
+            entry.brief = if here { self.version(entry.content())?.as_ref().and_then(Version::brief) } else { None };
+        }
+        Ok(entries)
     }
 
     /// What a path shows.
@@ -118,7 +123,7 @@ impl<R: Rows> View<'_, R> {
         if !self.shows(today.node)? {
             return Ok(None);
         }
-        let brief = self.version(today.node)?.as_ref().and_then(brief);
+        let brief = self.version(today.content())?.as_ref().and_then(Version::brief);
         Ok(Some(Entry { brief, ..today.clone() }))
     }
 
@@ -209,7 +214,7 @@ impl<R: Rows> View<'_, R> {
             stamp,
             name: name.into(),
             maker: facts.made.as_ref().map(|made| Maker { device: made.stamp.device, time: made.time }),
-            brief: facts.version.as_ref().and_then(brief),
+            brief: facts.version.as_ref().and_then(Version::brief),
             kind: facts.made.and_then(|made: Place| -> Option<Kind> { made.made }),
         })
     }

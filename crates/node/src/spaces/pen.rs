@@ -3,8 +3,8 @@
 //! What is written is seen by the tree after each commit ([`Pen::turn`]). What fails leaves nothing behind, because the
 //! transaction does.
 
-use logic::ledger::{CommitId, RealmId};
-use logic::space::{BODY_MAX, Change, Kind, NodeId, Stamp, Tree};
+use logic::ledger::{CommitId, RealmId, SpaceRole};
+use logic::space::{BODY_MAX, Change, Kind, Node, NodeId, Stamp, Tree};
 use seal::Timestamp;
 use serde_bytes::ByteBuf;
 use store::space::Transaction;
@@ -120,6 +120,31 @@ impl<'p, 'w, 't> Pen<'p, 'w, 't> {
     pub(super) fn finish(mut self) -> Result<Vec<CommitId>, SpaceFault> {
         self.turn()?;
         Ok(self.commits)
+    }
+}
+
+impl Space {
+    /// Gives a file that is a realm the name that its place has: who may see only that file knows it by no other. Nothing
+    /// if it has that name, or this device may not write it; nothing for other nodes.
+    pub(super) fn entitle(
+        &self,
+        work: &mut Work<'_, '_>,
+        node: Node,
+        now: Timestamp,
+    ) -> Result<Vec<CommitId>, SpaceFault> {
+        let tree = Tree::new(work.store);
+        let Some(realm) = tree.top(node)?.filter(|top| top.id.is_alone()).map(|top| top.realm) else {
+            return Ok(Vec::new());
+        };
+        let path = tree.place_path(node)?.unwrap_or_default();
+        let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or_default();
+        let may = work.ledger.judgement().cap_for(self.device(), realm, SpaceRole::Editor).is_some();
+        if !may || name.is_empty() || tree.realm_name(realm)?.as_deref() == Some(name) {
+            return Ok(Vec::new());
+        }
+        let mut pen = Pen::open(self, work, realm, now)?;
+        pen.push(Change::Name { name: ByteBuf::from(name) })?;
+        pen.finish()
     }
 }
 

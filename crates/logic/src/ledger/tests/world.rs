@@ -293,7 +293,11 @@ impl World {
                 let plan = Plan { realm: RealmId::ROOT, cap: CommitId::ZERO, ..clear };
                 self.write_on(device, &plan, Some(Control::Revoke { target, reason }))
             }
-            10 => self.write_on(device, &clear, Some(Control::Realm { inherit: true, file: false })),
+            10 => self.write_on(
+                device,
+                &clear,
+                Some(Control::Realm { inherit: true, file: self.dice.clone().permille(300) }),
+            ),
             _ => {
                 let keep = own[self.pick(own.len())];
                 self.write_on(device, &clear, Some(Control::Resolve { device: id, keep }))
@@ -414,8 +418,9 @@ impl World {
     }
 
     pub(super) fn make_realm(&mut self, device: usize, realm: RealmId) -> Option<CommitId> {
+        let file = self.dice.clone().permille(300);
         let inherit = self.dice.permille(500);
-        let made = self.own(device, realm, Control::Realm { inherit, file: false })?;
+        let made = self.own(device, realm, Control::Realm { inherit, file })?;
         self.rekey(device, RealmId::made_by(made));
         Some(made)
     }

@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::ledger::CommitId;
-use crate::space::{Change, NodeId, Stamp, VersionId, Written};
+use crate::ledger::{CommitId, RealmId};
+use crate::space::{Change, Kind, Node, NodeId, Stamp, VersionId, Written};
 
-use super::world::{Commit, without_case};
+use super::world::{Commit, node, without_case};
 
 #[derive(Debug, Clone)]
 pub struct ModelVersion {
@@ -28,9 +28,10 @@ pub struct Shown {
 #[derive(Debug, Default)]
 pub struct Model {
     pub shown: BTreeMap<NodeId, Shown>,
-    pub versions: BTreeMap<NodeId, Vec<ModelVersion>>,
+    /// Those of files that are realms as well.
+    pub versions: BTreeMap<Node, Vec<ModelVersion>>,
     places: BTreeMap<NodeId, Vec<(Stamp, NodeId, Vec<u8>)>>,
-    made: BTreeSet<NodeId>,
+    made: BTreeMap<NodeId, Kind>,
     pub aside: BTreeMap<NodeId, usize>,
 }
 
@@ -61,26 +62,36 @@ impl Model {
             };
             bases.iter().map(own).collect()
         };
+        let id = change.node();
+        let node = Node { realm: commit.origin.realm, id };
         match change {
-            Change::Make { node, parent, name, .. } | Change::Move { node, parent, name } => {
-                self.places.entry(*node).or_default().push((stamp, *parent, name.to_vec()));
-                if matches!(change, Change::Make { .. }) {
-                    self.made.insert(*node);
+            Change::Make { parent, name, .. } | Change::Move { parent, name, .. } => {
+                self.places.entry(id).or_default().push((stamp, *parent, name.to_vec()));
+                if let Change::Make { kind, .. } = change {
+                    self.made.insert(id, *kind);
                 }
             }
-            Change::Put { node, bases: of, written } => self.versions.entry(*node).or_default().push(ModelVersion {
+            Change::Put { bases: of, written, .. } => self.versions.entry(node).or_default().push(ModelVersion {
                 stamp,
                 bases: bases(of),
                 written: Some(written.clone()),
                 place: None,
             }),
             Change::Name { .. } => {}
-            Change::Delete { node, seen, place } => self.versions.entry(*node).or_default().push(ModelVersion {
+            Change::Delete { seen, place, .. } => self.versions.entry(node).or_default().push(ModelVersion {
                 stamp,
                 bases: bases(seen),
                 written: None,
                 place: *place,
             }),
+        }
+    }
+
+    /// Where the versions of a node are.
+    fn content(&self, id: NodeId) -> Node {
+        match self.made.get(&id) {
+            Some(Kind::FileRealm(realm)) => Node { realm: *realm, id: NodeId::FILE },
+            _ => node(id),
         }
     }
 
@@ -113,26 +124,26 @@ impl Model {
     }
 
     /// Versions that no other names.
-    pub fn heads(&self, node: NodeId) -> Vec<&ModelVersion> {
+    pub fn heads(&self, node: Node) -> Vec<&ModelVersion> {
         let all = self.versions.get(&node).map_or(&[][..], Vec::as_slice);
         let named: BTreeSet<VersionId> = all.iter().flat_map(|version| version.bases.iter().copied()).collect();
         all.iter().filter(|version| !named.contains(&version.stamp.id())).collect()
     }
 
     /// There by itself.
-    fn stands(&self, node: NodeId) -> bool {
-        let heads = self.heads(node);
+    fn stands(&self, id: NodeId) -> bool {
+        let heads = self.heads(node(id));
         if heads.is_empty() {
-            return self.made.contains(&node);
+            return self.made.contains_key(&id);
         }
         if heads.iter().any(|head| head.written.is_some()) {
             return true;
         }
         let seen = heads.iter().filter_map(|head| head.place).max();
-        self.place(node).is_some_and(|place| Some(place.0) > seen)
+        self.place(id).is_some_and(|place| Some(place.0) > seen)
     }
 
-    fn written(&self, node: NodeId) -> Option<Written> {
+    fn written(&self, node: Node) -> Option<Written> {
         let mut level: Vec<&ModelVersion> = self.heads(node);
         while !level.is_empty() {
             if let Some(newest) = level.iter().filter(|version| version.written.is_some()).max_by_key(|v| v.stamp) {
@@ -146,7 +157,8 @@ impl Model {
 
     fn show(&mut self) {
         let parents = self.places.values().flatten().map(|(_, parent, _)| *parent);
-        let all: BTreeSet<NodeId> = self.places.keys().chain(self.versions.keys()).copied().chain(parents).collect();
+        let written = self.versions.keys().filter(|node| node.realm == RealmId::ROOT).map(|node| node.id);
+        let all: BTreeSet<NodeId> = self.places.keys().copied().chain(written).chain(parents).collect();
         let parent_of = |node: NodeId| self.place(node).map_or(NodeId::LOST, |place| place.1);
         let mut there: BTreeSet<NodeId> = BTreeSet::new();
         for node in all.iter().filter(|node| !node.is_fixed() && self.stands(**node)) {
@@ -173,7 +185,7 @@ impl Model {
         }
         let shown = placed.into_iter().map(|(node, _, parent, name)| {
             let plain = first[&(parent, without_case(&name))].1 == node;
-            (node, Shown { parent, name, plain, written: self.written(node) })
+            (node, Shown { parent, name, plain, written: self.written(self.content(node)) })
         });
         self.shown = shown.collect();
     }

@@ -164,7 +164,7 @@ pub fn effects(seed: u64) -> Checked {
     let order = world.order(world.everything());
     let mut tree = Tree::<MemoryRows>::default();
     let mut seen = BTreeMap::new();
-    let mut flags: BTreeSet<Flag> = BTreeSet::new();
+    let (mut flags, mut realms) = (BTreeSet::new(), BTreeSet::new());
     let steps: Vec<(bool, Commit)> = order.into_iter().map(|commit| (true, commit)).collect();
     let mut all: Vec<(bool, Commit)> = Vec::new();
     for step in steps {
@@ -184,29 +184,41 @@ pub fn effects(seed: u64) -> Checked {
         for effect in effects.unwrap() {
             match effect {
                 Effect::Shown { node, before, after } => {
-                    prop_assert_eq!(seen.get(&node.id), before.as_ref());
+                    prop_assert_eq!(seen.get(&node), before.as_ref());
                     match after {
-                        Some(after) => seen.insert(node.id, after),
-                        None => seen.remove(&node.id),
+                        Some(after) => seen.insert(node, after),
+                        None => seen.remove(&node),
                     };
                 }
-                Effect::Flag { flag, on: true, .. } => {
-                    flags.insert(flag);
+                Effect::Flag { realm, flag, on: true } => {
+                    realms.insert(realm);
+                    flags.insert((realm, flag));
                 }
-                Effect::Flag { flag, on: false, .. } => prop_assert!(flags.remove(&flag)),
+                Effect::Flag { realm, flag, on: false } => prop_assert!(flags.remove(&(realm, flag))),
                 Effect::Refused { .. } => {}
             }
         }
-        let is: BTreeMap<_, _> = of_tree(&tree)
-            .into_iter()
-            .map(|(id, (parent, entry))| {
-                let version = entry.brief.map(|brief| brief.version.id());
-                (id, crate::space::Seen { parent, name: entry.name, version })
-            })
-            .collect();
+        let version = |node| {
+            let version = tree.stat(node).unwrap().and_then(|stat| stat.version);
+            version.map(|version| version.stamp.id())
+        };
+        let mut is = BTreeMap::new();
+        for (parent, entry) in of_tree(&tree).into_values() {
+            let shown = crate::space::Seen { parent, name: entry.name.clone(), version: version(entry.node) };
+            is.insert(entry.node, shown);
+        }
+        // Files that are realms are told of as if they were in the roots of these.
+        for commit in all.iter().map(|(_, commit)| commit).filter(|commit| commit.origin.realm != RealmId::ROOT) {
+            let file = Node { realm: commit.origin.realm, id: NodeId::FILE };
+            if let Some(version) = version(file) {
+                let (parent, name) = (NodeId::ROOT, Vec::new());
+                is.insert(file, crate::space::Seen { parent, name, version: Some(version) });
+            }
+        }
         prop_assert_eq!(&seen, &is);
     }
-    prop_assert_eq!(flags.len(), tree.conflicts(RealmId::ROOT).unwrap().len());
+    let conflicts = realms.into_iter().map(|realm| tree.conflicts(realm).unwrap().len());
+    prop_assert_eq!(flags.len(), conflicts.sum::<usize>());
     Ok(())
 }
 
@@ -216,20 +228,27 @@ pub fn nothing_lost(seed: u64) -> Checked {
     let mut world = World::history(seed, 40);
     world.meet_all();
     let tree = &world.devices[0].tree;
-    let conflicts = tree.conflicts(RealmId::ROOT).unwrap();
-    let flags: BTreeSet<Flag> = tree
+    let model = Model::of(&world.commits);
+    let realms: BTreeSet<RealmId> = model.versions.keys().map(|node| node.realm).collect();
+    let conflicts: Vec<Conflict> = realms.iter().flat_map(|realm| tree.conflicts(*realm).unwrap()).collect();
+    let files =
+        realms.iter().filter(|realm| **realm != RealmId::ROOT).map(|realm| Node { realm: *realm, id: NodeId::FILE });
+    let flags: BTreeSet<(Node, Flag)> = tree
         .subtree(Node::ROOT)
         .unwrap()
         .into_iter()
-        .flat_map(|node| tree.stat(node).unwrap().map_or_else(BTreeSet::new, |stat| stat.flags))
+        .chain(files)
+        .filter_map(|node| Some((node, tree.stat(node).unwrap()?)))
+        .flat_map(|(node, stat)| stat.flags.into_iter().map(move |flag| (node, flag)))
         .collect();
     let shown = of_tree(tree);
-    let model = Model::of(&world.commits);
     for (id, versions) in &model.versions {
-        let history = tree.history(node(*id)).unwrap();
+        let history = tree.history(*id).unwrap();
         let heads: BTreeSet<_> = model.heads(*id).into_iter().map(|head| head.stamp).collect();
         let live = model.heads(*id).iter().any(|head| head.written.is_some());
-        prop_assert!(!live || shown.contains_key(id), "a file with unseen content is hidden");
+        let is_alone = id.id.is_alone();
+        // What shows a file that is a realm may be deleted; its content stays as it is.
+        prop_assert!(!live || is_alone || shown.contains_key(&id.id), "a file with unseen content is hidden");
         for version in versions {
             let found = history.iter().find_map(|event| match event {
                 Event::Written(found) if found.stamp == version.stamp => Some(found.written.clone()),
@@ -241,23 +260,23 @@ pub fn nothing_lost(seed: u64) -> Checked {
                 prop_assert!(over || version.written.is_none());
                 continue;
             }
-            let on_top = shown[id].1.brief.as_ref().map(|brief| brief.version) == Some(version.stamp);
+            let on_top = tree.stat(*id).unwrap().unwrap().version.map(|version| version.stamp) == Some(version.stamp);
             let listed = conflicts.iter().any(|conflict| {
                 matches!(conflict, Conflict::Versions { node, heads }
-                if node.id == *id && heads.iter().any(|head| head.stamp == version.stamp))
+                if node == id && heads.iter().any(|head| head.stamp == version.stamp))
             });
             prop_assert!(on_top || listed, "neither shown nor announced");
         }
         // A delete that lost against an edit, or a node that is there all the same, is announced.
         if live && heads.len() > 1 {
-            prop_assert!(flags.contains(&Flag::Versions(*id)));
+            prop_assert!(flags.contains(&(*id, Flag::Versions(id.id))));
         }
-        if !live && !heads.is_empty() && shown.contains_key(id) {
-            prop_assert!(flags.contains(&Flag::Kept(*id)));
+        if !live && !heads.is_empty() && shown.contains_key(&id.id) {
+            prop_assert!(flags.contains(&(*id, Flag::Kept(id.id))));
         }
     }
     for id in model.aside.keys().filter(|id| shown.contains_key(id)) {
-        prop_assert!(flags.contains(&Flag::Aside(*id)));
+        prop_assert!(flags.contains(&(node(*id), Flag::Aside(*id))));
     }
     Ok(())
 }

@@ -9,6 +9,8 @@ use std::collections::BTreeMap;
 use testkit::Dice;
 use unicode_normalization::UnicodeNormalization;
 
+use super::properties::of_tree;
+
 /// A commit, and the commits that its maker had.
 #[derive(Debug, Clone)]
 pub struct Commit {
@@ -185,6 +187,26 @@ impl World {
         Change::Make { node, kind: Kind::Dir, parent, name: name.to_vec().into() }
     }
 
+    /// Makes a file a realm of its own, with the content that it has.
+    fn share(&mut self, device: usize, id: NodeId) {
+        let tree = &self.devices[device].tree;
+        let entry = of_tree(tree).remove(&id).map(|(_, entry)| entry).expect("what is shared is shown");
+        let (parent, gone) = (tree.parent(node(id)).unwrap().unwrap(), tree.deletion(node(id)).unwrap());
+        let realm = RealmId::made_by(CommitId::from_bytes([self.commits.len() as u8 + 1; 32]));
+        self.written += 1;
+        self.commit_in(device, realm, vec![put(NodeId::FILE, Vec::new(), self.written)]);
+        let mount = self.fresh(device, 1, NodeKind::FileRealm);
+        let kind = Kind::FileRealm(realm);
+        self.commit(device, vec![gone, Change::Make { node: mount, kind, parent, name: entry.given.into() }]);
+    }
+
+    /// An edit of a file in its own realm.
+    fn edit_alone(&mut self, device: usize, file: Node) {
+        self.written += 1;
+        let change = put(file.id, self.devices[device].tree.heads(file).unwrap(), self.written);
+        self.commit_in(device, file.realm, vec![change]);
+    }
+
     /// An edit in the knowledge of everything that the device has.
     pub fn edit(&mut self, device: usize, id: NodeId) -> Change {
         self.written += 1;
@@ -207,7 +229,7 @@ impl World {
         let some: Vec<NodeId> = shown.iter().copied().filter(|id| !id.is_fixed()).collect();
         let parent = dirs[self.pick(dirs.len())];
         let name = NAMES[self.pick(NAMES.len())];
-        let choice = if some.len() < 3 { self.dice.below(4) } else { self.dice.below(16) };
+        let choice = if some.len() < 3 { self.dice.below(4) } else { self.dice.below(17) };
         let any = if some.is_empty() { NodeId::ROOT } else { some[self.pick(some.len())] };
         let changes = match choice {
             0 | 1 => self.file(device, 0, parent, name),
@@ -217,7 +239,11 @@ impl World {
                 let inside = self.file(device, 1, dir.node(), NAMES[0]);
                 [vec![dir], inside].concat()
             }
-            4..=6 => vec![self.edit(device, any)],
+            4..=6 => match self.devices[device].tree.content(node(any)).unwrap() {
+                file if file.realm != RealmId::ROOT => return self.edit_alone(device, file),
+                _ => vec![self.edit(device, any)],
+            },
+            16 if any.kind() == Some(NodeKind::File) => return self.share(device, any),
             7 | 8 => {
                 // Renamed where it is.
                 let history = self.devices[device].tree.history(node(any)).unwrap();
@@ -286,8 +312,11 @@ pub fn paths(tree: &Tree<MemoryRows>) -> BTreeMap<String, (NodeId, Option<Writte
     let mut found = BTreeMap::new();
     for node in tree.subtree(Node::ROOT).unwrap() {
         let path = tree.path(node).unwrap().expect("what a listing shows has a path");
-        let (dir, name) = tree.shown_at(node).unwrap().expect("and a place");
-        assert!(path.ends_with(&name) && tree.entry(dir, &name).unwrap().is_some_and(|entry| entry.node == node));
+        if node != Node::ROOT {
+            let (dir, name) = tree.shown_at(node).unwrap().expect("and a place");
+            assert!(path.ends_with(&name) && tree.entry(dir, &name).unwrap().is_some_and(|entry| entry.node == node));
+        }
+        // Of a file that is a realm, the content is in another tree.
         let version = tree.stat(node).unwrap().and_then(|stat| stat.version).and_then(|version| version.written);
         let old = found.insert(path.escape_ascii().to_string(), (node.id, version));
         assert_eq!(old, None, "two nodes under one path");

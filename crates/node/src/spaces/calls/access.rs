@@ -9,7 +9,7 @@ use logic::space::{Node, Rows, Tree};
 use seal::MemberId;
 
 use super::people::{People, role_name};
-use super::scene::{Eye, Scene, inside};
+use super::scene::{Eye, Scene};
 use super::{Calls, paths};
 use crate::spaces::SpaceFault;
 
@@ -69,7 +69,7 @@ impl Calls {
             let scene = Scene::read(ledger, reader, people.device)?;
             let tree = Tree::new(reader);
             let meant = paths::find(&Eye::new(&tree, None, &scene), &request.path)?;
-            on_realm(ledger, &tree, &scene, &people, inside(&meant.entry).realm)
+            on_realm(ledger, &tree, &scene, &people, meant.entry.inside().realm)
         })?)
     }
 }

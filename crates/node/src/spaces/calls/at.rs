@@ -12,7 +12,7 @@ use api::{ApiError, ErrorCode};
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use logic::ledger::{CommitId, Frontier, Header, Shelf};
-use logic::space::VersionId;
+use logic::space::{NodeId, NodeKind, Tree, VersionId};
 use seal::{DeviceId, Timestamp};
 use store::space::{Logged, Reader};
 
@@ -45,8 +45,27 @@ pub(super) fn frontier_of(kept: &Kept, point: Option<&str>) -> Result<Option<Fro
 pub(super) fn frontier(reader: &Reader<'_>, point: &str, now: Timestamp) -> Result<Frontier, SpaceFault> {
     match read(reader, point, now)? {
         Point::Time(time) => at_time(reader, time, now),
-        Point::Version(commit) => at_commit(reader, commit),
+        Point::Version(commit) => {
+            let mut frontier = at_commit(reader, commit)?;
+            let placed = placed(reader, commit)?.unwrap_or_default();
+            for seen in placed.entries().collect::<Vec<_>>() {
+                if !frontier.covers(seen.device, seen.seq) {
+                    frontier.set(seen.device, seen.seq, seen.id);
+                }
+            }
+            Ok(frontier)
+        }
     }
+}
+
+/// Of a version of a file that is a realm: what was seen when that took its place. It is written first, and then shown.
+fn placed(reader: &Reader<'_>, commit: CommitId) -> Result<Option<Frontier>, SpaceFault> {
+    let tree = Tree::new(reader);
+    let realm = reader.stored(&commit).map(|stored| stored.header.realm);
+    let mount = realm.map(|realm| tree.mounted_at(realm)).transpose()?.flatten();
+    let mount = mount.filter(|mount| mount.id.kind().and_then(NodeKind::top).is_some_and(NodeId::is_alone));
+    let made = mount.map(|mount| tree.stat(mount)).transpose()?.flatten().and_then(|stat| stat.made);
+    made.map(|made| at_commit(reader, made.stamp.commit)).transpose()
 }
 
 fn read(reader: &Reader<'_>, point: &str, now: Timestamp) -> Result<Point, SpaceFault> {

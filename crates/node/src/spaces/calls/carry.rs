@@ -7,7 +7,7 @@ use std::sync::Arc;
 use api::types::{PlanDone, TreeCopy, TreeMove, TreePath};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Frontier, SpaceRole};
-use logic::space::{Change, Content, Entry, Kind, NodeId, NodeKind, Rows, Tree, Written, fold};
+use logic::space::{Change, Content, Entry, NodeId, NodeKind, Rows, Tree, Written, fold};
 use serde_bytes::ByteBuf;
 use store::space::Transaction;
 
@@ -56,6 +56,9 @@ impl Calls {
                     pen.push(Change::Move { node, parent: to.dir.id, name })?;
                 }
                 commits.extend(pen.finish()?);
+            }
+            for Journey { what, .. } in &near {
+                commits.extend(kept.space.entitle(work, what.entry.node, clock::now())?);
             }
             for Journey { what, to } in &far {
                 let mut pen = Pen::open(&kept.space, work, to.dir.realm, clock::now())?;
@@ -125,7 +128,7 @@ impl Calls {
                 Some(dir) => dir,
                 None => directory(&eye, names.split_last().map_or(&names[..], |(_, above)| above))?,
             };
-            Ok(super::scene::inside(&dir.entry).realm)
+            Ok(dir.entry.inside().realm)
         })?;
         let files = from.space.tree(|tree| {
             let eye = Eye::new(tree, frontier.map(|frontier| tree.at(frontier)), before);
@@ -135,7 +138,7 @@ impl Calls {
                 if is_dir(&entry) {
                     open.extend(eye.list(entry.node)?);
                 }
-                let written = eye.version(entry.node)?.and_then(|version| version.written);
+                let written = eye.version(&entry)?.and_then(|version| version.written);
                 if let Some(content @ Content::File { hash, .. }) = written.map(|written| written.content) {
                     files.insert(hash, content);
                 }
@@ -238,7 +241,7 @@ fn spot(
     what: &Meant,
     moving: bool,
 ) -> Result<Spot, SpaceFault> {
-    let node = super::scene::inside(&dir.entry);
+    let node = dir.entry.inside();
     let alike = tree.alike(node, name)?;
     let only_itself = moving && !alike.is_empty() && alike.iter().all(|entry| entry.node == what.entry.node);
     if only_itself && what.entry.name != name {
@@ -274,12 +277,12 @@ where
 {
     let mut open = vec![(what.clone(), to.dir.id, to.name.clone(), to.path.clone())];
     while let Some((from, parent, name, path)) = open.pop() {
-        if from.entry.kind == NodeKind::Realm && !carry.allowed {
+        if from.entry.realm.is_some() && !carry.allowed {
             return Err(holds_parts(&from.path).into());
         }
         each(&from.path, &path);
-        let node = pen.make(plain(&from.entry), parent, &name)?;
-        if let Some(written) = eye.version(from.entry.node)?.and_then(|version| version.written) {
+        let node = pen.make(from.entry.kind.plain(), parent, &name)?;
+        if let Some(written) = eye.version(&from.entry)?.and_then(|version| version.written) {
             write(pen, node, carry.written(written)?)?;
         }
         if is_dir(&from.entry) {
@@ -318,14 +321,6 @@ fn write(pen: &mut Pen<'_, '_, '_>, node: NodeId, written: Written) -> Result<()
         pen.push(Change::Put { node, bases: Vec::new(), written: Written { restored: None, ..written } })?;
     }
     Ok(())
-}
-
-fn plain(entry: &Entry) -> Kind {
-    match entry.kind {
-        NodeKind::File => Kind::File,
-        NodeKind::Link => Kind::Link,
-        NodeKind::Dir | NodeKind::Realm => Kind::Dir,
-    }
 }
 
 pub(super) fn holds_parts(path: &[u8]) -> ApiError {

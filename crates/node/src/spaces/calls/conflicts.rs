@@ -179,11 +179,12 @@ where
                 let (dir, mut sides) = (path(*dir)?, Vec::new());
                 for entry in entries {
                     let at = TreePath(join(&dir.0, &entry.name));
-                    let stat = self.tree.stat(entry.node)?;
+                    let stat = self.tree.stat(entry.content())?;
                     let made = stat.as_ref().and_then(|stat| stat.made.clone());
                     let side = made.map(|made: Place| self.side(made.stamp.device, made.time, Some(at.clone())));
                     let version = stat.and_then(|stat| stat.version);
-                    let of_version = version.as_ref().map(|version| self.version(entry.node, version)).transpose()?;
+                    let of_version =
+                        version.as_ref().map(|version| self.version(entry.content(), version)).transpose()?;
                     sides.extend(of_version.or(side).map(|side| ConflictSide { path: Some(at), ..side }));
                 }
                 let first = entries.first().map(|entry| entry.name.clone()).unwrap_or_default();

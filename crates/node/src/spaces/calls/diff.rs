@@ -137,16 +137,16 @@ where
         if is_directory || gone.as_ref().is_some_and(|gone| is_dir(&gone.entry)) {
             return Ok((self.directories(&old_eye, &new_eye, path)?, None));
         }
-        let Some(node) = new.as_ref().or(gone.as_ref()).map(|meant| meant.entry.node) else {
+        let Some(entry) = new.as_ref().or(gone.as_ref()).map(|meant| &meant.entry) else {
             return Err(paths::find(&new_eye, path).err().unwrap_or(SpaceFault::Unfinished));
         };
-        let shown = new.as_ref().map(|_| new_eye.version(node)).transpose()?.flatten();
+        let shown = new.as_ref().map(|_| new_eye.version(entry)).transpose()?.flatten();
         let old = match from {
             Some(_) => match paths::lookup(&old_eye, &names)? {
-                Some(meant) => old_eye.version(meant.entry.node)?,
+                Some(meant) => old_eye.version(&meant.entry)?,
                 None => None,
             },
-            None => self.before(node, shown.as_ref())?,
+            None => self.before(entry.content(), shown.as_ref())?,
         };
         if old.is_none() && shown.is_none() {
             let message = format!("there was no {} at either point", path.shown());

@@ -111,7 +111,7 @@ impl Calls {
     fn put(&self, jobs: &Jobs, request: TreePut, spool: Option<SpoolFile>) -> ApiResult<Job> {
         let (kept, name) = self.find(&request.space)?;
         let scene = Scene::of(&kept.space)?;
-        let parts = scene.parts.iter().map(|part| (part.name.clone(), part.node)).collect();
+        let parts = scene.parts;
         let only_if = request.if_version.as_deref().map(version).transpose()?;
         let exact = request.exact || spool.is_some();
         let source = match spool {
@@ -169,7 +169,7 @@ impl Calls {
     }
 
     /// The first bytes of a file, and the rest.
-    fn pieces(&self, request: &TreeRead) -> ApiResult<(Option<Piece>, Pieces)> {
+    pub(super) fn pieces(&self, request: &TreeRead) -> ApiResult<(Option<Piece>, Pieces)> {
         let (kept, _) = self.find(&request.space)?;
         let then = at::frontier_of(&kept, request.at.as_deref())?;
         let scene = Scene::of(&kept.space)?;
@@ -180,7 +180,7 @@ impl Calls {
                 let message = format!("{} is no file", request.path.shown());
                 return Err(ApiError::new(ErrorCode::BadRequest, message).into());
             }
-            Ok(eye.version(meant.entry.node)?.and_then(|version| version.written).unwrap_or_default())
+            Ok(eye.version(&meant.entry)?.and_then(|version| version.written).unwrap_or_default())
         })?;
         let content = match written.content {
             // Made, and not written yet.

@@ -5,11 +5,11 @@ use std::collections::BTreeSet;
 use api::types::{Keep, Space as ApiSpace, SpaceForget, SpaceKeep, SpaceQuota, SpaceUnshare, Unshared};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Control, Kind as CommitKind, Ledger, RealmId, RevokeReason, SpaceRole, Target};
-use logic::space::{Event, Node, NodeKind, Rows, Tree, Written};
+use logic::space::{Event, Node, NodeId, NodeKind, Rows, Tree, Written};
 use seal::MemberId;
 
 use super::people::{People, role_name};
-use super::scene::{Eye, Scene, inside};
+use super::scene::{Eye, Scene};
 use super::{Calls, info, paths};
 use crate::clock;
 use crate::spaces::list::Wish;
@@ -32,8 +32,8 @@ impl Calls {
         let (realm, could, devices) = kept.space.look(|ledger, reader| {
             let (scene, tree) = (Scene::read(ledger, reader, people.device)?, Tree::new(reader));
             let meant = paths::find(&Eye::new(&tree, None, &scene), &request.path)?;
-            let at = inside(&meant.entry);
-            if !meant.path.is_empty() && at.id != logic::space::NodeId::ROOT {
+            let at = meant.entry.inside();
+            if !meant.path.is_empty() && !at.id.is_top() {
                 let message = format!("{} has no permissions of its own", request.path.shown());
                 return Err(ApiError::new(ErrorCode::BadRequest, message)
                     .hint("`warren access` shows from where the role comes: take it away there")
@@ -192,6 +192,7 @@ where
         if !reads || !is_within(ledger, realm, scope) {
             continue;
         }
+        could.add(tree, Node { realm, id: NodeId::FILE })?;
         let (mut open, mut passed) = (vec![Node::root_of(realm)], BTreeSet::new());
         while let Some(dir) = open.pop() {
             let shown = tree.list(dir)?.into_iter().chain(tree.deleted_in(dir)?);
@@ -201,20 +202,30 @@ where
                 }
                 match node.id.kind() {
                     Some(NodeKind::Dir) => open.push(node),
-                    Some(NodeKind::File) => {
-                        could.files += 1;
-                        for event in tree.history(node)? {
-                            let Event::Written(version) = event else { continue };
-                            could.versions += u64::from(version.written.is_some());
-                            could.bytes += version.written.as_ref().map_or(0, Written::size);
-                        }
-                    }
+                    Some(NodeKind::File) => could.add(tree, node)?,
                     _ => {}
                 }
             }
         }
     }
     Ok(could)
+}
+
+impl CouldRead {
+    /// A file, unless nothing is known of it.
+    fn add<R: Rows>(&mut self, tree: &Tree<R>, file: Node) -> Result<(), SpaceFault>
+    where
+        SpaceFault: From<logic::space::Fault<R::Error>>,
+    {
+        let history = tree.history(file)?;
+        self.files += u64::from(!history.is_empty());
+        for event in history {
+            let Event::Written(version) = event else { continue };
+            self.versions += u64::from(version.written.is_some());
+            self.bytes += version.written.as_ref().map_or(0, Written::size);
+        }
+        Ok(())
+    }
 }
 
 /// True if a realm is another one or lies in it.

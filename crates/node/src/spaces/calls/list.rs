@@ -123,10 +123,13 @@ where
     /// A line of a listing.
     pub(super) fn line(&self, path: Vec<u8>, entry: &Entry, deleted: bool) -> Result<TreeEntry, SpaceFault> {
         let version = match deleted {
-            true => self.eye.tree.stat(entry.node)?.and_then(|stat| stat.version),
-            false => self.eye.version(entry.node)?,
+            true => self.eye.tree.stat(entry.content())?.and_then(|stat| stat.version),
+            false => self.eye.version(entry)?,
         };
-        let flags = self.eye.tree.stat(entry.node)?.map(|stat| stat.flags).unwrap_or_default();
+        let mut flags = self.eye.tree.stat(entry.node)?.map(|stat| stat.flags).unwrap_or_default();
+        if entry.content() != entry.node {
+            flags.extend(self.eye.tree.stat(entry.content())?.map(|stat| stat.flags).unwrap_or_default());
+        }
         let written = version.as_ref().and_then(|version| version.written.as_ref());
         let meta = written.map(|written| &written.meta);
         let link = match written.map(|written| &written.content) {
@@ -136,6 +139,7 @@ where
         Ok(TreeEntry {
             path: TreePath(path),
             kind: kind(entry),
+            shared: entry.realm.is_some(),
             size: written.map_or(0, Written::size),
             mtime: meta
                 .and_then(|meta| meta.mtime)
@@ -201,8 +205,8 @@ where
 pub(super) fn kind(entry: &Entry) -> EntryKind {
     match entry.kind {
         NodeKind::Dir => EntryKind::Dir,
-        NodeKind::File => EntryKind::File,
-        NodeKind::Link => EntryKind::Link,
+        NodeKind::File | NodeKind::FileRealm => EntryKind::File,
+        NodeKind::Link | NodeKind::LinkRealm => EntryKind::Link,
         NodeKind::Realm => EntryKind::Realm,
     }
 }

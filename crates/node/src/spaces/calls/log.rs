@@ -3,7 +3,7 @@
 use api::ApiResult;
 use api::types::{TreeLogQuery, TreePath, TreeVersion};
 use logic::ledger::{Control, Ledger, Target, Why};
-use logic::space::{Event, Node, NodeKind, Origin, Rows, Stamp, Tree, Version, Written};
+use logic::space::{Entry, Event, Kind, Node, NodeId, NodeKind, Origin, Place, Rows, Stamp, Tree, Version, Written};
 use seal::DeviceId;
 use store::objects::ObjectStore;
 use store::space::{Logged, Moment, Reader, Worth};
@@ -43,7 +43,7 @@ impl Calls {
                 Ok(meant) => meant,
                 Err(missing) => list::gone(&eye, &request.path)?.ok_or(missing)?,
             };
-            if is_dir(&meant.entry) { log.below(reader, &meant, limit) } else { log.of(meant.entry.node, limit) }
+            if is_dir(&meant.entry) { log.below(reader, &meant, limit) } else { log.of(&meant.entry, limit) }
         })?)
     }
 }
@@ -52,11 +52,15 @@ impl<R: Rows> Log<'_, R>
 where
     SpaceFault: From<logic::space::Fault<R::Error>>,
 {
-    /// Everything that ever happened to a node, latest first.
-    fn of(&self, node: Node, limit: usize) -> Result<Vec<TreeVersion>, SpaceFault> {
-        let mut lines = self.lines(node, |_| true)?;
+    /// Everything that ever happened to a file, latest first.
+    fn of(&self, entry: &Entry, limit: usize) -> Result<Vec<TreeVersion>, SpaceFault> {
+        let mut lines = self.lines(entry.node, |_| true)?;
+        if entry.content() != entry.node {
+            lines.extend(self.lines(entry.content(), |_| true)?);
+            lines.sort_by_key(|(stamp, _)| std::cmp::Reverse(*stamp));
+        }
         lines.truncate(limit);
-        Ok(lines)
+        Ok(lines.into_iter().map(|(_, line)| line).collect())
     }
 
     /// Everything that happened below a directory, latest first; for the root also who may do what. Reads the commits
@@ -92,8 +96,9 @@ where
         }
         let origin = Origin::of(logged.id, &logged.header);
         let mut nodes = self.tree.touched(&origin)?;
-        // Names of realms are about their roots.
-        if nodes.iter().any(|node| node.id == logic::space::NodeId::ROOT) && dir.path.is_empty() {
+        // Names of realms are about their roots; those of files follow their places.
+        let is_file = self.ledger.judgement().realm(origin.realm).is_some_and(|facts| facts.file);
+        if !is_file && nodes.iter().any(|node| node.id == NodeId::ROOT) && dir.path.is_empty() {
             let named = self.tree.namings(origin.realm)?;
             for naming in named.iter().filter(|naming| naming.stamp.commit == origin.commit) {
                 let name = String::from_utf8_lossy(&naming.name).into_owned();
@@ -104,7 +109,8 @@ where
         nodes.retain(|node| !node.id.is_fixed());
         for node in nodes {
             if self.is_below(node, dir)? {
-                lines.extend(self.lines(node, |stamp| stamp.commit == logged.id)?);
+                let found = self.lines(node, |stamp| stamp.commit == logged.id)?;
+                lines.extend(found.into_iter().map(|(_, line)| line));
             }
         }
         Ok(())
@@ -129,17 +135,21 @@ where
     }
 
     /// The lines about a node that are wanted, latest first.
-    fn lines(&self, node: Node, wanted: impl Fn(&Stamp) -> bool) -> Result<Vec<TreeVersion>, SpaceFault> {
+    fn lines(&self, node: Node, wanted: impl Fn(&Stamp) -> bool) -> Result<Vec<(Stamp, TreeVersion)>, SpaceFault> {
         let history = self.tree.history(node)?;
         let stat = self.tree.stat(node)?;
         let shown = stat.as_ref().filter(|stat| stat.shown).and_then(|stat| Some(stat.version.as_ref()?.stamp));
         let path = self.path(node)?;
-        let mut lines: Vec<TreeVersion> = Vec::new();
+        let mut lines = Vec::new();
         for (at, event) in history.iter().enumerate().filter(|(_, event)| wanted(&event.stamp())) {
             let stamp = event.stamp();
             let (what, detail, version) = match event {
-                Event::Written(version) => (self.what(version, &history[at..]), None, Some(version)),
+                Event::Written(version) => {
+                    (self.what(version, &history[at..], node.id.is_alone()), None, Some(version))
+                }
                 // What is made and written by one commit is one thing that happened.
+                // What shows a file that is a realm is made with it.
+                Event::Placed(Place { made: Some(Kind::FileRealm(_) | Kind::LinkRealm(_)), .. }) => continue,
                 Event::Placed(place) if place.made.is_some() => {
                     let written =
                         |event: &&Event| matches!(event, Event::Written(_)) && event.stamp().commit == stamp.commit;
@@ -151,7 +161,7 @@ where
                 Event::Placed(_) => ("moved", self.moved(node, &history[at..])?, None),
             };
             let written = version.and_then(|version| version.written.as_ref());
-            lines.push(TreeVersion {
+            let line = TreeVersion {
                 id: at::version_text(&stamp.id()),
                 path: path.clone().map(TreePath),
                 what: what.into(),
@@ -161,12 +171,14 @@ where
                 shown: shown == Some(stamp),
                 void: None,
                 local: self.is_local(written)?,
-            });
+            };
+            lines.push((stamp, line));
         }
         Ok(lines)
     }
 
-    fn what(&self, version: &Version, older: &[Event]) -> &'static str {
+    /// `is_first`: what was written first was made then.
+    fn what(&self, version: &Version, older: &[Event], is_first: bool) -> &'static str {
         let made = |event: &Event| {
             matches!(event, Event::Placed(place) if place.made.is_some())
                 && event.stamp().commit == version.stamp.commit
@@ -174,7 +186,7 @@ where
         match &version.written {
             None => "deleted",
             Some(written) if written.restored.is_some() => "restored",
-            Some(_) if older.iter().any(made) => "made",
+            Some(_) if older.iter().any(made) || is_first && older.len() == 1 => "made",
             Some(_) => "written",
         }
     }

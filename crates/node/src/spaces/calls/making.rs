@@ -8,7 +8,7 @@ use logic::space::{Entry, Kind, Node, NodeId, Tree};
 use store::space::Transaction;
 
 use super::paths::Meant;
-use super::scene::{Eye, Scene, inside, is_dir, join};
+use super::scene::{Eye, Scene, is_dir, join};
 use super::{Calls, Steps, paths};
 use crate::clock;
 use crate::spaces::SpaceFault;
@@ -150,9 +150,9 @@ pub(super) fn check_movable(scene: &Scene, meant: &Meant, what: &str) -> Result<
         return Err(ApiError::new(ErrorCode::BadRequest, format!("the root of a space cannot be {what}"))
             .hint("name what is in it: `SPACE:*`"));
     }
-    if meant.entry.node.id.is_fixed() && scene.parts.iter().any(|part| part.node == meant.entry.node) {
+    if scene.parts.iter().any(|part| part.node == meant.entry.node) {
         let message = format!("{shown} is a part of a space of which nothing else is shared with you");
-        return Err(ApiError::new(ErrorCode::NotAllowed, message).hint("what is in it can be changed"));
+        return Err(ApiError::new(ErrorCode::NotAllowed, message).hint("only what is in it can be changed"));
     }
     if meant.entry.node.id.is_fixed() {
         return Err(ApiError::new(ErrorCode::BadRequest, format!("{shown} cannot be {what}")));
@@ -209,7 +209,7 @@ fn way(
 /// Checks that a directory can take something of that name.
 pub(super) fn free(tree: &Tree<&Transaction<'_>>, scene: &Scene, dir: &Meant, name: &[u8]) -> Result<Spot, SpaceFault> {
     let path = join(&dir.path, name);
-    let node = inside(&dir.entry);
+    let node = dir.entry.inside();
     if node.id == NodeId::LOST {
         let message = "nothing can be put into lost+found";
         return Err(ApiError::new(ErrorCode::BadRequest, message).into());

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use api::types::{PlanDone, TreePath, TreeRestore, TreeUndo};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Frontier, Ledger, RealmId, Shelf, SpaceRole};
-use logic::space::{Change, Event, Kind, Node, NodeKind, Plan, Rows, Tree, View, What};
+use logic::space::{Change, Event, Node, Plan, Rows, Tree, View, What};
 use seal::DeviceId;
 use store::space::Reader;
 
@@ -80,6 +80,9 @@ impl Calls {
                 let mut pen = Pen::open(&kept.space, work, plan.realm, clock::now())?;
                 pen.push_plan(plan.changes)?;
                 commits.extend(pen.finish()?);
+                for step in plan.steps.iter().filter(|step| matches!(step.what, What::Move(..))) {
+                    commits.extend(kept.space.entitle(work, step.node, clock::now())?);
+                }
             }
             Ok(steps.committed(commits))
         })?)
@@ -95,7 +98,7 @@ where
     match paths::find(&eye, path) {
         Ok(meant) => {
             let stays = paths::moved(&eye, &paths::names(path)?)?.is_some();
-            Ok((meant.entry.realm.map_or(meant.entry.node, Node::root_of), stays))
+            Ok((meant.entry.node, stays))
         }
         Err(SpaceFault::Asked(mut error)) if error.code == ErrorCode::NotFound => {
             error.message.push_str(" as it was then");
@@ -146,29 +149,14 @@ where
     while let Some(target) = open.pop() {
         plans.push(tree.restore(view, target)?);
         for node in view.subtree(target)? {
-            if let Some(realm) = realm_of(tree, node)?
-                && passed.insert(realm)
+            if let Some(top) = tree.top(node)?
+                && passed.insert(top.realm)
             {
-                open.push(Node::root_of(realm));
+                open.push(top);
             }
         }
     }
     Ok(plans)
-}
-
-/// The realm that a node shows.
-fn realm_of<R: Rows>(tree: &Tree<R>, node: Node) -> Result<Option<RealmId>, SpaceFault>
-where
-    SpaceFault: From<logic::space::Fault<R::Error>>,
-{
-    if node.id.kind() != Some(NodeKind::Realm) {
-        return Ok(None);
-    }
-    let made = tree.stat(node)?.and_then(|stat| stat.made).and_then(|made| made.made);
-    Ok(match made {
-        Some(Kind::Realm(realm)) => Some(realm),
-        _ => None,
-    })
 }
 
 /// Whose changes are to be undone.

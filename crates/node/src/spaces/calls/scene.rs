@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use logic::ledger::{Ledger, RealmId};
-use logic::space::{Entry, Fault, Node, NodeKind, Rows, Tree, Version, View};
+use logic::space::{Brief, Entry, Fault, Node, NodeId, NodeKind, Rows, Tree, Version, View};
 use logic::transfer::path::check_name;
 use seal::{DeviceId, MemberId};
 use store::space::Reader;
@@ -42,7 +42,7 @@ impl Scene {
         let mut found = Vec::new();
         for (realm, facts) in judgement.realms() {
             if has_key(realm)? && !has_key(facts.parent)? {
-                found.push(realm);
+                found.push((realm, facts.file));
             }
         }
         Ok(Self { owners, parts: part_entries(&Tree::new(reader), found)? })
@@ -71,12 +71,12 @@ pub(super) fn join(dir: &[u8], name: &[u8]) -> Vec<u8> {
     }
 }
 
-/// Names for parts, no two of them alike.
-fn part_entries<R: Rows>(tree: &Tree<R>, realms: Vec<RealmId>) -> Result<Vec<Entry>, Fault<R::Error>> {
+/// Parts under names of which no two are alike. A realm is a directory, or a single file or link.
+fn part_entries<R: Rows>(tree: &Tree<R>, realms: Vec<(RealmId, bool)>) -> Result<Vec<Entry>, Fault<R::Error>> {
     let mut taken: BTreeSet<Vec<u8>> =
         tree.list(Node::ROOT)?.into_iter().map(|entry| logic::space::fold(&entry.name)).collect();
     let mut parts = Vec::new();
-    for realm in realms {
+    for (realm, file) in realms {
         let short: String = realm.to_string().chars().take(8).collect();
         let named = tree.realm_name(realm)?.filter(|name| check_name(name).is_ok());
         let mut name = named.unwrap_or_else(|| short.clone().into_bytes());
@@ -85,12 +85,25 @@ fn part_entries<R: Rows>(tree: &Tree<R>, realms: Vec<RealmId>) -> Result<Vec<Ent
             name.extend(format!(" ({short})").into_bytes());
             taken.insert(logic::space::fold(&name));
         }
-        let node = Node::root_of(realm);
-        let given = name.clone();
-        parts.push(Entry { node, name, given, kind: NodeKind::Realm, realm: Some(realm), brief: None });
+        let (node, kind, brief) = match file {
+            true => alone(tree, realm)?,
+            false => (Node::root_of(realm), NodeKind::Realm, None),
+        };
+        parts.push(Entry { node, given: name.clone(), name, kind, realm: Some(realm), brief });
     }
     parts.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(parts)
+}
+
+/// The file or link that a realm is.
+fn alone<R: Rows>(tree: &Tree<R>, realm: RealmId) -> Looked<(Node, NodeKind, Option<Brief>), R> {
+    for (id, kind) in [(NodeId::LINK, NodeKind::Link), (NodeId::FILE, NodeKind::File)] {
+        let node = Node { realm, id };
+        if let Some(version) = tree.stat(node)?.and_then(|stat| stat.version) {
+            return Ok((node, kind, version.brief()));
+        }
+    }
+    Ok((Node { realm, id: NodeId::FILE }, NodeKind::File, None))
 }
 
 /// Somebody's look at a tree.
@@ -134,11 +147,11 @@ impl<'a, R: Rows> Eye<'a, R> {
         }
     }
 
-    /// The version of a node that is shown.
-    pub(super) fn version(&self, node: Node) -> Looked<Option<Version>, R> {
+    /// The version of an entry that is shown.
+    pub(super) fn version(&self, entry: &Entry) -> Looked<Option<Version>, R> {
         match &self.then {
-            None => Ok(self.tree.stat(node)?.and_then(|stat| stat.version)),
-            Some(view) => view.version(node),
+            None => Ok(self.tree.stat(entry.content())?.and_then(|stat| stat.version)),
+            Some(view) => view.version(entry.content()),
         }
     }
 
@@ -158,15 +171,7 @@ impl<'a, R: Rows> Eye<'a, R> {
     }
 }
 
-/// The directory that a node is, to those who put something into it: of a realm that is shown, its root.
-pub(super) fn inside(entry: &Entry) -> Node {
-    match entry.realm {
-        Some(realm) => Node::root_of(realm),
-        None => entry.node,
-    }
-}
-
 /// True if something can be in it.
 pub(super) fn is_dir(entry: &Entry) -> bool {
-    matches!(entry.kind, NodeKind::Dir | NodeKind::Realm)
+    entry.kind.is_dir()
 }

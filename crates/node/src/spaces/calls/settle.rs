@@ -46,6 +46,11 @@ impl Settling<'_, '_, '_, '_> {
 
     /// One version supersedes all others; with `both` the others become files of their own.
     fn versions(&mut self, node: Node, heads: &[&Version], keep: &str) -> Result<(), SpaceFault> {
+        if keep == "both" && node.id.is_alone() {
+            return Err(ApiError::new(ErrorCode::BadRequest, "beside this file other permissions hold")
+                .hint("keep one of them; the other stays in the history: `warren cat --at VERSION` shows it")
+                .into());
+        }
         let chosen = if keep == "both" { heads.first().copied() } else { Some(self.chosen(heads, keep)?) };
         if keep == "both" {
             for other in heads.iter().skip(1).filter(|head| head.written.is_some()) {
@@ -173,7 +178,7 @@ impl Settling<'_, '_, '_, '_> {
                 None => {
                     let (mut sides, mut numbers) = (Vec::new(), Vec::new());
                     for (number, entry) in entries.iter().enumerate() {
-                        let Some(stat) = self.tree.stat(entry.node)? else { continue };
+                        let Some(stat) = self.tree.stat(entry.content())? else { continue };
                         let version = stat.version.map(|version| version.stamp);
                         let Some(stamp) = version.or(stat.made.map(|made| made.stamp)) else { continue };
                         sides.push((stamp.device, version.map(|version| version.id())));

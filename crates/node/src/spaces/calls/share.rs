@@ -3,7 +3,7 @@
 use api::types::{Access, Space as ApiSpace, SpaceCreate, SpaceRename, SpaceShare, TreePath};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::ledger::{Control, Kind as CommitKind, RealmId, SpaceRole};
-use logic::space::{Change, Kind, Node, NodeId, NodeKind, Tree};
+use logic::space::{Change, Kind, Node, NodeId, NodeKind, Tree, Written};
 use seal::{MemberId, Timestamp};
 use serde_bytes::ByteBuf;
 
@@ -11,7 +11,7 @@ use super::carry::{Carry, make_anew};
 use super::making::Spot;
 use super::paths::Meant;
 use super::people::{People, role_meant};
-use super::scene::{Eye, Scene, inside, join};
+use super::scene::{Eye, Scene, join};
 use super::{Calls, access, named, paths};
 use crate::clock;
 use crate::spaces::pen::Pen;
@@ -58,7 +58,7 @@ impl Calls {
         let realm = self.change(&kept, |work, scene| {
             let tree = Tree::new(work.store);
             let meant = paths::find(&Eye::new(&tree, None, scene), &request.path)?;
-            let around = inside(&meant.entry).realm;
+            let around = meant.entry.inside().realm;
             people.check_role(work.ledger, around, SpaceRole::Owner, "to share it")?;
             let limit = request.quota.filter(|_| role == SpaceRole::Storage);
             let has = work.ledger.judgement().role_of(member, around);
@@ -66,7 +66,7 @@ impl Calls {
             if !only_limit {
                 check_grant(work, &people, member, role, around, &meant)?;
             }
-            let is_realm = inside(&meant.entry).id == NodeId::ROOT;
+            let is_realm = meant.entry.inside().id.is_top();
             let realm = if is_realm { around } else { make_realm(&kept, work, &meant, now)? };
             let control = Control::Grant { member, role };
             if !only_limit {
@@ -113,34 +113,51 @@ fn check_grant(
     }
 }
 
-/// Makes a directory a realm of its own: what is in it is made anew there, with the contents that it has, and the
-/// directory shows it. Who may read around may read inside, by the grants of the realm around.
+/// Makes a directory, file or link a realm of its own: it is made anew there with the contents that it has, and what
+/// shows the realm takes its place. Who may read around may read inside, by the grants of the realm around.
 fn make_realm(kept: &Kept, work: &mut Work<'_, '_>, meant: &Meant, now: Timestamp) -> Result<RealmId, SpaceFault> {
-    let (around, dir) = (meant.entry.node.realm, meant.entry.node);
-    match meant.entry.kind {
-        NodeKind::Dir if !dir.id.is_fixed() => {}
-        NodeKind::Dir => return Err(ApiError::new(ErrorCode::BadRequest, "lost+found cannot be shared").into()),
-        _ => {
-            let what = TreePath(meant.path.clone()).shown();
-            let message = format!("{what} is no directory: files and links have no permissions of their own yet");
-            return Err(ApiError::new(ErrorCode::BadRequest, message)
-                .hint("move it into a directory, and share that")
-                .into());
-        }
+    let (around, node) = (meant.entry.node.realm, meant.entry.node);
+    if node.id.is_fixed() {
+        return Err(ApiError::new(ErrorCode::BadRequest, "lost+found cannot be shared").into());
     }
-    let control = Control::Realm { inherit: true, file: false };
+    let file = !meant.entry.kind.is_dir();
+    let control = Control::Realm { inherit: true, file };
     let made = kept.space.rule(work, around, CommitKind::Realm, &control, now)?;
     let realm = RealmId::made_by(made);
-    move_inside(kept, work, meant, realm, now)?;
-    let parent = Tree::new(work.store).parent(dir)?.unwrap_or(NodeId::ROOT);
+    let shows = match meant.entry.kind {
+        NodeKind::File => Kind::FileRealm(realm),
+        NodeKind::Link => Kind::LinkRealm(realm),
+        _ => Kind::Realm(realm),
+    };
+    match NodeKind::from(shows).top() {
+        Some(id) if file => move_alone(kept, work, meant, Node { realm, id }, now)?,
+        _ => move_inside(kept, work, meant, realm, now)?,
+    }
+    let parent = Tree::new(work.store).parent(node)?.unwrap_or(NodeId::ROOT);
     let mut pen = Pen::open(&kept.space, work, around, now)?;
-    for node in pen.tree().subtree(dir)? {
+    for node in pen.tree().subtree(node)? {
         let gone = pen.tree().deletion(node)?;
         pen.push(gone)?;
     }
-    pen.make(Kind::Realm(realm), parent, &meant.entry.name)?;
+    pen.make(shows, parent, &meant.entry.name)?;
     pen.finish()?;
     Ok(realm)
+}
+
+/// Writes what a file or link shows into an empty realm, which becomes it.
+fn move_alone(
+    kept: &Kept,
+    work: &mut Work<'_, '_>,
+    meant: &Meant,
+    alone: Node,
+    now: Timestamp,
+) -> Result<(), SpaceFault> {
+    let mut pen = Pen::open(&kept.space, work, alone.realm, now)?;
+    pen.push(Change::Name { name: ByteBuf::from(meant.entry.name.clone()) })?;
+    let version = pen.tree().stat(meant.entry.node)?.and_then(|stat| stat.version);
+    let written = version.and_then(|version| version.written).unwrap_or_default();
+    pen.push(Change::Put { node: alone.id, bases: Vec::new(), written: Written { restored: None, ..written } })?;
+    pen.finish().map(drop)
 }
 
 /// Makes everything below a directory anew in an empty realm.

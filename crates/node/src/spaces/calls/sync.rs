@@ -24,8 +24,10 @@ pub(super) async fn add(running: &Running, request: SyncAdd) -> ApiResult<SyncFo
             if super::scene::is_dir(&meant.entry) {
                 return Ok(meant);
             }
-            let message = format!("{} is no directory", request.path.shown());
-            Err(SpaceFault::from(ApiError::new(ErrorCode::BadRequest, message)))
+            let message =
+                format!("{} is no directory: a folder is kept in step with a directory", request.path.shown());
+            let hint = "`warren get` and `warren put` bring a single file here and back";
+            Err(SpaceFault::from(ApiError::new(ErrorCode::BadRequest, message).hint(hint)))
         })?;
         let dir = Path::new(OsStr::from_bytes(&request.dir.0));
         let folder = folders.add(dir, kept, meant.entry.node, !request.once)?;

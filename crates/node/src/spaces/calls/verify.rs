@@ -131,7 +131,7 @@ impl Calls {
                         open.push(entry.node);
                         continue;
                     }
-                    let written = eye.version(entry.node)?.and_then(|version| version.written);
+                    let written = eye.version(&entry)?.and_then(|version| version.written);
                     away += u64::from(!list::is_local(&self.spaces.objects, written.as_ref())?);
                 }
             }

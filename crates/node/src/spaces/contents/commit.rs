@@ -8,8 +8,7 @@ use std::sync::{Arc, OnceLock};
 use api::{ApiError, ErrorCode};
 use logic::ledger::{CommitId, RealmId};
 use logic::space::{
-    BODY_MAX, Change, Content, Entry, Kind, Node, NodeId, NodeKind, Outcome as TreeOutcome, Rows, Tree, VersionId,
-    Written,
+    BODY_MAX, Change, Content, Entry, Node, NodeId, NodeKind, Outcome as TreeOutcome, Rows, Tree, VersionId, Written,
 };
 use serde_bytes::ByteBuf;
 
@@ -60,12 +59,21 @@ pub(super) struct Found {
 
 /// What a name shows in a directory, and all that is needed to write it anew.
 pub(super) fn look<R: Rows>(tree: &Tree<R>, dir: Node, name: &[u8]) -> TreeOutcome<Option<Found>, R> {
-    let Some(entry) = tree.meant(dir, name)? else { return Ok(None) };
-    let (node, heads) = (entry.node, tree.heads(entry.node)?);
+    tree.meant(dir, name)?.map(|entry| found(tree, entry)).transpose()
+}
+
+/// The same of a part that is a file: it is in no directory that could be read.
+pub(super) fn look_at<R: Rows>(tree: &Tree<R>, part: &Entry) -> TreeOutcome<Found, R> {
+    let version = tree.stat(part.content())?.and_then(|stat| stat.version);
+    found(tree, Entry { brief: version.and_then(|version| version.brief()), ..part.clone() })
+}
+
+fn found<R: Rows>(tree: &Tree<R>, entry: Entry) -> TreeOutcome<Found, R> {
+    let (node, heads) = (entry.content(), tree.heads(entry.content())?);
     let id = entry.brief.as_ref().map(|brief| brief.version.id());
     let version = id.map(|id| tree.version(node, id)).transpose()?.flatten();
     let written = version.and_then(|version| version.written).unwrap_or_default();
-    Ok(Some(Found { entry, written, version: id, heads }))
+    Ok(Found { entry, written, version: id, heads })
 }
 
 /// What is to be shown under a name.
@@ -127,12 +135,13 @@ pub(super) fn commit(
         let (now, later) = rest.split_at(count);
         let (id, blocked, _) = kept.space.write(realm, clock::now(), |tree, device, seq| {
             let unchanged = kept.space.age() == age;
-            let mut writer = Writer { device, seq, changes: Vec::new(), blocked: Vec::new() };
+            let mut writer = Writer { device, seq, realm, changes: Vec::new(), blocked: Vec::new() };
             for item in now {
-                let found = match (item.parent.node(), unchanged) {
+                let found = match (item.parent.node(), &item.found) {
                     (None, _) => None,
-                    (Some(_), true) => item.found.clone(),
-                    (Some(dir), false) => look(tree, dir, &item.name)?,
+                    (Some(_), found) if unchanged => found.clone(),
+                    (Some(_), Some(found)) if found.entry.node.id.is_alone() => Some(look_at(tree, &found.entry)?),
+                    (Some(dir), _) => look(tree, dir, &item.name)?,
                 };
                 writer.add(item, found)?;
             }
@@ -154,6 +163,8 @@ pub(super) fn commit(
 struct Writer {
     device: seal::DeviceId,
     seq: u64,
+    /// Under whose key it is written.
+    realm: RealmId,
     changes: Vec<Change>,
     blocked: Vec<String>,
 }
@@ -171,12 +182,15 @@ impl Writer {
             return Ok(());
         };
         let (node, bases) = match found {
-            Some(found) if found.entry.kind == item.kind => (found.entry.node.id, found.heads),
-            Some(_) => {
+            Some(Found { entry, heads, .. }) if entry.kind == item.kind && entry.content().realm == self.realm => {
+                (entry.content().id, heads)
+            }
+            None if parent.realm == self.realm => (self.make(item, parent), Vec::new()),
+            // Of another kind, or with other permissions than those under which it was sealed.
+            _ => {
                 self.blocked.push(item.place.clone());
                 return Ok(());
             }
-            None => (self.make(item, parent), Vec::new()),
         };
         if let Some(spot) = &item.spot {
             // Set before: the directory was found then, and is found now.
@@ -191,11 +205,7 @@ impl Writer {
     fn make(&mut self, item: &Item, parent: Node) -> NodeId {
         let index = u32::try_from(self.changes.len()).expect("a body of 1 MiB holds fewer changes");
         let node = NodeId::of(&self.device, self.seq, index, item.kind);
-        let kind = match item.kind {
-            NodeKind::Dir | NodeKind::Realm => Kind::Dir,
-            NodeKind::File => Kind::File,
-            NodeKind::Link => Kind::Link,
-        };
+        let kind = item.kind.plain();
         let name = ByteBuf::from(item.name.clone());
         self.changes.push(Change::Make { node, kind, parent: parent.id, name });
         node

@@ -122,15 +122,15 @@ impl Getting<'_> {
                 self.progress.warn(format!("{}: it lies too deep", shown(name.as_bytes())));
                 continue;
             };
-            match entry.kind {
-                NodeKind::Dir | NodeKind::Realm => {
+            match entry.kind.is_dir() {
+                true => {
                     self.building.create_dir(&path)?;
                     self.landed += 1;
                     let meta = self.written(&entry)?.meta;
                     let entries = self.list(entry.node)?;
                     levels.push(Level { path: Some(path), meta, entries });
                 }
-                NodeKind::File | NodeKind::Link => self.one(&path, &entry)?,
+                false => self.one(&path, &entry)?,
             }
         }
         Ok(())
@@ -173,8 +173,8 @@ impl Getting<'_> {
     fn written(&self, entry: &Entry) -> Result<Written, ContentFault> {
         let version = self.access.kept.space.tree(|tree| {
             Ok(match &self.get.then {
-                None => tree.stat(entry.node)?.and_then(|stat| stat.version),
-                Some(frontier) => tree.at(frontier).version(entry.node)?,
+                None => tree.stat(entry.content())?.and_then(|stat| stat.version),
+                Some(frontier) => tree.at(frontier).version(entry.content())?,
             })
         })?;
         Ok(version.and_then(|version| version.written).unwrap_or_default())

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use api::{ApiError, ErrorCode};
-use logic::space::{Node, NodeKind, Rows, Tree, VersionId};
+use logic::space::{self, Node, NodeKind, Rows, Tree, VersionId};
 use store::source::{Entry, EntryKind};
 use store::space::SpaceError;
 
@@ -43,7 +43,9 @@ struct Level {
 }
 
 /// See the module.
-pub(super) struct Levels {
+pub(super) struct Levels<'a> {
+    /// What the root shows although it cannot be read.
+    pub(super) parts: &'a [space::Entry],
     levels: Vec<Level>,
     /// The name of the one source, if it is not its own.
     exact: Option<Vec<u8>>,
@@ -56,10 +58,19 @@ pub(super) struct Levels {
     gone: Vec<Node>,
 }
 
-impl Levels {
+impl Levels<'_> {
     pub(super) fn new(base: Arc<Spot>, path: Vec<u8>, exact: Option<Vec<u8>>, whole: bool) -> Self {
         let base = Level { spot: base, left: None, path, walked: PathBuf::new() };
-        Self { levels: vec![base], exact, whole, delete: false, only_if: None, blocked: None, gone: Vec::new() }
+        Self {
+            parts: &[],
+            levels: vec![base],
+            exact,
+            whole,
+            delete: false,
+            only_if: None,
+            blocked: None,
+            gone: Vec::new(),
+        }
     }
 
     /// Goes to the directory that holds what has so many names.
@@ -123,7 +134,10 @@ impl Levels {
         };
         let (parent, path) = (level.spot.clone(), target::below(&level.path, &name));
         let found = match parent.node() {
-            Some(dir) => commit::look(tree, dir, &name)?,
+            Some(dir) => match self.parts.iter().find(|part| dir == Node::ROOT && part.name == name) {
+                Some(part) => Some(commit::look_at(tree, part)?),
+                None => commit::look(tree, dir, &name)?,
+            },
             None => None,
         };
         if let Some((left, found)) = level.left.as_mut().zip(found.as_ref()) {
@@ -143,7 +157,7 @@ impl Levels {
                 self.blocked = Some(entry.path.as_path().to_owned());
                 return Ok(None);
             }
-            Some(there) if is_dir => tree.entered(there.entry.node)?.map(Spot::there),
+            Some(there) if is_dir => tree.entered(there.entry.inside())?.map(Spot::there),
             _ => is_dir.then(|| Spot::to_be(parent.realm)),
         };
         let only_if = self.only_if.filter(|_| top);
@@ -178,7 +192,7 @@ impl Levels {
 
 fn fits(source: &EntryKind, there: NodeKind) -> bool {
     match source {
-        EntryKind::Directory => matches!(there, NodeKind::Dir | NodeKind::Realm),
+        EntryKind::Directory => there.is_dir(),
         EntryKind::File { .. } => there == NodeKind::File,
         EntryKind::Symlink { .. } => there == NodeKind::Link,
     }

@@ -36,7 +36,7 @@ pub(crate) struct Put {
     /// What.
     pub source: Source,
     /// Parts that the root shows although it cannot be read from there.
-    pub parts: Vec<(Vec<u8>, Node)>,
+    pub parts: Vec<logic::space::Entry>,
     /// Into this directory, or (`exact`) as this path.
     pub to: TreePath,
     /// The one source becomes `to` itself.
@@ -65,6 +65,7 @@ pub(crate) fn put(kept: &Kept, objects: &ObjectStore, put: &Put, progress: &Prog
     let base = target::directory(kept, &put.parts, above, put.parents)?;
     let mut levels = Levels::new(base, above.join(&b'/'), exact.map(<[u8]>::to_vec), put.exact && exact.is_none());
     levels.delete = put.delete;
+    levels.parts = &put.parts;
     levels.only_if = put.only_if;
     let mut walk = put.source.walk();
     let mut putting = Putting { kept, objects, source: &put.source, progress, next: 0 };
@@ -129,7 +130,7 @@ impl<'a> Putting<'a> {
     fn batch(&mut self, planned: Vec<Planned>, age: u64) -> Result<(), ContentFault> {
         let mut realms: BTreeMap<RealmId, Vec<Planned>> = BTreeMap::new();
         for planned in planned {
-            realms.entry(planned.parent.realm).or_default().push(planned);
+            realms.entry(planned.realm()).or_default().push(planned);
         }
         let mut age = age;
         for (realm, planned) in realms {
@@ -151,7 +152,8 @@ impl<'a> Putting<'a> {
                 let files = items.iter().filter(|item| item.kind == NodeKind::File).count() as u64;
                 self.progress.note(|job| job.files_done += files);
                 for place in done.blocked {
-                    self.progress.warn(format!("{place}: something of another kind was made there meanwhile"));
+                    self.progress
+                        .warn(format!("{place}: what is there was exchanged or shared meanwhile: put it again"));
                 }
                 break;
             }
@@ -297,6 +299,11 @@ impl<'a> Putting<'a> {
 }
 
 impl Planned {
+    /// Where its content belongs: what is there may be a realm of its own.
+    fn realm(&self) -> RealmId {
+        self.found.as_ref().map_or(self.parent.realm, |found| found.entry.content().realm)
+    }
+
     fn item(&self, written: Written) -> Item {
         let kind = match self.entry.kind {
             EntryKind::Directory => NodeKind::Dir,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use api::types::TreePath;
 use api::{ApiError, ErrorCode};
 use logic::Misbehaved;
-use logic::space::{Node, NodeKind, Outcome as TreeOutcome, Rows, Tree, Written};
+use logic::space::{Entry, Node, NodeKind, Outcome as TreeOutcome, Rows, Tree, Written};
 use logic::transfer::path::check_name;
 use store::folder::STAGING;
 
@@ -65,18 +65,15 @@ enum Way {
     Blocked(usize),
 }
 
-/// Parts of a space that the root shows although it cannot be read from there: their names, and their roots.
-pub(crate) type Parts = [(Vec<u8>, Node)];
-
-fn way<R: Rows>(tree: &Tree<R>, parts: &Parts, names: &[&[u8]]) -> TreeOutcome<Way, R> {
+fn way<R: Rows>(tree: &Tree<R>, parts: &[Entry], names: &[&[u8]]) -> TreeOutcome<Way, R> {
     let mut dir = Node::ROOT;
     for (depth, name) in names.iter().enumerate() {
-        if let Some((_, root)) = parts.iter().find(|(part, _)| depth == 0 && part == name) {
-            dir = *root;
+        if let Some(part) = parts.iter().find(|part| depth == 0 && part.name == *name && part.kind.is_dir()) {
+            dir = part.node;
             continue;
         }
         let Some(entry) = tree.entry(dir, name)? else { return Ok(Way::Until(depth, dir)) };
-        if !matches!(entry.kind, NodeKind::Dir | NodeKind::Realm) {
+        if !entry.kind.is_dir() {
             return Ok(Way::Blocked(depth + 1));
         }
         match tree.entered(entry.node)? {
@@ -91,7 +88,7 @@ fn way<R: Rows>(tree: &Tree<R>, parts: &Parts, names: &[&[u8]]) -> TreeOutcome<W
 ///
 /// # Errors
 /// There is none, or something else.
-pub(super) fn directory(kept: &Kept, parts: &Parts, names: &[&[u8]], make: bool) -> Result<Arc<Spot>, ContentFault> {
+pub(super) fn directory(kept: &Kept, parts: &[Entry], names: &[&[u8]], make: bool) -> Result<Arc<Spot>, ContentFault> {
     let age = kept.space.age();
     let (depth, dir) = match kept.space.tree(|tree| Ok(way(tree, parts, names)?))? {
         Way::There(dir) => return Ok(Spot::there(dir)),

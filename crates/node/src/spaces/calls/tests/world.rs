@@ -8,7 +8,7 @@ use api::{ApiError, EventHub, Reply, Request};
 use logic::ledger::session::{Begin, Newcomer, Session};
 use logic::ledger::sync::Message;
 use logic::roster::{Roster, RosterUpdate};
-use logic::space::{Change as TreeChange, Content, Kind, Node, Written};
+use logic::space::{Change as TreeChange, Content, Kind, Node, NodeId, Written};
 use seal::pki::Role;
 use seal::{Keyring, MemberKey, RootKey};
 use serde_bytes::ByteBuf;
@@ -19,6 +19,7 @@ use crate::book::Book;
 use crate::circle::Circle;
 use crate::clock;
 use crate::journal::Journal;
+use crate::spaces::contents;
 use crate::spaces::pen::Pen;
 use crate::spaces::{Kept, Space, Spaces};
 
@@ -107,6 +108,11 @@ impl Home {
         self.calls.find(space).unwrap().0
     }
 
+    /// The same space as another device's, whatever it is called here.
+    pub fn kept_of(&self, other: &Kept) -> Arc<Kept> {
+        self.calls.spaces.get(other.space.id()).unwrap()
+    }
+
     pub fn call(&self, request: Request) -> Result<Reply, ApiError> {
         self.calls.answer(&request)
     }
@@ -140,6 +146,40 @@ impl Home {
         self.calls.share(&SpaceShare { space, path, member: member.into(), role: role.into(), quota: None })
     }
 
+    /// Puts a file over what is there, as `warren put` does.
+    pub fn put(&self, space: &str, path: &str, text: &[u8]) -> Result<(), ApiError> {
+        let source = self.dir.path().join("source");
+        std::fs::write(&source, text).unwrap();
+        let kept = self.kept(space);
+        let put = contents::Put {
+            source: store::source::Source::new([source]).unwrap(),
+            parts: super::super::scene::Scene::of(&kept.space).unwrap().parts,
+            to: path.into(),
+            exact: true,
+            parents: false,
+            delete: false,
+            only_if: None,
+        };
+        let progress = contents::Progress::silent();
+        contents::put(&kept, &self.calls.spaces.objects, &put, &progress).map_err(ApiError::from)
+    }
+
+    /// What `warren cat` says.
+    pub fn cat(&self, space: &str, path: &str, at: Option<&str>) -> Result<String, ApiError> {
+        let (space, at) = (space.to_owned(), at.map(str::to_owned));
+        let request = TreeRead { space, path: path.into(), at, offset: 0, length: None };
+        let (first, mut rest) = self.calls.pieces(&request)?;
+        let mut bytes = Vec::new();
+        let next = std::iter::from_fn(|| rest.next(&contents::Patient).map(|piece| piece.map_err(ApiError::from)));
+        for piece in first.map(Ok).into_iter().chain(next) {
+            match piece? {
+                contents::Piece::Data(data) => bytes.extend(data),
+                contents::Piece::Zeros(len) => bytes.resize(bytes.len() + len as usize, 0),
+            }
+        }
+        Ok(String::from_utf8(bytes).unwrap())
+    }
+
     /// Writes a small file, in the knowledge of what is there.
     pub fn write(&self, path: &str, text: &str) {
         let kept = self.kept("ours");
@@ -154,18 +194,25 @@ impl Home {
             let tree = logic::space::Tree::new(work.store);
             let eye = super::super::scene::Eye::new(&tree, None, scene);
             let dir = super::super::paths::find(&eye, &dir.into())?;
-            let into: Node = super::super::scene::inside(&dir.entry);
+            let into: Node = dir.entry.inside();
             let found = eye.entry(into, name.as_bytes())?;
-            let bases = found.as_ref().map(|entry| tree.heads(entry.node)).transpose()?.unwrap_or_default();
-            let mut pen = Pen::open(&kept.space, work, into.realm, clock::now())?;
-            let node = match found {
-                Some(entry) => entry.node.id,
+            let content = found.as_ref().map(|entry| entry.content());
+            let bases = content.map(|node| tree.heads(node)).transpose()?.unwrap_or_default();
+            let realm = content.map_or(into.realm, |node| node.realm);
+            let mut pen = Pen::open(&kept.space, work, realm, clock::now())?;
+            let node = match content {
+                Some(node) => node.id,
                 None => pen.make(Kind::File, into.id, name.as_bytes())?,
             };
             pen.push(TreeChange::Put { node, bases, written })?;
             pen.finish()
         };
         self.calls.change(&kept, write).unwrap();
+    }
+
+    /// All its spaces.
+    pub fn all(&self) -> Vec<api::types::Space> {
+        self.calls.all_spaces().unwrap()
     }
 
     /// Everything that is shown: paths, and what small files hold.
@@ -199,7 +246,8 @@ impl Home {
                 open.extend(kept.space.look(|ledger, _| {
                     Ok(ledger.judgement().realms().map(|(realm, _)| Node::root_of(realm)).collect::<Vec<_>>())
                 })?);
-                for node in open.into_iter().flat_map(|root| everything(tree, root)) {
+                let files = open.iter().map(|root| Node { id: NodeId::FILE, ..*root }).collect::<Vec<_>>();
+                for node in open.into_iter().flat_map(|root| everything(tree, root)).chain(files) {
                     for event in tree.history(node)? {
                         let logic::space::Event::Written(version) = event else { continue };
                         if super::super::at::version_text(&version.stamp.id()) != wanted {
@@ -226,9 +274,8 @@ where
 {
     let (mut found, mut open) = (Vec::new(), vec![root]);
     while let Some(dir) = open.pop() {
-        let shown = tree.list(dir).unwrap().into_iter().map(|entry| entry.node);
-        let gone = tree.deleted_in(dir).unwrap().into_iter().map(|entry| entry.node);
-        for node in shown.chain(gone).collect::<Vec<_>>() {
+        let entries = tree.list(dir).unwrap().into_iter().chain(tree.deleted_in(dir).unwrap());
+        for node in entries.map(|entry| entry.content()).collect::<Vec<_>>() {
             found.push(node);
             if node.id.kind() == Some(logic::space::NodeKind::Dir) {
                 open.push(node);

@@ -30,13 +30,13 @@ impl Down<'_> {
         let expected = known.map(|known| &known.print);
         let mode = written.meta.mode;
         let done = match (entry.kind, &written.content) {
-            (NodeKind::Dir | NodeKind::Realm, _) => self.folder.make_dir(path, mode),
+            (kind, _) if kind.is_dir() => self.folder.make_dir(path, mode),
             (NodeKind::Link, Content::Link { target }) => {
                 let staged = self.folder.stage_link(target)?;
                 self.folder.put(&staged, path, expected, None, None)
             }
             (NodeKind::Link, _) => return Ok(Put::Failed),
-            (NodeKind::File, content) => {
+            (_, content) => {
                 let staged = self.folder.stage()?;
                 match self.give(content, &staged)? {
                     Given::Whole => {}

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use logic::folder::{Base, Known};
-use logic::space::{Content, Entry, Node, NodeKind, VersionId};
+use logic::space::{Content, Entry, Node, VersionId};
 use logic::transfer::path::{NAME_MAX, RelPath};
 use serde_bytes::ByteBuf;
 use store::folder::{Folder, FolderError, Rules};
@@ -101,7 +101,7 @@ impl<'a> Down<'a> {
                 };
                 let was = known.remove(&entry.node);
                 let fresh = was.is_none();
-                let is_dir = matches!(entry.kind, NodeKind::Dir | NodeKind::Realm);
+                let is_dir = entry.kind.is_dir();
                 let there = self.entry(dir, &place, entry, was)?;
                 if there && is_dir && (fresh || everything) {
                     open.push(entry.node);
@@ -148,7 +148,7 @@ impl<'a> Down<'a> {
             known => known,
         };
         let version = entry.brief.as_ref().map(|brief| brief.version.id());
-        let is_dir = matches!(entry.kind, NodeKind::Dir | NodeKind::Realm);
+        let is_dir = entry.kind.is_dir();
         match &known {
             Some(known) if known.version == version || is_dir => Ok(true),
             known => self.bring(dir, path, entry, version, known.as_ref()),
@@ -205,7 +205,7 @@ impl<'a> Down<'a> {
         known: Option<&Known>,
     ) -> Result<bool, FolderFault> {
         let written = match version {
-            Some(id) => self.kept.space.tree(|tree| Ok(tree.version(entry.node, id)?))?.and_then(|v| v.written),
+            Some(id) => self.kept.space.tree(|tree| Ok(tree.version(entry.content(), id)?))?.and_then(|v| v.written),
             None => None,
         };
         let written = written.unwrap_or_default();

@@ -43,7 +43,7 @@ impl Down<'_> {
 
     /// The place of an entry, unless it is left out here.
     pub(super) fn allowed(&mut self, dir: Option<&RelPath>, entry: &Entry) -> Option<RelPath> {
-        let is_dir = matches!(entry.kind, NodeKind::Dir | NodeKind::Realm);
+        let is_dir = entry.kind.is_dir();
         let Ok(path) = RelPath::child(dir, &entry.name) else {
             self.warn(format!("{} is too deep for this disk", String::from_utf8_lossy(&entry.name)));
             return None;
@@ -82,7 +82,7 @@ impl Down<'_> {
         })?;
         let Some((around, names)) = around else { return Ok(None) };
         let Ok(path) = RelPath::parse(&names.join(&b'/')) else { return Ok(None) };
-        let is_dir = matches!(node.id.kind(), Some(NodeKind::Dir | NodeKind::Realm));
+        let is_dir = node.id.kind().is_some_and(NodeKind::is_dir);
         Ok((!self.rules.leave_out(&path, is_dir)).then_some(around))
     }
 
@@ -92,7 +92,7 @@ impl Down<'_> {
         let Some(version) = known.version else { return Ok(()) };
         let is_lost = self.kept.space.tree(|tree| {
             let applied = tree.rows().note(&version.commit)?.is_some_and(|note| note.applied);
-            Ok(applied && tree.version(known.node, version)?.is_none())
+            Ok(applied && tree.version(tree.content(known.node)?, version)?.is_none())
         })?;
         match is_lost {
             true => {

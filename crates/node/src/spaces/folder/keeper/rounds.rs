@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use logic::folder::{Base, LocalChange, local};
 use logic::ledger::SpaceRole;
-use logic::space::{Node, NodeKind, Tree};
+use logic::limits::REALM_DEPTH;
+use logic::space::{Node, NodeId, NodeKind, Tree};
 use logic::transfer::path::RelPath;
 use store::folder::{Dirty, Folder, Look, Rules};
 use store::space::Reader;
@@ -148,14 +149,11 @@ impl Keeper {
         if changes.is_empty() {
             return Ok(Told::default());
         }
-        if !self.may_write()? {
-            let staying = Up::new(&self.kept, &open.folder, self.id, &self.hands).note(&changes)?;
-            if staying > 0 {
-                warnings.push(format!("{staying} changes here stay here: you may read this space, not write"));
-            }
-            return Ok(Told::default());
-        }
         let mut told = Up::new(&self.kept, &open.folder, self.id, &self.hands).run(&changes)?;
+        if told.staying > 0 {
+            let staying = told.staying;
+            warnings.push(format!("{staying} changes here stay here: you may read them in this space, not write"));
+        }
         told.fresh.extend(changes.iter().filter_map(|change| match change {
             LocalChange::Made(_, path, print) if print.kind == NodeKind::Dir => Some(Some(path.clone())),
             LocalChange::Moved(known, _, path) if known.print.kind == NodeKind::Dir => Some(Some(path.clone())),
@@ -226,16 +224,28 @@ impl Keeper {
             let top = tree.entered(self.top)?;
             let mut dirs = BTreeSet::new();
             for dir in touched {
-                let named = if Some(dir) == top {
-                    Some(self.top)
-                } else if dir.id == logic::space::NodeId::ROOT {
-                    tree.mounted_at(dir.realm)?
-                } else {
-                    Some(dir)
-                };
-                dirs.extend(named);
+                dirs.extend(self.dir(tree, top, dir)?);
             }
             Ok(dirs)
         })
+    }
+
+    /// The same of one; of the root of a realm that is a file, the directory around.
+    fn dir(&self, tree: &Tree<&Reader<'_>>, top: Option<Node>, mut dir: Node) -> Result<Option<Node>, SpaceFault> {
+        for _ in 0..REALM_DEPTH {
+            if Some(dir) == top {
+                return Ok(Some(self.top));
+            }
+            if dir.id != NodeId::ROOT {
+                return Ok(Some(dir));
+            }
+            let Some(mount) = tree.mounted_at(dir.realm)? else { return Ok(None) };
+            if mount.id.kind() == Some(NodeKind::Realm) {
+                return Ok(Some(mount));
+            }
+            let Some(parent) = tree.parent(mount)? else { return Ok(None) };
+            dir = mount.beside(parent);
+        }
+        Ok(None)
     }
 }

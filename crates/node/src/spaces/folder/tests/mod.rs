@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod alone;
 mod random;
 mod story;
 mod thread;
@@ -160,12 +161,12 @@ impl Device {
                     if entry.node.id.is_fixed() {
                         continue;
                     }
-                    let path = path.join(OsString::from_vec(entry.name));
-                    let written = tree.stat(entry.node)?.unwrap().version.and_then(|version| version.written);
+                    let path = path.join(OsString::from_vec(entry.name.clone()));
+                    let written = tree.stat(entry.content())?.unwrap().version.and_then(|version| version.written);
                     let written = written.unwrap_or_default();
                     let lies = match written.content {
                         Content::Nothing => {
-                            open.push((entry.node, path.clone()));
+                            open.push((entry.inside(), path.clone()));
                             Lies::Dir
                         }
                         Content::Link { target } => Lies::Link(PathBuf::from(OsString::from_vec(target.into_vec()))),

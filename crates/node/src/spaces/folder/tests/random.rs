@@ -2,6 +2,8 @@
 
 use proptest::prelude::*;
 
+use logic::space::NodeKind;
+
 use super::*;
 
 #[derive(Debug, Clone)]
@@ -13,6 +15,7 @@ enum Deed {
     Rename(u8, u8),
     Remove(u8),
     Mode(u8),
+    Share(u8),
     Round,
     Hear,
     Talk,
@@ -40,6 +43,7 @@ fn deed() -> impl Strategy<Value = Deed> {
         6 => (any::<u8>(), any::<u8>()).prop_map(|(from, to)| Deed::Rename(from, to)),
         3 => any::<u8>().prop_map(Deed::Remove),
         1 => any::<u8>().prop_map(Deed::Mode),
+        2 => any::<u8>().prop_map(Deed::Share),
         5 => Just(Deed::Round),
         2 => Just(Deed::Hear),
         3 => Just(Deed::Talk),
@@ -79,6 +83,13 @@ fn act(device: &mut Device, other: &Device, deed: &Deed, seen: &mut BTreeSet<[u8
                 fs::set_permissions(at(*path), fs::Permissions::from_mode(0o600)).unwrap();
             }
         }
+        // Only owners share.
+        Deed::Share(number) => {
+            let kind = device.node(&path(*number)).and_then(|node| node.id.kind());
+            if matches!(kind, Some(NodeKind::File | NodeKind::Link)) {
+                let _ = device.home.share(&path(*number), "carl", "editor");
+            }
+        }
         Deed::Round => {
             seen.extend(files(device));
             device.round();
@@ -111,6 +122,8 @@ proptest! {
         deeds in prop::collection::vec((any::<bool>(), deed()), 0..50),
     ) {
         let (mut ada, mut bob) = pair();
+        let carl = ada.home.member("carl");
+        ada.home.tell(&bob.home);
         let mut seen = BTreeSet::new();
         for (first, deed) in &deeds {
             let (device, other) = if *first { (&mut ada, &bob) } else { (&mut bob, &ada) };
@@ -121,6 +134,10 @@ proptest! {
         settle(&mut ada, &mut bob);
         let kept = ada.contents();
         prop_assert!(seen.iter().all(|content| kept.contains(content)));
+        world::meet(&ada.home, &carl);
+        let own = carl.kept_of(ada.kept()).space.tree(|tree| Ok(tree.list(Node::ROOT)?)).unwrap();
+        prop_assert!(own.is_empty(), "carl sees more than what is shared");
+        world::meet(&ada.home, &bob.home);
         let commits = ada.commits();
         // Who lost what was in step tells nothing.
         bob.forget();

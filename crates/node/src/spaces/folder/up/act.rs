@@ -134,11 +134,7 @@ impl Writer<'_> {
             Act::Note(_) | Act::Same(_) | Act::Forget(_) => act.noting(),
             Act::Make { number, dir, name, written, print } => {
                 let Some((dir, parent)) = self.dir(tree, *dir)? else { return Ok(None) };
-                let kind = match print.kind {
-                    NodeKind::Dir | NodeKind::Realm => Kind::Dir,
-                    NodeKind::File => Kind::File,
-                    NodeKind::Link => Kind::Link,
-                };
+                let kind = print.kind.plain();
                 let id = NodeId::of(&self.device, self.seq, self.next(), kind.into());
                 self.changes.push(Change::Make { node: id, kind, parent, name: name.clone() });
                 let node = Node { realm: self.realm, id };
@@ -147,16 +143,18 @@ impl Writer<'_> {
                 }
                 let name = name.clone();
                 let known = Known { node, dir, name, version: None, hash: hash(written), print: print.clone() };
-                let index = self.put(&known, written);
+                let index = self.put(node, &known, written);
                 Some(Noting::Set(Box::new(known), Some(index)))
             }
             Act::Join { known, written } => {
-                let index = self.put(known, written);
+                let Some(content) = self.content(tree, known)? else { return Ok(None) };
+                let index = self.put(content, known, written);
                 Some(Noting::Set(Box::new(known.clone()), Some(index)))
             }
             Act::Put { known, written, print } => {
+                let Some(content) = self.content(tree, known)? else { return Ok(None) };
                 let known = Known { hash: hash(written), print: print.clone(), ..known.clone() };
-                let index = self.put(&known, written);
+                let index = self.put(content, &known, written);
                 Some(Noting::Update(Box::new(known), Some(index)))
             }
             Act::Move { known, dir, name } => {
@@ -171,11 +169,19 @@ impl Writer<'_> {
         })
     }
 
+    /// The node that has the versions; `None` if it is in another realm than this commit, whose key sealed the content.
+    fn content<R: Rows>(&self, tree: &Tree<R>, known: &Known) -> Result<Option<Node>, SpaceFault>
+    where
+        SpaceFault: From<logic::space::Fault<R::Error>>,
+    {
+        Ok(Some(tree.content(known.node)?).filter(|content| content.realm == self.realm))
+    }
+
     /// A version on top of what was in step.
-    fn put(&mut self, known: &Known, written: &Written) -> u32 {
+    fn put(&mut self, content: Node, known: &Known, written: &Written) -> u32 {
         let index = self.next();
         let bases = known.version.into_iter().collect();
-        self.changes.push(Change::Put { node: known.node.id, bases, written: written.clone() });
+        self.changes.push(Change::Put { node: content.id, bases, written: written.clone() });
         index
     }
 }

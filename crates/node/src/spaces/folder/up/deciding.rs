@@ -37,7 +37,7 @@ impl Up<'_> {
         let meta = Meta { mode: Some(print.mode), ..Meta::default() };
         let written = |content, meta| Written { content, meta, restored: None };
         Ok(match (print.kind, taken) {
-            (NodeKind::Dir | NodeKind::Realm, _) => Some((written(Content::Nothing, meta), print.clone())),
+            (kind, _) if kind.is_dir() => Some((written(Content::Nothing, meta), print.clone())),
             (NodeKind::Link, _) => match self.folder.link_target(path) {
                 Ok(target) => {
                     let content = Content::Link { target: ByteBuf::from(target) };
@@ -48,12 +48,12 @@ impl Up<'_> {
                     None
                 }
             },
-            (NodeKind::File, Some(Single::Content(content, meta))) => Some((written(content, meta), print.clone())),
-            (NodeKind::File, Some(Single::Unreadable(why))) => {
+            (_, Some(Single::Content(content, meta))) => Some((written(content, meta), print.clone())),
+            (_, Some(Single::Unreadable(why))) => {
                 self.warn(format!("{path}: {why}"));
                 None
             }
-            (NodeKind::File, Some(Single::Changed) | None) => {
+            (_, Some(Single::Changed) | None) => {
                 self.told.dirty.insert(path.parent());
                 None
             }
@@ -76,9 +76,9 @@ impl Up<'_> {
             Dir::Made(number) => self.made.get(&number).copied(),
         };
         let Some(around) = around else { return Ok(None) };
-        let plain = |kind| if kind == NodeKind::Realm { NodeKind::Dir } else { kind };
         let there = self.kept.space.tree(|tree| Ok(tree.meant(around, path.name())?))?;
-        let Some(entry) = there.filter(|entry| plain(entry.kind) == print.kind) else { return Ok(None) };
+        let is_like = |entry: &Entry| entry.kind == print.kind || entry.kind.is_dir() && print.kind.is_dir();
+        let Some(entry) = there.filter(is_like) else { return Ok(None) };
         let free = !self.adopted.contains(&entry.node) && self.known_of(entry.node)?.is_none();
         Ok(free.then_some((around, entry)))
     }
@@ -115,16 +115,19 @@ impl Up<'_> {
             self.made.insert(number, entry.node);
         }
         let shown = entry.brief.as_ref().map(|brief| brief.version.id());
-        let same = if is_dir { shown } else { self.same(entry.node, shown, None, &written)? };
+        let same = if is_dir { shown } else { self.same(entry.content(), shown, None, &written)? };
         let known = Known { node: entry.node, dir, name, version: same, hash: hash(&written), print };
         // Else it came from nowhere, so it knows none of what the space shows.
         Ok(if is_dir || same.is_some() { Act::Note(known) } else { Act::Join { known, written } })
     }
 
     pub(super) fn write(&self, known: &Known, written: Written, print: Print) -> Result<Act, SpaceFault> {
-        let shown = self.kept.space.tree(|tree| Ok(tree.stat(known.node)?))?.filter(|stat| stat.shown);
+        let (content, shown) = self.kept.space.tree(|tree| {
+            let content = tree.content(known.node)?;
+            Ok((content, tree.stat(content)?.filter(|stat| stat.shown)))
+        })?;
         let shown = shown.and_then(|stat| stat.version).map(|version| version.stamp.id());
-        Ok(match self.same(known.node, shown, known.version, &written)? {
+        Ok(match self.same(content, shown, known.version, &written)? {
             Some(same) => Act::Same(Known { version: Some(same), hash: hash(&written), print, ..known.clone() }),
             None => Act::Put { known: known.clone(), written, print },
         })
@@ -207,9 +210,16 @@ impl Up<'_> {
     /// A delete that has seen what was in step. A later edit, or a move elsewhere, wins.
     pub(super) fn delete(&self, known: &Known) -> Result<Act, SpaceFault> {
         let change = self.kept.space.tree(|tree| {
+            let content = tree.content(known.node)?;
             let Some(stat) = tree.stat(known.node)?.filter(|stat| stat.shown) else { return Ok(None) };
             let Change::Delete { node, place, .. } = tree.deletion(known.node)? else { return Ok(None) };
-            let here = stat.version.as_ref().map(|version| version.stamp.id()) == known.version;
+            let alone = content != known.node;
+            let stat = if alone { tree.stat(content)? } else { Some(stat) };
+            let here = stat.and_then(|stat| stat.version).map(|version| version.stamp.id()) == known.version;
+            if alone && !here {
+                // The edit is in another realm, where a delete of what shows it is not seen.
+                return Ok(None);
+            }
             let seen = if here { tree.heads(known.node)? } else { known.version.into_iter().collect() };
             let there = is_there(tree, known)?;
             Ok(Some(Change::Delete { node, seen, place: place.filter(|_| there) }))

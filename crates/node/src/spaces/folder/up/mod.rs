@@ -9,8 +9,8 @@ mod deciding;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use logic::folder::{Dir, Known, LocalChange};
-use logic::ledger::RealmId;
+use logic::folder::{Dir, Known, LocalChange, Print};
+use logic::ledger::{RealmId, SpaceRole};
 use logic::space::{BODY_MAX, Node, NodeKind, VersionId};
 use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
@@ -44,6 +44,8 @@ pub(super) struct Told {
     pub(super) fresh: BTreeSet<Option<RelPath>>,
     /// What could not be told, with the reason.
     pub(super) warnings: Vec<String>,
+    /// Changes that stay here: this device may not write where they belong.
+    pub(super) staying: u64,
 }
 
 /// See the module.
@@ -59,21 +61,38 @@ pub(super) struct Up<'a> {
     making: HashMap<usize, RealmId>,
     /// What the space showed already and is this now: nothing else is.
     adopted: HashSet<Node>,
+    /// Whether this device may write to a realm.
+    may: HashMap<RealmId, bool>,
+    /// Directories that stay here, by the numbers of the changes that make them.
+    staying: HashSet<usize>,
+    /// There are files that are realms.
+    has_alone: bool,
 }
 
 impl<'a> Up<'a> {
     pub(super) fn new(kept: &'a Kept, folder: &'a Folder, id: FolderId, hands: &'a Hands) -> Self {
-        let (made, making, adopted) = Default::default();
-        Self { kept, folder, id, hands, told: Told::default(), made, making, adopted }
+        let (made, making, adopted, may, staying) = Default::default();
+        let told = Told::default();
+        Self { kept, folder, id, hands, told, made, making, adopted, may, staying, has_alone: false }
     }
 
     /// Tells these changes, in their order.
     pub(super) fn run(mut self, changes: &[LocalChange]) -> Result<Told, FolderFault> {
+        self.has_alone =
+            self.kept.space.look(|ledger, _| Ok(ledger.judgement().realms().any(|(_, facts)| facts.file)))?;
         let mut numbered = changes.iter().enumerate().peekable();
         while numbered.peek().is_some() {
             self.hands.go_on()?;
             let (mut step, mut realm, mut bytes) = (Vec::new(), None, 0);
             while let Some((number, change)) = numbered.peek() {
+                if self.stays(change)? {
+                    if !step.is_empty() {
+                        break;
+                    }
+                    self.note(*number, change)?;
+                    numbered.next();
+                    continue;
+                }
                 let Some(own) = self.realm(change)? else {
                     self.told.all = true;
                     numbered.next();
@@ -97,35 +116,63 @@ impl<'a> Up<'a> {
         Ok(self.told)
     }
 
-    /// Notes what the space shows already, and tells nothing; says how many changes stay here.
-    pub(super) fn note(mut self, changes: &[LocalChange]) -> Result<usize, FolderFault> {
-        let mut staying = 0;
-        for (number, change) in changes.iter().enumerate() {
-            self.hands.go_on()?;
-            let acts = match change {
-                LocalChange::Made(dir, path, print) => {
-                    match (self.shown_as(*dir, path, print)?, self.lies(path, print)?) {
-                        (Some((around, entry)), Some(written)) => {
-                            let place = (around, ByteBuf::from(path.name()));
-                            vec![self.take_on(number, place, &entry, written, print.clone())?]
-                        }
-                        _ => Vec::new(),
-                    }
-                }
-                LocalChange::Written(known, path, print) => match self.lies(path, print)? {
-                    Some(written) => vec![self.write(known, written, print.clone())?],
-                    None => Vec::new(),
-                },
-                LocalChange::Moved(known, dir, path) => self.relocate(known.node.realm, known, *dir, path)?,
-                LocalChange::Deleted(known) => vec![self.delete(known)?],
-            };
-            if !acts.is_empty() && acts.iter().all(Act::is_quiet) {
-                self.commit(RealmId::ROOT, &acts)?;
-            } else {
-                staying += 1;
+    /// Whether a change stays here, because this device may not write where it belongs.
+    fn stays(&mut self, change: &LocalChange) -> Result<bool, SpaceFault> {
+        if let LocalChange::Made(Dir::Made(number), ..) | LocalChange::Moved(_, Dir::Made(number), _) = change
+            && self.staying.contains(number)
+        {
+            return Ok(true);
+        }
+        let to = match change {
+            LocalChange::Moved(_, dir, _) => self.inside(*dir)?.map(|dir| dir.realm),
+            _ => None,
+        };
+        for realm in self.realm(change)?.into_iter().chain(to) {
+            if !self.may_write(realm)? {
+                return Ok(true);
             }
         }
-        Ok(staying)
+        Ok(false)
+    }
+
+    fn may_write(&mut self, realm: RealmId) -> Result<bool, SpaceFault> {
+        if let Some(may) = self.may.get(&realm) {
+            return Ok(*may);
+        }
+        let device = self.kept.space.device();
+        let may = self
+            .kept
+            .space
+            .look(|ledger, _| Ok(ledger.judgement().cap_for(device, realm, SpaceRole::Editor).is_some()))?;
+        self.may.insert(realm, may);
+        Ok(may)
+    }
+
+    /// Notes what the space shows already, and tells nothing.
+    fn note(&mut self, number: usize, change: &LocalChange) -> Result<(), FolderFault> {
+        self.hands.go_on()?;
+        let acts = match change {
+            LocalChange::Made(dir, path, print) => match (self.shown_as(*dir, path, print)?, self.lies(path, print)?) {
+                (Some((around, entry)), Some(written)) => {
+                    let place = (around, ByteBuf::from(path.name()));
+                    vec![self.take_on(number, place, &entry, written, print.clone())?]
+                }
+                _ => Vec::new(),
+            },
+            LocalChange::Written(known, path, print) => match self.lies(path, print)? {
+                Some(written) => vec![self.write(known, written, print.clone())?],
+                None => Vec::new(),
+            },
+            LocalChange::Moved(known, dir, path) => self.relocate(known.node.realm, known, *dir, path)?,
+            LocalChange::Deleted(known) => vec![self.delete(known)?],
+        };
+        if !acts.is_empty() && acts.iter().all(Act::is_quiet) {
+            self.commit(RealmId::ROOT, &acts)?;
+        } else {
+            self.staying.insert(number);
+            self.told.staying += 1;
+        }
+        Ok(())
     }
 
     /// A directory, so that one knows where what is in it belongs: the space may show it already.
@@ -144,15 +191,23 @@ impl<'a> Up<'a> {
     /// To which realm a change belongs; `None`: to none, what is around it was not told.
     fn realm(&self, change: &LocalChange) -> Result<Option<RealmId>, SpaceFault> {
         Ok(match change {
-            LocalChange::Made(dir, ..) => match (self.inside(*dir)?, dir) {
-                (Some(dir), _) => Some(dir.realm),
-                (None, Dir::Made(number)) => self.making.get(number).copied(),
-                (None, Dir::Known(_)) => None,
+            LocalChange::Made(dir, path, print) => match (self.alone(*dir, path, print)?, self.inside(*dir)?, dir) {
+                (Some(realm), ..) => Some(realm),
+                (_, Some(dir), _) => Some(dir.realm),
+                (_, None, Dir::Made(number)) => self.making.get(number).copied(),
+                (_, None, Dir::Known(_)) => None,
             },
-            LocalChange::Moved(known, ..) | LocalChange::Written(known, ..) | LocalChange::Deleted(known) => {
-                Some(known.node.realm)
-            }
+            LocalChange::Moved(known, ..) | LocalChange::Deleted(known) => Some(known.node.realm),
+            LocalChange::Written(known, ..) => Some(self.kept.space.tree(|tree| Ok(tree.content(known.node)?))?.realm),
         })
+    }
+
+    /// The realm that something new is, because the space shows it already.
+    fn alone(&self, dir: Dir, path: &RelPath, print: &Print) -> Result<Option<RealmId>, SpaceFault> {
+        if !self.has_alone || print.kind.is_dir() {
+            return Ok(None);
+        }
+        Ok(self.shown_as(dir, path, print)?.and_then(|(_, entry)| entry.realm))
     }
 
     /// The directory that one puts something into: of a realm that is shown, its root.
@@ -230,6 +285,7 @@ impl<'a> Up<'a> {
                 Ok((writer.changes, notings))
             })?;
             self.made = made;
+            self.entitle(acts)?;
             self.told.done += notings.len() as u64;
             // What is around it was not told as it was thought.
             self.told.all |= notings.iter().any(Option::is_none);
@@ -251,6 +307,20 @@ impl<'a> Up<'a> {
                 Noting::Forget(node) => base::remove(store, self.id, *node),
             })
         })?;
+        Ok(())
+    }
+
+    /// Files that are realms know their names by themselves.
+    fn entitle(&self, acts: &[Act]) -> Result<(), SpaceFault> {
+        let alone = |act: &Act| match act {
+            Act::Move { known, .. } if known.node.id.kind().is_some_and(|kind| kind.shown() != kind) => {
+                Some(known.node)
+            }
+            _ => None,
+        };
+        for node in acts.iter().filter_map(alone) {
+            self.kept.space.change(|work| self.kept.space.entitle(work, node, clock::now()).map(drop))?;
+        }
         Ok(())
     }
 

@@ -65,7 +65,12 @@ impl Failure {
             std::io::ErrorKind::StorageFull => ErrorCode::DiskFull,
             _ => ErrorCode::Io,
         };
-        ApiError::new(code, format!("{what}: {error}"))
+        let shown = ApiError::new(code, format!("{what}: {error}"));
+        match error.kind() {
+            std::io::ErrorKind::NotADirectory => shown.hint("a part of this path is a file; only the last one may be"),
+            std::io::ErrorKind::InvalidFilename => shown.hint("a name may have 255 bytes here: choose a shorter one"),
+            _ => shown,
+        }
     }
 }
 

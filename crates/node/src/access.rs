@@ -1,6 +1,7 @@
 //! Opening and re-locking the keystore: the one way from a passphrase to keys. Blocking (Argon2id takes its time).
 
 use api::{ApiError, ApiResult, ErrorCode};
+use logic::audit::Event;
 use seal::keyring::Loaded;
 use seal::vault::{self, Cost, VaultError};
 use seal::{Keyring, Passphrase};
@@ -9,6 +10,7 @@ use store::keystore::{self, Attempts};
 
 use crate::clock;
 use crate::errors::io_error;
+use crate::journal::Journal;
 
 /// Keys, and how many wrong passphrases came before the right one.
 pub(crate) struct Opened {
@@ -70,9 +72,18 @@ pub(crate) fn create(home: &Home, keyring: &Keyring, passphrase: &Passphrase) ->
 }
 
 /// Seals the keys under another passphrase. The old one must be right.
-pub(crate) fn change(home: &Home, old: &Passphrase, new: &Passphrase) -> ApiResult<()> {
+pub(crate) fn change(home: &Home, old: &Passphrase, new: &Passphrase) -> ApiResult<Opened> {
+    check_new(new)?;
     let opened = open(home, old)?;
-    keystore::replace(home, &lock(&opened.keyring, new)?).map_err(|e| io_error("write the keystore", &e))
+    keystore::replace(home, &lock(&opened.keyring, new)?).map_err(|e| io_error("write the keystore", &e))?;
+    Ok(opened)
+}
+
+/// Notes the wrong passphrases that came before the right one.
+pub(crate) fn note_failures(journal: &Journal, failures: u32) {
+    if failures > 0 {
+        journal.note(Event::LoginFailed { failures, wait_s: keystore::delay(failures).as_secs() });
+    }
 }
 
 /// Shortest passphrase that is taken, in characters.

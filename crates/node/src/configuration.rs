@@ -45,7 +45,8 @@ pub(crate) fn shown(settings: &Settings) -> ApiSettings {
     ApiSettings { entries: entries.collect() }
 }
 
-/// How a device with these settings takes part in the network. `port` is what the command line or the last run says.
+/// How a device with these settings takes part in the network. `port` is what the command line says,
+/// `last_port` the one that the system chose last.
 pub(crate) fn network(settings: &Settings, port: Option<u16>, last_port: u16) -> NetConfig {
     let fixed = port.or((settings.port != 0).then_some(settings.port));
     let defaults = NetConfig::default();

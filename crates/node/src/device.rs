@@ -1,26 +1,30 @@
 //! The device: locked or running. Everything that the API can ask comes here first.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use api::types::{Event as ApiEvent, Passphrase as TypedPassphrase, Spooled, Status, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub, EventStream, Reply, Request, Service};
 use async_trait::async_trait;
 use logic::audit::Event;
-use seal::{Passphrase, Timestamp};
+use seal::{Keyring, Passphrase, Timestamp};
+use store::database::Database;
 use store::home::Home;
 use tokio::sync::{Mutex, RwLock};
 use tokio_util::sync::CancellationToken;
 
-use crate::errors::blocking;
+use crate::errors::{blocking, database};
+use crate::journal::Journal;
 use crate::running::Running;
-use crate::{access, calls, clock};
+use crate::{access, calls, clock, configuration};
 
 /// A device in its home. Locked at first.
 pub(crate) struct Device {
     pub(crate) home: Arc<Home>,
     hub: EventHub,
     started_at: Timestamp,
+    /// The log has been told that it was started.
+    told: AtomicBool,
     /// When it was locked last, Unix milliseconds.
     locked_at: AtomicI64,
     /// Where the API is served on TCP.
@@ -39,6 +43,7 @@ impl Device {
             home: Arc::new(home),
             hub: EventHub::default(),
             started_at: clock::now(),
+            told: AtomicBool::new(false),
             locked_at: AtomicI64::new(clock::now().0),
             api: OnceLock::new(),
             port,
@@ -72,20 +77,16 @@ impl Device {
         let _turning = self.turning.lock().await;
         let (home, passphrase) = (self.home.clone(), Passphrase::new(passphrase.0.clone()));
         let opened = blocking(move || access::open(&home, &passphrase)).await?;
-        let note_failures = |running: &Running| {
-            if opened.failures > 0 {
-                running.journal.note(Event::LoginFailed {
-                    failures: opened.failures,
-                    wait_s: store::keystore::delay(opened.failures).as_secs(),
-                });
-            }
-        };
         if let Some(running) = &*self.running.read().await {
-            note_failures(running);
+            access::note_failures(&running.journal, opened.failures);
             return Ok(());
         }
         let running = Running::start(self.home.clone(), opened.keyring, self.hub.clone(), self.port).await?;
-        note_failures(&running);
+        if !self.told.swap(true, Ordering::Relaxed) {
+            let (version, port) = (env!("CARGO_PKG_VERSION").into(), running.network.port());
+            running.journal.note(Event::DeviceStarted { version, port });
+        }
+        access::note_failures(&running.journal, opened.failures);
         running.journal.note(Event::DeviceUnlocked {});
         *self.running.write().await = Some(running);
         self.hub.send(ApiEvent::Lock { locked: false });
@@ -116,11 +117,20 @@ impl Device {
     pub(crate) async fn change_passphrase(&self, old: &TypedPassphrase, new: &TypedPassphrase) -> ApiResult<()> {
         let _turning = self.turning.lock().await;
         let (home, old, new) = (self.home.clone(), Passphrase::new(old.0.clone()), Passphrase::new(new.0.clone()));
-        blocking(move || access::change(&home, &old, &new)).await?;
-        if let Some(running) = &*self.running.read().await {
-            running.journal.note(Event::PassphraseChanged {});
-        }
-        Ok(())
+        let journal = self.running.read().await.as_ref().map(|running| running.journal.clone());
+        blocking(move || {
+            let opened = access::change(&home, &old, &new)?;
+            let note = |journal: &Journal| {
+                access::note_failures(journal, opened.failures);
+                journal.note(Event::PassphraseChanged {});
+            };
+            match journal {
+                Some(journal) => note(&journal),
+                None => note_locked(&home, &opened.keyring, note),
+            }
+            Ok(())
+        })
+        .await
     }
 
     pub(crate) async fn status(&self) -> ApiResult<Status> {
@@ -144,6 +154,21 @@ impl Device {
             running.describe(&mut status)?;
         }
         Ok(status)
+    }
+}
+
+/// Opens the log of a locked device, for `note` only. What cannot be noted is done all the same.
+fn note_locked(home: &Home, keyring: &Keyring, note: impl FnOnce(&Journal)) {
+    let opened = configuration::load(home).and_then(|settings| {
+        let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
+        Journal::open(&db, EventHub::default(), settings.log_keep).map_err(database)
+    });
+    match opened {
+        Ok(journal) => {
+            note(&journal);
+            journal.close();
+        }
+        Err(error) => tracing::error!(error = %error.message, "the activity log could not be opened"),
     }
 }
 

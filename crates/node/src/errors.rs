@@ -26,6 +26,8 @@ pub(crate) fn io_error(what: &str, error: &io::Error) -> ApiError {
         io::ErrorKind::FileTooLarge => {
             shown.hint("files may not grow so large here: `ulimit -f` shows a limit of the session")
         }
+        io::ErrorKind::NotADirectory => shown.hint("a part of this path is a file: choose another path"),
+        io::ErrorKind::InvalidFilename => shown.hint("a name may have 255 bytes here: choose a shorter one"),
         io::ErrorKind::ReadOnlyFilesystem => shown.hint("make the file system writable: it is mounted read-only"),
         _ => shown,
     }

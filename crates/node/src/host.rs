@@ -15,7 +15,7 @@ use logic::audit::{Event, Who};
 use seal::{Keyring, Passphrase, RootKey};
 use store::database::Database;
 use store::durable::{self, Existing};
-use store::home::{Home, HomeError, HomeLock};
+use store::home::{Home, HomeError, HomeLock, Making};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -77,19 +77,20 @@ impl NodeHost {
         Ok((socket, Some(loopback)))
     }
 
-    /// Makes the home with its keystore. Whatever was made is removed again if `then` fails.
+    /// Makes the home with its keystore. Whatever was made is removed again if `then` fails before it says that there
+    /// is a device ([`Making::done`]).
     async fn make<T>(
         &self,
         keyring: Keyring,
         passphrase: &TypedPassphrase,
-        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database) -> ApiResult<T>,
+        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database, Making<'_>) -> ApiResult<T>,
     ) -> ApiResult<T> {
         let passphrase = Passphrase::new(passphrase.0.clone());
         access::check_new(&passphrase)?;
         let existed = self.path.exists();
         let home = Arc::new(Home::create(&self.path).map_err(home_error)?);
         let done = self.fill(&home, Arc::new(keyring), passphrase, then).await;
-        if done.is_err() && !existed {
+        if done.is_err() && !existed && matches!(Home::exists(&self.path), Ok(false)) {
             // Only what this command has made is in it.
             let _ = std::fs::remove_dir_all(&self.path);
         }
@@ -102,7 +103,7 @@ impl NodeHost {
         home: &Arc<Home>,
         keyring: Arc<Keyring>,
         passphrase: Passphrase,
-        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database) -> ApiResult<T>,
+        then: impl AsyncFnOnce(Arc<Home>, Arc<Keyring>, Database, Making<'_>) -> ApiResult<T>,
     ) -> ApiResult<T> {
         let lock = home.lock().map_err(home_error)?;
         let making = home.make(&lock).map_err(home_error)?;
@@ -114,9 +115,7 @@ impl NodeHost {
             })
             .await?
         };
-        let made = then(home.clone(), keyring, db).await?;
-        making.done().map_err(home_error)?;
-        Ok(made)
+        then(home.clone(), keyring, db, making).await
     }
 }
 
@@ -159,7 +158,7 @@ impl api::Host for NodeHost {
             role: if init.circle.is_some() { "admin".into() } else { String::new() },
             recipient: keyring.seal.recipient().to_string(),
         };
-        self.make(keyring, &init.passphrase, async |home, keyring, db| {
+        self.make(keyring, &init.passphrase, async |home, keyring, db, making| {
             blocking(move || {
                 let (journal, circle) = rooms(&home, &db, &keyring)?;
                 if let Some(name) = &init.circle {
@@ -169,7 +168,8 @@ impl api::Host for NodeHost {
                 journal.close();
                 Ok(())
             })
-            .await
+            .await?;
+            making.done().map_err(home_error)
         })
         .await?;
         Ok(identity)
@@ -179,21 +179,24 @@ impl api::Host for NodeHost {
         check_names(&[("member's name", &join.name), ("device's name", &join.device)])?;
         joining::ticket(&join.invitation)?;
         if !self.initialised()? {
-            let then = async |home, keyring, db| join_in(home, db, keyring, &join).await;
+            let then = async |home, keyring, db, making: Making<'_>| {
+                let there_is_a_device = || making.done().map_err(home_error);
+                join_in(home, db, keyring, &join, 0, there_is_a_device).await
+            };
             return self.make(Keyring::generate(), &passphrase, then).await;
         }
         let home = Arc::new(self.open_home()?);
         let _lock = home.lock().map_err(home_error)?;
-        let (keyring, db) = {
+        let (opened, db) = {
             let (home, passphrase) = (home.clone(), Passphrase::new(passphrase.0.clone()));
             blocking(move || {
-                let keyring = access::open(&home, &passphrase)?.keyring;
-                let db = Database::open(&home.database(), keyring.records.clone()).map_err(database)?;
-                Ok((keyring, db))
+                let opened = access::open(&home, &passphrase)?;
+                let db = Database::open(&home.database(), opened.keyring.records.clone()).map_err(database)?;
+                Ok((opened, db))
             })
             .await?
         };
-        join_in(home, db, Arc::new(keyring), &join).await
+        join_in(home, db, Arc::new(opened.keyring), &join, opened.failures, || Ok(())).await
     }
 
     async fn up(&self, up: Up, ready: Box<dyn FnOnce() + Send>) -> ApiResult<()> {
@@ -305,28 +308,45 @@ impl NodeHost {
     }
 }
 
-/// Joins a circle with a home whose lock is held, and stores what that brought.
-async fn join_in(home: Arc<Home>, db: Database, keyring: Arc<Keyring>, join: &Join) -> ApiResult<Joined> {
+/// Joins a circle with a home whose lock is held, and stores what that brought; `stored` is called then. `failures`:
+/// wrong passphrases before.
+async fn join_in(
+    home: Arc<Home>,
+    db: Database,
+    keyring: Arc<Keyring>,
+    join: &Join,
+    failures: u32,
+    stored: impl FnOnce() -> ApiResult<()> + Send,
+) -> ApiResult<Joined> {
     let settings = configuration::load(&home)?;
     let (journal, circle) = {
         let (home, keyring) = (home.clone(), keyring.clone());
         blocking(move || rooms(&home, &db, &keyring)).await?
     };
-    if circle.snapshot().is_some() {
-        return Err(crate::circle::CircleError::HasCircle.into());
+    access::note_failures(&journal, failures);
+    if let Some(now) = circle.snapshot() {
+        let own = now.view.owner(circle.device()).map_or("a member", |own| &own.shown);
+        let hint = format!(
+            "it is {own} in {}: `warren up` starts it; use another home (WARREN_HOME) for another circle",
+            now.name
+        );
+        return Err(ApiError::from(crate::circle::CircleError::HasCircle).hint(hint));
     }
     let network = crate::passing::open_network(&keyring.device).await?;
-    let joined = joining::join(&network, &keyring, join, settings.lan_port).await;
-    network.close().await;
-    let done = joined.and_then(|joined| {
+    let keep = |joined: &logic::pair::Joined| {
         circle.adopt(joined.roster.clone())?;
+        stored()
+    };
+    let joined = joining::join(&network, &keyring, join, settings.lan_port, keep).await;
+    network.close().await;
+    let done = joined.map(|joined| {
         let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
         journal.note(Event::CircleJoined {
             who,
             circle: joined.roster.circle_name().to_owned(),
             name: join.name.clone(),
         });
-        Ok(joining::shown(&joined))
+        joining::shown(&joined)
     });
     if let Err(error) = &done {
         journal.note(Event::CircleJoinFailed { who: None, reason: error.message.clone() });

@@ -170,8 +170,15 @@ fn fault(error: GuestFault) -> ApiError {
     }
 }
 
-/// Joins with fresh keys over a network that is open already. Nothing is stored here.
-pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, lan_port: u16) -> ApiResult<Joined> {
+/// Joins over a network that is open already. `keep` stores what that brings, before the inviter books the new member:
+/// a joiner that is killed then is a member and knows it. The other way round there could be a member without a device.
+pub(crate) async fn join(
+    network: &Network,
+    keyring: &Keyring,
+    request: &Join,
+    lan_port: u16,
+    keep: impl FnOnce(&Joined) -> ApiResult<()> + Send,
+) -> ApiResult<Joined> {
     for name in [&request.name, &request.device] {
         seal::pki::valid_name(name)
             .map_err(|e| ApiError::new(ErrorCode::BadRequest, format!("{name:?} is no name: {e}")))?;
@@ -219,8 +226,15 @@ pub(crate) async fn join(network: &Network, keyring: &Keyring, request: &Join, l
     let (settled, frame) = welcomed
         .settle(&application, Vec::new(), clock::now())
         .map_err(|e| ApiError::new(ErrorCode::Refused, e.to_string()))?;
-    send(&mut stream, &frame).await.map_err(lost)?;
-    let joined = settled.finish(&answer(&mut stream).await?).map_err(rule)?;
+    let joined = settled.joined().clone();
+    keep(&joined)?;
+    let told = async {
+        send(&mut stream, &frame).await.map_err(lost)?;
+        settled.finish(&answer(&mut stream).await?).map_err(rule)
+    };
+    if let Err(error) = told.await {
+        tracing::warn!(error = %error.message, "the inviter may hear of this device only at their first link");
+    }
     guest.close(Goodbye::Leaving);
     Ok(joined)
 }

@@ -12,6 +12,7 @@ use net::{KeyAgreement, Link};
 use seal::{DeviceId, MemberId};
 
 use crate::book::Note;
+use crate::circle::CircleError;
 use crate::circle::Snapshot;
 use crate::errors::database;
 use crate::files::Readers;
@@ -299,8 +300,11 @@ impl Running {
                 "is the device up there (`warren status`), is the port right, does a firewall let TCP and UDP through?",
             )
         };
-        let device = self.network.identify(address).await.map_err(|e| unreachable(e.to_string()))?;
         let now = self.circle_now()?;
+        if self.circle.removed() {
+            return Err(CircleError::Removed.into());
+        }
+        let device = self.network.identify(address).await.map_err(|e| unreachable(e.to_string()))?;
         if device == self.circle.device() {
             return Err(ApiError::new(ErrorCode::BadRequest, "this is the device itself"));
         }

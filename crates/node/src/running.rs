@@ -6,6 +6,7 @@ use std::time::Duration;
 use api::types::{Circle as ApiCircle, Identity, Sent, Spooled, Status, TreeRead};
 use api::{ApiError, ApiResult, ContentStream, ErrorCode, EventHub};
 use logic::audit::{Event, Who};
+use logic::pair::Joined;
 use logic::roster::Standing;
 use net::{Incoming, Network};
 use seal::Keyring;
@@ -80,6 +81,8 @@ impl Running {
         let Rooms { database: db, journal, circle, book, desk, ports, spaces } = opened;
         let last_port = last_port(&ports, &journal)?;
         let (config, rate_limit) = (configuration::network(&settings, port, last_port), settings.rate_limit.0);
+        // A port that somebody named for this run is nothing to come back to.
+        let chosen = config.any_port_if_taken;
         let storage_limit = settings.storage_limit.0;
         let settings = Arc::new(RwLock::new(settings));
         let ground = Ground::new(
@@ -106,7 +109,7 @@ impl Running {
             )
         })?;
         // Nothing may fail from here on: the network serves whoever calls until it is closed.
-        if let Err(error) = ports.put(LAST_PORT, &network.port()) {
+        if chosen && let Err(error) = ports.put(LAST_PORT, &network.port()) {
             tracing::warn!(%error, "the port could not be noted; the next start may take another one");
         }
         let between = Between::new(between::Parts {
@@ -124,7 +127,6 @@ impl Running {
             transfers: transfers.clone(),
             between: between.clone(),
         });
-        journal.note(Event::DeviceStarted { version: env!("CARGO_PKG_VERSION").into(), port: network.port() });
         let jobs = Arc::new(Jobs::new(hub.clone()));
         let running = Arc::new(Self {
             keyring,
@@ -262,12 +264,8 @@ impl Running {
         if self.circle.snapshot().is_some() {
             return Err(CircleError::HasCircle.into());
         }
-        let joined = joining::join(&self.network, &self.keyring, &request, self.settings().lan_port).await;
-        let done = joined.and_then(|joined| {
-            self.circle.adopt(joined.roster.clone())?;
-            Ok(joined)
-        });
-        match done {
+        let keep = |joined: &Joined| Ok(self.circle.adopt(joined.roster.clone())?);
+        match joining::join(&self.network, &self.keyring, &request, self.settings().lan_port, keep).await {
             Ok(joined) => {
                 let who = Who { member: Some(joined.inviter.clone()), device: None, address: None };
                 self.journal.note(Event::CircleJoined {
@@ -388,7 +386,7 @@ struct Rooms {
     spaces: Arc<Spaces>,
 }
 
-/// Key of the row with the port of the last run.
+/// Key of the row with the port that the system chose last.
 const LAST_PORT: &[u8] = b"port";
 
 impl Rooms {
@@ -412,7 +410,7 @@ impl Rooms {
     }
 }
 
-/// The port of the last start; 0 where none is known.
+/// The port that the system chose last; 0 where none is known.
 fn last_port(ports: &Table<u16>, journal: &Journal) -> ApiResult<u16> {
     match ports.get(LAST_PORT) {
         Ok(port) => Ok(port.unwrap_or(0)),

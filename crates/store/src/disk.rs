@@ -7,6 +7,7 @@
 use std::ffi::OsStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use rustix::fs::{self, AtFlags, FileType, Mode, OFlags};
@@ -50,6 +51,24 @@ pub(crate) fn free_space_at(dir: impl AsFd) -> io::Result<u64> {
 pub fn free_space(path: &Path) -> io::Result<u64> {
     let stat = fs::statvfs(path)?;
     Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Bytes that everything below `dir` takes on the disk.
+pub(crate) fn used_below(dir: &OwnedFd) -> io::Result<u64> {
+    let mut used = 0;
+    for entry in fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = OsStr::from_bytes(entry.file_name().to_bytes());
+        if name == "." || name == ".." {
+            continue;
+        }
+        let stat = fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+        used += u64::try_from(stat.st_blocks).unwrap_or(0) * 512;
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            used += used_below(&open_dir_at(dir, name)?)?;
+        }
+    }
+    Ok(used)
 }
 
 /// Asks the kernel to begin writing the dirty pages of `file` now, without waiting.

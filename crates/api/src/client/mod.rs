@@ -83,10 +83,15 @@ impl Client {
             kind => {
                 let text = format!("cannot open the device's socket {}: {error}", self.socket.display());
                 let error = ApiError::new(ErrorCode::Io, text);
-                if kind == io::ErrorKind::PermissionDenied {
-                    return error.hint("the home belongs to another user; choose one of your own: WARREN_HOME=DIR");
+                match kind {
+                    io::ErrorKind::PermissionDenied => {
+                        error.hint("the home belongs to another user; choose one of your own: WARREN_HOME=DIR")
+                    }
+                    io::ErrorKind::NotADirectory => {
+                        error.hint("a home is a folder, and this is a file: choose another one: WARREN_HOME=DIR")
+                    }
+                    _ => error,
                 }
-                error
             }
         })
     }

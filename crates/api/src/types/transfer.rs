@@ -94,6 +94,9 @@ pub struct Transfer {
     /// where a restart in between has lost count.
     #[serde(default)]
     pub flow_ms: Option<u64>,
+    /// Bytes of content that went over the wire in that time.
+    #[serde(default)]
+    pub flow_bytes: u64,
     /// Bytes per second, smoothed.
     pub rate: u64,
     /// Seconds that remain at this rate.

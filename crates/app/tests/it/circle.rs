@@ -74,6 +74,22 @@ fn invitations_end_as_they_should() {
 }
 
 #[test]
+fn a_joiner_that_is_killed_as_soon_as_it_is_booked_is_a_member() {
+    let alice = Device::founder("alice", "home");
+    alice.up();
+    let bob = Device::beside(&alice);
+    let (_, _, link) = invite(&alice, &[]);
+    let mut follow = alice.start(["log", "--follow", "--json", "--event", "member.joined"]);
+    let mut joining = bob.start(["join", &link, "--name", "bob", "--yes"]);
+    follow.line(|entry| entry["event"] == "member.joined");
+    joining.kill();
+    bob.run(["join", &link, "--name", "bob", "--yes"]).fails(4, "in a circle already");
+    bob.up();
+    alice.wait_online("bob");
+    bob.wait_online("alice");
+}
+
+#[test]
 fn roles_decide_who_may_invite() {
     let alice = Device::founder("alice", "home");
     alice.up();
@@ -139,6 +155,7 @@ fn whoever_is_blocked_or_removed_stays_outside() {
     assert_ne!(bob.run(["peers", "add", &at]).code, 0);
     wait("bob to hear of it", || bob.status()["circle"]["removed"] == true);
     bob.run(["send", &note, "--to", "carol"]).fails(10, "removed from the circle");
+    bob.run(["peers", "add", &at]).fails(10, "removed from the circle");
     assert!(bob.events().iter().any(|e| e == "member.removed"));
     bob.kill();
     bob.up();

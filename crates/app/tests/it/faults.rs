@@ -36,6 +36,51 @@ fn a_source_that_cannot_be_sent_is_said() {
     assert_eq!(names_in(&bob.received().join("tree")), ["stays"]);
 }
 
+#[test]
+fn transfers_that_do_not_fit_together_land_one_after_the_other() {
+    let (alice, bob) = Device::trusting_pair();
+    let Some(_disk) = Disk::new(&bob.files().join("disk"), "48m") else { return };
+    let out = bob.files().join("disk/out");
+    bob.land_in(&out);
+    let files = [alice.file("one", noise(1, 30 << 20)), alice.file("two", noise(2, 30 << 20))];
+    let ids = files.each_ref().map(|file| alice.queue(file, "bob", &["--limit", "8MB"]));
+    let state = |id: &str| alice.transfer(id)["state"].as_str().unwrap().to_owned();
+    wait("one of them to be done", || ids.iter().any(|id| state(id) == "done"));
+    let (first, second) = if state(&ids[0]) == "done" { (0, 1) } else { (1, 0) };
+    let waits = alice.wait_transfer(&ids[second], "waiting");
+    assert_eq!(waits["problem_code"], "disk_full", "{waits}");
+    assert!(bob.transfer(&ids[second])["problem"].as_str().unwrap().contains("more are needed"));
+    assert_same_tree(Path::new(&files[first]), &out.join(["one", "two"][first]));
+    // It goes on by itself once there is room.
+    std::fs::remove_file(out.join(["one", "two"][first])).unwrap();
+    alice.wait_transfer(&ids[second], "done");
+    assert_same_tree(Path::new(&files[second]), &out.join(["one", "two"][second]));
+}
+
+#[test]
+fn both_sides_show_the_same_share_while_the_disk_is_full() {
+    let (alice, bob) = Device::trusting_pair();
+    let Some(_disk) = Disk::new(&bob.files().join("disk"), "16m") else { return };
+    bob.land_in(&bob.files().join("disk/out"));
+    let big = alice.file("big", noise(1, 10 << 20));
+    let id = alice.queue(&big, "bob", &["--limit", "2MB"]);
+    wait("some of it", || bob.transfer(&id)["bytes_done"].as_u64().unwrap() > 3 << 20);
+    let ballast = bob.files().join("disk/ballast");
+    assert!(std::fs::write(&ballast, vec![1; 16 << 20]).is_err(), "the disk is larger than it should be");
+    for device in [&alice, &bob] {
+        wait("it to be stuck", || device.transfer(&id)["problem_code"] == "disk_full");
+    }
+    let done = |device: &Device| device.transfer(&id)["bytes_done"].as_u64().unwrap();
+    assert!(done(&bob) > 3 << 20);
+    // It is tried again meanwhile.
+    for _ in 0..6 {
+        assert_eq!(done(&alice), done(&bob));
+        std::thread::sleep(Duration::from_millis(500));
+    }
+    std::fs::remove_file(&ballast).unwrap();
+    alice.wait_transfer(&id, "done");
+}
+
 /// What the transfer's warnings say about a file.
 fn warning<'a>(transfer: &'a serde_json::Value, file: &str) -> Option<&'a str> {
     let warnings = transfer["warnings"].as_array().unwrap();

@@ -69,6 +69,24 @@ fn flip(device: &Device, the_largest: bool) -> usize {
 }
 
 #[test]
+fn a_port_that_the_system_chose_is_kept_and_one_that_was_named_is_not() {
+    let alice = Device::founder("alice", "home");
+    let port = || {
+        let port = alice.status()["addresses"][0].as_str().unwrap().rsplit(':').next().unwrap().to_owned();
+        alice.down();
+        port
+    };
+    alice.up();
+    let chosen = port();
+    // One that is free now.
+    let named = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
+    alice.run(["up", "--detach", "--port", &named]).ok();
+    assert_eq!(port(), named);
+    alice.up();
+    assert_eq!(port(), chosen);
+}
+
+#[test]
 fn a_bit_that_flips_costs_the_value_that_it_is_in_and_nothing_else_but_the_roster_is_refused() {
     let (alice, bob) = Device::trusting_pair();
     bob.down();

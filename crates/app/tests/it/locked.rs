@@ -37,6 +37,8 @@ fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
     for event in ["device.locked", "device.unlocked", "login.failed"] {
         assert!(events.iter().any(|e| e == event), "no {event} in {events:?}");
     }
+    let started = |events: &[String]| events.iter().filter(|e| *e == "device.started").count();
+    assert_eq!(started(&events), 1, "an unlock is no start: {events:?}");
 
     // A device may also start locked.
     bob.down();
@@ -44,6 +46,7 @@ fn a_locked_device_serves_nobody_and_goes_on_once_unlocked() {
     bob.run(["peers"]).fails(5, "unlock");
     bob.run(["unlock"]).ok();
     bob.wait_online("alice");
+    assert_eq!(started(&bob.events()), 2);
 }
 
 /// How often a text stands in the memory of a process; `None`: this system does not let a test look.
@@ -87,8 +90,19 @@ fn passphrases_change_and_guessing_gets_slow() {
     alice.up();
     let new = alice.file("new", "another good passphrase\n");
     let change = |old: &str| alice.run_as(old, ["passphrase", "--new-passphrase-file", &new]);
-    change("not the passphrase").fails(6, "wrong passphrase");
+    let noted = |name: &str| alice.events().iter().filter(|e| *e == name).count();
     change(PASSPHRASE).ok();
+    alice
+        .run_as("another good passphrase", ["passphrase", "--new-passphrase-file", &alice.file("old", PASSPHRASE)])
+        .ok();
+    assert_eq!((noted("login.failed"), noted("passphrase.changed")), (0, 2));
+    // Locked, it is noted as well, with the wrong tries before it; what comes to nothing takes none of them away.
+    alice.run(["lock"]).ok();
+    change("not the passphrase").fails(6, "wrong passphrase");
+    alice.run(["passphrase", "--new-passphrase-file", &alice.file("short", "short")]).fails(2, "8 characters");
+    change(PASSPHRASE).ok();
+    alice.run_as("another good passphrase", ["unlock"]).ok();
+    assert_eq!((noted("login.failed"), noted("passphrase.changed")), (1, 3));
     alice.down();
     alice.run(["up", "--detach"]).fails(6, "wrong passphrase");
     alice.run_as("another good passphrase", ["up", "--detach"]).ok();

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::device::{PASSPHRASE, Ran, Running, assert_same_tree, names_in, wait, warren};
 use crate::faults::Disk;
@@ -186,8 +187,18 @@ fn a_sender_that_is_gone_is_said_and_what_came_is_kept() {
     receive(there.path(), &[&code, "--at", &at]).fails(11, "");
     assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 2, "a try that failed took something away");
 
-    // In words, and with an end to the waiting.
-    std::fs::remove_dir_all(&partial).unwrap();
+    // In words, and with an end to the waiting. What came from a sender that was not met for a week goes.
+    let key = partial.join(format!("key-{}", code.split('-').next().unwrap()));
+    let set_age = |days: u64| {
+        let at = std::time::SystemTime::now() - Duration::from_secs(days * 24 * 3600);
+        std::fs::File::options().write(true).open(&key).unwrap().set_modified(at).unwrap();
+    };
+    set_age(6);
+    receive(there.path(), &["acid-brave-coral-dune", "--at", &at]).fails(11, "");
+    assert_eq!(std::fs::read_dir(&partial).unwrap().count(), 2, "what may still be of use was removed");
+    set_age(8);
+    receive(there.path(), &["acid-brave-coral-dune", "--at", &at]).fails(11, "");
+    assert!(!partial.exists(), "what is of no use was kept");
     let (mut sending, code, _, at) = sender(here.path(), &send);
     let mut receiving =
         Running::start(bare(there.path(), &["receive", &code, "--at", &at, "--yes", "--patience", "12s"]));

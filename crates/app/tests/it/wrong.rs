@@ -66,6 +66,8 @@ fn a_second_device_in_one_home_is_refused() {
     alice.down();
     alice.run(["init", "--name", "eve", "--circle", "other"]).fails(4, "");
     alice.run(["down"]).fails(7, "");
-    Ran::of(warren().args(["--home", "/dev/null/x", "status"]).output().unwrap()).fails(15, "");
+    Ran::of(warren().args(["--home", "/dev/null/x", "status"]).output().unwrap()).fails(15, "this is a file");
+    let long = "x".repeat(300);
+    Ran::of(warren().args(["send", &long]).output().unwrap()).fails(15, "255 bytes");
     Ran::of(warren().arg("sned").output().unwrap()).fails(2, "send");
 }

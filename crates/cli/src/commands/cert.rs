@@ -22,7 +22,8 @@ Examples:
   warren cert show              this device's chain: device, member, root, revocation lists
   warren cert show bo
   warren cert export certs      writes device.pem, chain.pem, root.pem, crls.pem
-  warren cert verify chain.pem  would this device accept it, now?
+  cat certs/device.pem certs/chain.pem > bo.pem
+  warren cert verify bo.pem     would this device accept it, now?
 
 The same question to OpenSSL:
   openssl verify -CAfile certs/root.pem -untrusted certs/chain.pem -CRLfile certs/crls.pem -crl_check_all certs/device.pem")]
@@ -46,9 +47,9 @@ enum Action {
         /// Whose [default: this device's]
         name: Option<String>,
     },
-    /// Check a chain from a file against the circle, now
+    /// Check a chain from a file against the circle, now; says of what kind the lowest certificate is
     Verify {
-        /// PEM file: a device certificate and its issuers, any order
+        /// PEM file: a device certificate and its issuers, any order; without a device only the member is checked
         #[arg(value_hint = clap::ValueHint::FilePath)]
         file: PathBuf,
     },

@@ -2,6 +2,7 @@
 
 use clap::Args;
 use clap_complete::Shell;
+use serde::Serialize;
 
 use crate::context::Context;
 use crate::exit::Outcome;
@@ -18,11 +19,22 @@ pub(crate) struct Completions {
     shell: Shell,
 }
 
+/// The completions of one shell.
+#[derive(Serialize)]
+struct Script {
+    shell: String,
+    script: String,
+}
+
 impl Completions {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut crate::args::command(100), "warren", &mut script);
-        cx.write_out(&String::from_utf8_lossy(&script));
+        let script = String::from_utf8_lossy(&script).into_owned();
+        match cx.json {
+            true => cx.json_line(&Script { shell: self.shell.to_string(), script }),
+            false => cx.write_out(&script),
+        }
         Ok(())
     }
 }

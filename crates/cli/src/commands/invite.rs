@@ -38,7 +38,7 @@ pub(crate) struct Invite {
 /// Roles in a circle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Role {
-    /// may invite and remove as well
+    /// may invite as well, and remove those whom it admitted or who were admitted by them
     Admin,
     /// may read and write
     Editor,

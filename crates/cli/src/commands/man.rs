@@ -13,7 +13,7 @@ use crate::print::{Page, Show, clean};
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
-  warren man ~/.local/share/man/man1    then: man warren, man warren-send
+  warren man ~/.local/share/man/man1    then: man warren, man warren-send, man warren-peers-rule
 
 Pages that are there already, of an earlier version for example, are replaced.")]
 pub(crate) struct Man {
@@ -45,24 +45,23 @@ impl Man {
     }
 }
 
-/// One page for the program and one for each command.
+/// One page for the program and one for each command, those of commands included.
 fn write(dir: &Path) -> std::io::Result<Vec<String>> {
     std::fs::create_dir_all(dir)?;
-    let mut files = Vec::new();
     // The template is for the terminal; a man page lists commands by itself.
     let mut program = crate::args::command(100).help_template("{about}");
     program.build();
-    let mut put = |name: String, command: clap::Command| -> std::io::Result<()> {
+    let mut files = Vec::new();
+    let mut left = vec![("warren".to_owned(), &program)];
+    while let Some((name, command)) = left.pop() {
         let path = dir.join(format!("{name}.1"));
         let mut page = Vec::new();
-        clap_mangen::Man::new(command).render(&mut page)?;
+        clap_mangen::Man::new(command.clone()).render(&mut page)?;
         std::fs::write(&path, page)?;
         files.push(path.to_string_lossy().into_owned());
-        Ok(())
-    };
-    for command in program.get_subcommands() {
-        put(format!("warren-{}", command.get_name()), command.clone())?;
+        let below = command.get_subcommands().filter(|below| !below.is_hide_set());
+        left.extend(below.map(|below| (format!("{name}-{}", below.get_name()), below)));
     }
-    put("warren".to_owned(), program.clone())?;
+    files.sort();
     Ok(files)
 }

@@ -1,6 +1,6 @@
 //! `warren transfers`.
 
-use api::types::{ById, Limit, Transfer, TransferQuery, TransferState};
+use api::types::{ById, Limit, PausedBy, Transfer, TransferQuery, TransferState};
 use api::{ApiError, ApiResult, ErrorCode, Service};
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -28,7 +28,8 @@ Examples:
   warren transfers limit 1M/s 3kq7    one transfer, within the limit of all
   warren transfers limit off 3kq7     no limit of its own for one
 
-A transfer that was cut goes on by itself; `resume` is for those that somebody paused.")]
+A transfer that was cut goes on by itself; `resume` is for those that this side paused. What the
+other side paused, it alone can resume.")]
 pub(crate) struct Transfers {
     #[command(subcommand)]
     action: Option<Action>,
@@ -164,7 +165,13 @@ async fn act(cx: &mut Context, service: &Arc<dyn Service>, which: Which, deed: D
         };
         changed.push(settled(service, transfer, before).await?);
     }
-    cx.show(&TransferList(changed));
+    let list = TransferList(changed);
+    cx.show(&list);
+    let paused_there = |transfer: &&Transfer| transfer.paused_by == Some(PausedBy::Other);
+    for transfer in list.0.iter().filter(|_| matches!(deed, Deed::Resume)).filter(paused_there) {
+        let (id, peer) = (transfer.id.get(..8).unwrap_or(&transfer.id), clean(&transfer.peer));
+        cx.note(&format!("\n{peer} paused {}: only there it can be resumed.", clean(id)));
+    }
     Ok(())
 }
 

@@ -40,7 +40,8 @@ pub(crate) struct Up {
     /// Run in the background; return when the device is ready
     #[arg(short, long)]
     detach: bool,
-    /// Port for QUIC (UDP) and TLS (TCP) [default: the setting `port`, else a free one]
+    /// Port for QUIC (UDP) and TLS (TCP) for this run [default: the setting `port`, else the one that
+    /// the system chose before, if it is free]
     #[arg(short, long)]
     port: Option<u16>,
     /// Serve the local API on 127.0.0.1 as well; `0`: any free port (`api` in `warren status`)

@@ -16,9 +16,12 @@ pub(crate) struct Version {}
 
 /// The version.
 #[derive(Serialize)]
-struct Info {
+pub(crate) struct Info {
     version: &'static str,
 }
+
+/// This program's.
+pub(crate) const INFO: Info = Info { version: env!("CARGO_PKG_VERSION") };
 
 impl Show for Info {
     fn human(&self, page: &mut Page) {
@@ -28,7 +31,7 @@ impl Show for Info {
 
 impl Version {
     pub(crate) fn run(self, cx: &mut Context) -> Outcome {
-        cx.show(&Info { version: env!("CARGO_PKG_VERSION") });
+        cx.show(&INFO);
         Ok(())
     }
 }

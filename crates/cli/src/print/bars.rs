@@ -204,6 +204,7 @@ pub(super) mod tests {
             bytes_wire: done,
             scanned: true,
             flow_ms: None,
+            flow_bytes: 0,
             rate: 112 << 20,
             eta_s: Some(3_900),
             rate_limit: None,

@@ -7,7 +7,13 @@ use super::{Page, Show, Tone, clean};
 impl Show for CertChain {
     fn human(&self, page: &mut Page) {
         let tone = if self.verdict == "valid" { Tone::Good } else { Tone::Bad };
-        page.field("verdict", page.paint(tone, &clean(&self.verdict)));
+        let lowest = self.certificates.first().map_or("", |lowest| &lowest.kind);
+        let only = match lowest {
+            "member" => " (the member's certificate; no device's was checked)",
+            "root" => " (the root certificate; no member's or device's was checked)",
+            _ => "",
+        };
+        page.field("verdict", format!("{}{only}", page.paint(tone, &clean(&self.verdict))));
         for certificate in &self.certificates {
             page.line("");
             page.line(page.paint(Tone::Strong, &clean(&certificate.kind)));

@@ -168,6 +168,8 @@ pub(crate) fn usage(terminal: &mut Terminal, error: &clap::Error, json: bool) ->
             error.hint = Some(hint.trim().to_owned());
         }
         json::error(&error)
+    } else if json && error.kind() == clap::error::ErrorKind::DisplayVersion {
+        json::line(&crate::commands::version::INFO)
     } else if person_looks && !plain_wanted {
         rendered.ansi().to_string()
     } else {

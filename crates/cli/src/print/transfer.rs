@@ -168,8 +168,8 @@ fn share(transfer: &Transfer) -> String {
 /// Average speed while content flowed, where that was long enough to tell.
 fn speed(transfer: &Transfer) -> String {
     match transfer.flow_ms {
-        Some(millis) if millis >= MEASURABLE_MS && transfer.bytes_wire >= MEASURABLE_BYTES => {
-            let average = u128::from(transfer.bytes_wire) * 1000 / u128::from(millis);
+        Some(millis) if millis >= MEASURABLE_MS && transfer.flow_bytes >= MEASURABLE_BYTES => {
+            let average = u128::from(transfer.flow_bytes) * 1000 / u128::from(millis);
             format!(", {}", rate(u64::try_from(average).unwrap_or(u64::MAX)))
         }
         _ => String::new(),
@@ -302,7 +302,7 @@ mod tests {
 
     #[test]
     fn a_rate_is_told_of_what_flowed_long_enough() {
-        let told = |bytes_wire, flow_ms| speed(&Transfer { bytes_wire, flow_ms, ..transfer("bo", 0, 0) });
+        let told = |flow_bytes, flow_ms| speed(&Transfer { flow_bytes, flow_ms, ..transfer("bo", 0, 0) });
         assert_eq!(told(10 << 20, Some(2_000)), ", 5 MiB/s");
         for (bytes, millis) in [(10 << 20, None), (10 << 20, Some(199)), (700, Some(2_000))] {
             assert_eq!(told(bytes, millis), "", "{bytes} {millis:?}");

@@ -227,6 +227,10 @@ impl FakeDevice {
                 Reply::Transfers(all)
             }
             Request::PauseTransfer(by) => Reply::PauseTransfer(transfer(&by.id, "bo", TransferState::Paused)),
+            Request::ResumeTransfer(by) => Reply::ResumeTransfer(Transfer {
+                paused_by: Some(PausedBy::Other),
+                ..transfer(&by.id, "bo", TransferState::Paused)
+            }),
             Request::LimitTransfer(_) => Reply::LimitTransfer(Nothing {}),
             Request::AcceptOffer(by) => Reply::AcceptOffer(arrived(&by.id)),
             Request::RejectOffer(by) => Reply::RejectOffer(transfer(&by.id, "bo", TransferState::Rejected)),
@@ -429,6 +433,7 @@ pub fn transfer(id: &str, peer: &str, state: TransferState) -> Transfer {
         bytes_wire: 10 << 20,
         scanned: true,
         flow_ms: Some(4_000),
+        flow_bytes: 10 << 20,
         rate: 2 << 20,
         eta_s: Some(4),
         rate_limit: None,

@@ -86,6 +86,7 @@ async fn doing() {
         "peers remove bo --yes",
         "peers verify bo --yes",
         "transfers pause aaaa",
+        "transfers resume gggg7777",
         "transfers limit 5M/s",
         "transfers limit off --json",
         "inbox accept --all",
@@ -317,10 +318,23 @@ async fn man_pages_and_completions_are_complete() {
         let page = std::fs::read_to_string(dir.path().join(name)).unwrap();
         assert!(page.contains(".TH") && page.contains("EXTRA"), "{name}");
     }
+    let rule = std::fs::read_to_string(dir.path().join("warren-peers-rule.1")).unwrap();
+    assert!(rule.contains(".TH warren-peers-rule") && rule.contains("auto"), "{rule}");
     for shell in ["bash", "zsh", "fish"] {
         let ran = stage.run(&format!("completions {shell}")).await;
         assert!(ran.out.contains("transfers") && ran.out.contains("unshare"), "{shell}");
+        let json: serde_json::Value =
+            serde_json::from_str(&stage.run(&format!("--json completions {shell}")).await.out).unwrap();
+        assert_eq!(json["script"].as_str(), Some(&*ran.out));
     }
+}
+
+#[tokio::test]
+async fn the_version_is_json_where_that_is_asked_for() {
+    let mut stage = Stage::with(FakeHost::empty());
+    let (option, command) = (stage.run("--json --version").await, stage.run("version --json").await);
+    assert_eq!((option.code, &option.out), (0, &command.out));
+    assert!(option.out.starts_with("{\"version\":"), "{}", option.out);
 }
 
 #[tokio::test]

@@ -62,7 +62,7 @@ macro_rules! events {
 
 // New events go to the end: the position is stored. Fields are never changed; a new field is a new event.
 events! {
-    /// The device was started.
+    /// The device was started; one that starts locked says so at its first unlock.
     "device.started" Ok DeviceStarted {
         /// Version of the program.
         version: String,

@@ -2,22 +2,24 @@
 //!
 //! The sender serves the code to the one device that proved it first. So that a process that was killed can be followed
 //! by another one, the device key of this side is kept in the landing folder until the transfer is over, beside what
-//! has arrived so far ([`ReturnKey`]), with where the sender was met.
+//! has arrived so far ([`ReturnKey`]), with where the sender was met and what it sends. A sender that is gone takes its
+//! code with it: what came from one that was not met for a week is removed by the next who receives into the folder.
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use api::types::{CodeReceive, Transfer, TransferState};
 use api::{ApiError, ApiResult, ErrorCode};
 use logic::code::Purpose;
 use logic::pair::invitation::{Reference, Ticket};
+use logic::transfer::TransferId;
 use logic::wire::Address;
 use net::GuestLink;
 use seal::{DeviceId, DeviceKey};
-use store::landing::{Landing, ReturnKey};
+use store::landing::{Landing, LandingError, ReturnKey};
 use tokio::sync::broadcast;
 use tokio::sync::broadcast::error::RecvError;
 
@@ -34,6 +36,9 @@ const KNOWN: Duration = Duration::from_secs(3);
 
 /// How long after a cut the sender is looked for again.
 const AGAIN: Duration = Duration::from_secs(1);
+
+/// For how long what has arrived is kept without a sign of its sender.
+const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// What this side has in its landing folder beside what it receives.
 pub(super) struct Foothold {
@@ -58,6 +63,9 @@ impl Foothold {
         let key = Landing::open(&to)
             .and_then(|landing| landing.return_key(&public_name(ticket), &DeviceKey::generate().seed()))
             .map_err(|error| sending::unusable(&to, error))?;
+        if let Err(error) = tidy(&to) {
+            tracing::warn!(%error, "what was left of earlier codes could not be removed");
+        }
         Ok(Self { to, made, key })
     }
 
@@ -86,15 +94,29 @@ impl WayBack {
     /// Where the sender was when it was met last, in this process or an earlier one.
     fn whereabouts(&self) -> Option<(DeviceId, SocketAddr)> {
         let foothold = self.foothold();
-        let note = foothold.as_ref()?.key.note().ok()?;
-        let (device, address) = std::str::from_utf8(&note).ok()?.split_once(' ')?;
-        Some((device.parse().ok()?, address.parse().ok()?))
+        let note = noted(&foothold.as_ref()?.key);
+        Some((note.first()?.parse().ok()?, note.get(1)?.parse().ok()?))
     }
 
     /// Notes where the sender is, for the next time.
     fn met(&self, guest: &GuestLink) {
-        let (Some(address), Some(foothold)) = (guest.paths().direct, &*self.foothold()) else { return };
-        if let Err(error) = foothold.key.set_note(format!("{} {address}", guest.remote()).as_bytes()) {
+        if let Some(address) = guest.paths().direct {
+            self.note(|note| {
+                let transfer = note.into_iter().nth(2);
+                [guest.remote().to_string(), address.to_string()].into_iter().chain(transfer).collect()
+            });
+        }
+    }
+
+    /// Notes what the sender sends, for whoever removes what is left of it.
+    fn receives(&self, transfer: &str) {
+        self.note(|note| note.into_iter().take(2).chain([transfer.to_owned()]).collect());
+    }
+
+    fn note(&self, change: impl FnOnce(Vec<String>) -> Vec<String>) {
+        let Some(foothold) = &*self.foothold() else { return };
+        let note = change(noted(&foothold.key)).join(" ");
+        if let Err(error) = foothold.key.set_note(note.as_bytes()) {
             tracing::warn!(%error, "where the sender is could not be noted");
         }
     }
@@ -106,6 +128,25 @@ impl WayBack {
             let _ = tokio::task::spawn_blocking(|| foothold.give_up()).await;
         }
     }
+}
+
+/// What was noted beside a key: the sender's device, its address, the transfer.
+fn noted(key: &ReturnKey) -> Vec<String> {
+    let note = key.note().unwrap_or_default();
+    String::from_utf8_lossy(&note).split_whitespace().map(str::to_owned).collect()
+}
+
+/// Removes what came from senders that were not met for long, with the keys to go on.
+fn tidy(to: &Path) -> Result<(), LandingError> {
+    let before = SystemTime::now().checked_sub(KEPT).unwrap_or(SystemTime::UNIX_EPOCH);
+    for key in Landing::open(to)?.unused_keys(before)? {
+        let transfer = noted(&key).get(2).and_then(|id| id.parse::<TransferId>().ok());
+        if let Some(id) = transfer {
+            Landing::discard(to, &id.0)?;
+            key.forget()?;
+        }
+    }
+    Ok(())
 }
 
 /// What everybody may know about a code: its first word, or the invitation's id.
@@ -198,6 +239,7 @@ impl Visit {
                 Err(error) => return Err(internal(error)),
             };
             let id = transfer.id.parse().map_err(internal)?;
+            self.way_back.receives(&transfer.id);
             if transfer.state != TransferState::Offered || !self.ground.accepts(id) {
                 return Ok(transfer);
             }

@@ -10,6 +10,7 @@ use super::outgoing::End;
 use super::pool::{Parcel, Pool};
 use super::ports::{Stream, What};
 use super::record::{Accepted, Ended};
+use super::room::Promise;
 use super::writing::{Chore, Intake};
 use api::types::TransferState;
 use logic::Misbehaved;
@@ -63,6 +64,11 @@ pub(super) async fn run(
             Err(broken) => stuck(&item, control, broken).await,
         };
     }
+    // Held to the end of the run.
+    let (building, _promise) = match room(&item, building).await {
+        Ok(begun) => begun,
+        Err(broken) => return stuck(&item, control, broken).await,
+    };
     let resume = building.is_resumed();
     let token = token();
     item.lock().record.failed = 0;
@@ -114,25 +120,34 @@ fn unwritable(error: LandingError) -> Broken {
     Broken::Stuck(reason, error.to_string())
 }
 
-/// Opens the landing folder and the tree under construction; sees that there is room.
+/// Opens the landing folder and the tree under construction.
 async fn begin(item: &Item, accepted: &Accepted) -> Result<Building, Broken> {
-    let to = accepted.folder();
-    let (id, bytes) = (item.id.0, item.lock().live.found.bytes);
-    let building = blocking(move || {
-        let building = Landing::open(&to)?.begin(&id)?;
-        let free = building.free_space()?;
-        Ok((building, free))
+    let (to, id) = (accepted.folder(), item.id.0);
+    blocking(move || Landing::open(&to)?.begin(&id)).await
+}
+
+/// Sees that there is room, and has it promised.
+async fn room(item: &Arc<Item>, building: Building) -> Result<(Building, Promise), Broken> {
+    let item = item.clone();
+    let found = blocking(move || {
+        Ok(match Promise::of(&item, &building)? {
+            Ok(promise) => Ok((building, promise)),
+            Err(short) => {
+                if !building.is_resumed() {
+                    let _ = building.abandon();
+                }
+                Err(short)
+            }
+        })
     });
-    let (building, free) = building.await?;
-    if !building.is_resumed() && free < bytes {
-        let missing = bytes - free;
-        let _ = blocking(move || building.abandon()).await;
-        return Err(Broken::Stuck(
-            Reason::DiskFull(missing),
-            format!("the disk is full: {} MiB more are needed", missing.div_ceil(1 << 20)),
-        ));
-    }
-    Ok(building)
+    found.await?.map_err(|short| {
+        let needed = format!("{} MiB more are needed", short.bytes.div_ceil(1 << 20));
+        let problem = match short.shared {
+            true => format!("there is no room beside other transfers that are under way: {needed}"),
+            false => format!("the disk is full: {needed}"),
+        };
+        Broken::Stuck(Reason::DiskFull(short.bytes), problem)
+    })
 }
 
 async fn blocking<T: Send + 'static>(
@@ -269,7 +284,14 @@ impl Run {
                 Ok(end)
             }
             Err(broken) => {
-                let (item, _, control) = self.wind_up().await;
+                let (item, intake, control) = self.wind_up().await;
+                // Both sides show the same share while it waits.
+                if let (Broken::Stuck(..), Some(intake)) = (&broken, intake) {
+                    let mut engine = intake.engine();
+                    engine.last_report().iter().for_each(|report| control.send(report));
+                    let done = engine.done();
+                    item.live(|live| live.done = done);
+                }
                 stuck(&item, control, broken).await
             }
         }

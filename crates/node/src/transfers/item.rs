@@ -66,11 +66,12 @@ impl Live {
     }
 }
 
-/// For how long content has flowed, in all runs.
+/// For how long content has flowed in this process, and how much in the runs that have ended.
 #[derive(Debug, Clone, Copy, Default)]
 struct Flow {
     before: Duration,
     since: Option<Instant>,
+    bytes: u64,
 }
 
 impl Flow {
@@ -95,11 +96,13 @@ pub(super) struct Inner {
     pub record: Record,
     pub live: Live,
     speed: Speed,
-    /// `None` where another process moved some of it.
+    /// `None` where it ended in another process.
     flow: Option<Flow>,
     /// What the lanes of the run move.
     pub moved: Arc<Moved>,
     published: Option<Instant>,
+    /// Most bytes that were found in any run, until all have been.
+    most: u64,
     /// The way to the run, while there is one.
     pub run: Option<mpsc::UnboundedSender<Command>>,
     /// Runs that failed one after the other.
@@ -119,6 +122,19 @@ impl Inner {
     pub fn settle_wire(&mut self) {
         let (wire, kept) = (std::mem::take(&mut self.live.wire), std::mem::take(&mut self.live.kept));
         self.record.wire = self.record.wire.max(kept) + wire;
+        if let Some(flow) = &mut self.flow {
+            flow.bytes += wire;
+        }
+    }
+
+    /// Bytes that it will take, as far as that is known.
+    pub fn expected(&self) -> u64 {
+        if self.live.scanned { self.live.found.bytes } else { self.most.max(self.live.found.bytes) }
+    }
+
+    /// Bytes that this run still brings.
+    pub fn to_come(&self) -> u64 {
+        self.expected().saturating_sub(self.live.done.bytes)
     }
 
     /// The state while content may not flow yet.
@@ -172,7 +188,7 @@ impl Item {
             over: false,
         };
         let (id, peer, outgoing) = (record.id(), record.peer, record.asked.is_some());
-        let flow = (record.ended.is_none() && record.wire == 0).then(Flow::default);
+        let flow = record.ended.is_none().then(Flow::default);
         let inner = Inner {
             record,
             live,
@@ -180,6 +196,7 @@ impl Item {
             flow,
             moved: Arc::default(),
             published: None,
+            most: 0,
             run: None,
             failures: 0,
         };
@@ -240,6 +257,7 @@ impl Item {
         if let Some(ended) = inner.record.ended {
             inner.live.state = final_state(ended);
         }
+        inner.most = inner.most.max(inner.live.found.bytes);
         inner.measure(self.deps.clock());
         let flows = inner.live.state == TransferState::Running;
         if let Some(flow) = &mut inner.flow {
@@ -396,6 +414,7 @@ impl Item {
             bytes_wire: if ended { record.wire } else { record.wire.max(live.kept) + live.wire },
             scanned: live.scanned,
             flow_ms: inner.flow.and_then(|flow| u64::try_from(flow.total().as_millis()).ok()),
+            flow_bytes: inner.flow.map_or(0, |flow| flow.bytes + if ended { 0 } else { live.wire }),
             rate,
             eta_s: (live.scanned && rate > 0).then(|| left / rate),
             rate_limit: record.limit,

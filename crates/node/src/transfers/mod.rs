@@ -25,6 +25,7 @@ mod pool;
 mod ports;
 mod reading;
 mod record;
+mod room;
 mod runs;
 mod serving;
 #[cfg(test)]
@@ -40,6 +41,7 @@ use item::{Command, Item};
 use logic::transfer::limits::{OFFER_NAMES, TEXT_MAX, VERSION};
 use logic::transfer::{Offer, Reason, Totals, TransferId};
 use record::{Asked, Ended, Record};
+use room::Room;
 use seal::DeviceId;
 use serde_bytes::ByteBuf;
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -117,6 +119,7 @@ struct Deps {
     shelf: Arc<dyn Shelf>,
     snapshots: broadcast::Sender<Transfer>,
     total: Arc<Total>,
+    room: Room,
     began: Instant,
 }
 
@@ -160,7 +163,8 @@ impl Transfers {
     /// The shelf cannot be read.
     pub fn new(host: Arc<dyn Host>, shelf: Arc<dyn Shelf>) -> io::Result<Self> {
         let (snapshots, _) = broadcast::channel(SNAPSHOTS);
-        let deps = Arc::new(Deps { host, shelf, snapshots, total: Arc::new(Total::new()), began: Instant::now() });
+        let (total, room, began) = (Arc::new(Total::new()), Room::default(), Instant::now());
+        let deps = Arc::new(Deps { host, shelf, snapshots, total, room, began });
         let Remembered { records, damaged } = deps.shelf.all()?;
         let mut table = Table { unreadable: damaged, ..Table::default() };
         let mut over = Vec::new();

@@ -76,7 +76,16 @@ pub enum DatabaseError {
 
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType};
         match error.sqlite_error_code() {
+            // Every column has one type: another one is nothing that was ever written.
+            None if matches!(
+                error,
+                InvalidColumnType(..) | FromSqlConversionFailure(..) | IntegralValueOutOfRange(..)
+            ) =>
+            {
+                Self::Damaged(error.to_string())
+            }
             Some(ErrorCode::DiskFull) => Self::DiskFull,
             // SQLite says FULL of its files, but not of the index of its log, which it maps into memory.
             Some(ErrorCode::SystemIoFailure) => match error.sqlite_error().map(|error| error.extended_code) {
@@ -138,6 +147,7 @@ impl Database {
         }
         let mut connection = connect(path)?;
         schema::migrate(&mut connection)?;
+        check_structure(&connection)?;
         schema::check_key(&connection, &key, path)?;
         Ok(Self::of(connection, key))
     }
@@ -185,6 +195,13 @@ fn connect(path: &Path) -> Result<Connection, DatabaseError> {
         "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA secure_delete = ON; PRAGMA temp_store = MEMORY;",
     )?;
     Ok(connection)
+}
+
+/// Sees that no row is hidden by damage of what SQLite finds rows by. Reads the whole file: 100,000 events are 33 MB
+/// and take 40 ms, where opening the keystore takes half a second.
+fn check_structure(connection: &Connection) -> Result<(), DatabaseError> {
+    let found: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+    if found == "ok" { Ok(()) } else { Err(DatabaseError::Damaged(found)) }
 }
 
 impl std::fmt::Debug for Database {

@@ -134,6 +134,44 @@ fn the_wrong_key_is_told_from_damage_and_from_a_newer_version() {
 }
 
 #[test]
+fn a_value_of_another_type_is_damage_as_well() {
+    let (_dir, path, key) = fresh();
+    let database = Database::create(&path, key.clone()).unwrap();
+    database.table::<Peer>("peers").put(b"a", &peer("Ada")).unwrap();
+    database.connection().execute("UPDATE records SET body = 'a text'", []).unwrap();
+    assert!(matches!(database.table::<Peer>("peers").get(b"a"), Err(DatabaseError::Damaged(_))));
+    database.connection().execute("UPDATE key_check SET body = 7", []).unwrap();
+    drop(database);
+    assert!(matches!(Database::open(&path, key), Err(DatabaseError::Damaged(_))));
+}
+
+#[test]
+fn damage_that_hides_rows_is_noticed() {
+    let (_dir, path, key) = fresh();
+    let database = Database::create(&path, key.clone()).unwrap();
+    for n in 0..60u8 {
+        database.table::<Peer>("peers").put(&[n], &peer("somebody")).unwrap();
+        database.events::<Peer>().append(&peer("somebody")).unwrap();
+    }
+    drop(database);
+    let whole = std::fs::read(&path).unwrap();
+    let page = usize::from(u16::from_be_bytes([whole[16], whole[17]]));
+    // The number of cells of a leaf stands in bytes 3 and 4 of its page: 13 is a leaf of a table, 10 of an index.
+    let leaves: Vec<_> = (page..whole.len()).step_by(page).filter(|at| [10, 13].contains(&whole[*at])).collect();
+    let full: Vec<_> = leaves.into_iter().filter(|at| whole[at + 4] > 1).collect();
+    assert!(full.len() > 5, "{full:?}");
+    for at in full {
+        let mut damaged = whole.clone();
+        damaged[at + 4] -= 1;
+        std::fs::write(&path, damaged).unwrap();
+        let opened = Database::open(&path, key.clone());
+        assert!(matches!(opened, Err(DatabaseError::Damaged(_))), "page {}", at / page + 1);
+    }
+    std::fs::write(&path, whole).unwrap();
+    Database::open(&path, key).unwrap();
+}
+
+#[test]
 fn a_database_that_lost_its_content_is_not_taken_for_a_new_one() {
     let (_dir, path, key) = fresh();
     assert!(matches!(Database::open(&path, key.clone()), Err(DatabaseError::Missing)));

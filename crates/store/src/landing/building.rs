@@ -88,6 +88,16 @@ impl Building {
         disk::free_space_at(&self.received).map_err(LandingError::at(&self.received_path))
     }
 
+    /// The file system of the received folder, by number.
+    pub fn volume(&self) -> Result<u64, LandingError> {
+        fs::fstat(&self.received).map(|stat| stat.st_dev).map_err(|e| LandingError::at(&self.received_path)(e.into()))
+    }
+
+    /// Bytes that the tree takes on the disk.
+    pub fn used(&self) -> Result<u64, LandingError> {
+        disk::used_below(self.tree.root()).map_err(LandingError::at(Path::new(&self.id)))
+    }
+
     /// Creates a directory; its parent must exist. A directory that is there already is fine.
     pub fn create_dir(&self, path: &RelPath) -> Result<(), LandingError> {
         let create = || -> io::Result<()> {

@@ -31,6 +31,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use rustix::fs::{AtFlags, Dir, Mode};
 use rustix::io::Errno;
@@ -159,6 +160,13 @@ impl Landing {
     /// [`LandingError::InUse`] while another process has it.
     pub fn return_key(&self, name: &str, fresh: &[u8; 32]) -> Result<ReturnKey, LandingError> {
         self.in_partial_dir(|received, partial| ReturnKey::take(received, partial, name, fresh))
+    }
+
+    /// The keys that earlier processes kept here and that nobody has come back with since `before`.
+    pub fn unused_keys(&self, before: SystemTime) -> Result<Vec<ReturnKey>, LandingError> {
+        self.in_partial_dir(|received, partial| {
+            ReturnKey::unused(&received, &partial, before).map_err(LandingError::at(&self.path.join(PARTIAL_DIR)))
+        })
     }
 
     /// Is something of transfer `id` here?

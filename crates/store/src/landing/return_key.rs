@@ -12,8 +12,10 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::time::SystemTime;
 
 use rustix::fs::{self, AtFlags, FileType, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
@@ -80,6 +82,25 @@ impl ReturnKey {
             }
         }
         Err(LandingError::InUse)
+    }
+
+    /// Keys that nobody works with, nor has noted anything beside since `before`.
+    pub(super) fn unused(received: &OwnedFd, partial: &OwnedFd, before: SystemTime) -> io::Result<Vec<Self>> {
+        let mut unused = Vec::new();
+        for entry in fs::Dir::read_from(partial)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_owned();
+            if !name.as_bytes().starts_with(PREFIX.as_bytes()) {
+                continue;
+            }
+            let Ok(Taken::Ours(mut file)) = open(partial, &name).and_then(take_lock) else { continue };
+            if file.metadata()?.modified()? < before
+                && let Some(seed) = decode(&mut file)
+            {
+                let (received, partial) = (received.try_clone()?, partial.try_clone()?);
+                unused.push(Self { received, partial, name, seed, kept: true, file });
+            }
+        }
+        Ok(unused)
     }
 
     /// The secret from which the device key grows.

@@ -142,7 +142,7 @@ macro_rules! settings {
 settings! {
     /// Folder where received files land; a relative path begins at the home.
     received_dir: PathBuf = PathBuf::from("received");
-    /// Port for other devices, UDP and TCP; 0 lets the system choose one at every start.
+    /// Port for other devices, UDP and TCP; 0: one that the system chose once, as long as it is free.
     port: u16 = 0;
     /// Addresses of this machine to listen on; empty for all.
     bind: Vec<IpAddr> = Vec::new();

@@ -249,6 +249,13 @@ impl Receiver {
         None
     }
 
+    /// What the sender does not know yet of what is complete, for the end of a run that cannot go on.
+    pub fn last_report(&mut self) -> Option<FromReceiver> {
+        let news = self.news();
+        self.reported = (self.outcomes.next(), self.done);
+        news.then(|| FromReceiver::Progress { done_below: self.outcomes.next(), done: self.done })
+    }
+
     fn news(&self) -> bool {
         self.reported != (self.outcomes.next(), self.done)
     }

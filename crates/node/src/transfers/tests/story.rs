@@ -109,6 +109,25 @@ async fn cuts_and_restarts_at_any_byte_cost_no_verified_block() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_rate_after_a_restart_is_that_of_what_flowed_since() {
+    let (a, b, top) = pair();
+    fs::write(&top, random(8 * MIB, 1)).unwrap();
+    let (from, to) = (a.start(), b.start());
+    let id = from.send(&request(&top), &[b.key.id()]).unwrap().remove(0).id;
+    from.link_up(Link::up(&a, &b, &to, 5_000_000));
+    until(&from, &id, |view| view.state == TransferState::Waiting).await;
+    until(&to, &id, |view| view.state == TransferState::Waiting).await;
+    // Killed: what was counted and not stored is gone, what is on the disk is not.
+    let (from, to) = (a.start(), b.start());
+    from.link_up(Link::up(&a, &b, &to, i64::MAX));
+    for service in [&from, &to] {
+        let done = until(service, &id, |view| view.state.is_final()).await;
+        assert!(done.flow_ms.is_some() && done.bytes_wire >= 8 * MIB as u64, "{done:?}");
+        assert!((1..=6 * MIB as u64).contains(&done.flow_bytes), "{} bytes since the restart", done.flow_bytes);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_source_that_changed_between_runs_arrives_as_it_is_now() {
     let (a, b, top) = pair();
     tree(&top);

@@ -5,7 +5,7 @@
 
 use logic::folder::{Base, Known};
 use logic::ledger::RealmId;
-use logic::space::{Node, NodeId};
+use logic::space::{Node, NodeId, Tree};
 use serde::{Deserialize, Serialize};
 use serde_bytes::ByteBuf;
 use store::space::{Reader, Transaction};
@@ -121,4 +121,17 @@ fn key(node: Node) -> Vec<u8> {
 
 fn written(row: &impl Serialize) -> Vec<u8> {
     postcard::to_stdvec(row).expect("these rows have only types that postcard can write")
+}
+
+/// Sees that what is not shown is gone, and that the tree has not lost it.
+///
+/// # Errors
+/// It has.
+pub(super) fn check_gone(tree: &Tree<&Reader<'_>>, known: &Known) -> Result<(), SpaceFault> {
+    let Some(version) = known.version else { return Ok(()) };
+    let applied = tree.rows().note(&version.commit)?.is_some_and(|note| note.applied);
+    if applied && tree.version(tree.content(known.node)?, version)?.is_none() {
+        return Err(SpaceFault::Tree("it has lost what a change says; nothing is deleted".into()));
+    }
+    Ok(())
 }

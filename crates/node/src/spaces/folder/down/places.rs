@@ -6,7 +6,7 @@ use logic::transfer::path::RelPath;
 use serde_bytes::ByteBuf;
 use store::folder::STAGING;
 
-use super::super::FolderFault;
+use super::super::{FolderFault, base};
 use super::Down;
 use crate::spaces::SpaceFault;
 
@@ -89,17 +89,6 @@ impl Down<'_> {
     /// That something is not shown any more must follow from the changes. A tree that has lost rows shows nothing either, and
     /// then what is in the folder may be the last that there is.
     pub(super) fn check_gone(&self, known: &Known) -> Result<(), FolderFault> {
-        let Some(version) = known.version else { return Ok(()) };
-        let is_lost = self.kept.space.tree(|tree| {
-            let applied = tree.rows().note(&version.commit)?.is_some_and(|note| note.applied);
-            Ok(applied && tree.version(tree.content(known.node)?, version)?.is_none())
-        })?;
-        match is_lost {
-            true => {
-                Err(SpaceFault::Tree("it has lost what a change says; nothing is deleted from the folder".into())
-                    .into())
-            }
-            false => Ok(()),
-        }
+        Ok(self.kept.space.tree(|tree| base::check_gone(tree, known))?)
     }
 }

@@ -211,7 +211,11 @@ impl Up<'_> {
     pub(super) fn delete(&self, known: &Known) -> Result<Act, SpaceFault> {
         let change = self.kept.space.tree(|tree| {
             let content = tree.content(known.node)?;
-            let Some(stat) = tree.stat(known.node)?.filter(|stat| stat.shown) else { return Ok(None) };
+            let Some(stat) = tree.stat(known.node)?.filter(|stat| stat.shown) else {
+                // Forgotten while the tree is damaged, it would come back when that is mended.
+                base::check_gone(tree, known)?;
+                return Ok(None);
+            };
             let Change::Delete { node, place, .. } = tree.deletion(known.node)? else { return Ok(None) };
             let alone = content != known.node;
             let stat = if alone { tree.stat(content)? } else { Some(stat) };
